@@ -1,0 +1,283 @@
+//! Files: every read, write and lock of skep goes through here.
+//!
+//! Writing is always atomic: bytes go to a temporary file in the target's
+//! directory, are flushed, and take the target's name by `rename(2)`. A crash,
+//! a full disk or Ctrl-C leaves either the old file or the new one.
+#![expect(clippy::disallowed_methods, reason = "this is the door to std::fs")]
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::{error, fmt};
+
+/// An operation on a path that the operating system refused.
+#[derive(Debug)]
+pub struct Error {
+    /// What was tried, as a verb phrase that fits behind "cannot": `read`.
+    pub action: &'static str,
+    /// The path it was tried on.
+    pub path: PathBuf,
+    /// What the operating system said.
+    pub source: io::Error,
+}
+
+/// The result of an operation on a path.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { action, path, source } = self;
+        write!(f, "cannot {action} {}: {}", path.display(), reason(source))
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// The operating system's message without Rust's ` (os error N)`.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+fn at<T>(action: &'static str, path: &Path, result: io::Result<T>) -> Result<T> {
+    result.map_err(|source| Error { action, path: path.to_owned(), source })
+}
+
+/// The whole content of a file.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    at("read", path, fs::read(path))
+}
+
+/// The whole content of a file, or nothing where there is no such file.
+pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => at("read", path, result).map(Some),
+    }
+}
+
+/// The whole content of a text file.
+pub fn read_to_string(path: &Path) -> Result<String> {
+    at("read", path, fs::read_to_string(path))
+}
+
+/// A file opened for reading.
+pub fn open(path: &Path) -> Result<File> {
+    at("open", path, File::open(path))
+}
+
+/// A new, empty file opened for reading and writing.
+pub fn create(path: &Path) -> Result<File> {
+    let options = File::options().read(true).write(true).create(true).truncate(true).open(path);
+    at("create", path, options)
+}
+
+/// A file's bytes, mapped read-only.
+///
+/// The file must not be truncated while it is mapped: map files that skep
+/// owns and replaces by rename, and read the user's own files instead.
+pub fn map(path: &Path) -> Result<memmap2::Mmap> {
+    let file = open(path)?;
+    // SAFETY: the caller keeps to the rule above, so the pages stay readable.
+    at("map", path, unsafe { memmap2::Mmap::map(&file) })
+}
+
+/// Writes a file so that it is there whole or not at all.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomic_with_mode(path, bytes, 0o644)
+}
+
+/// [`write_atomic`] with the permission bits of the new file (the process's
+/// umask is not applied).
+pub fn write_atomic_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let write = || -> io::Result<()> {
+        let parent = parent_of(path);
+        fs::create_dir_all(parent)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(".skep-")
+            .permissions(fs::Permissions::from_mode(mode))
+            .tempfile_in(parent)?;
+        file.write_all(bytes)?;
+        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    at("write", path, write())
+}
+
+/// Writes a file unless it has these bytes already, so that nothing that
+/// watches its time is woken in vain. Says whether it wrote.
+pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<bool> {
+    if read_if_exists(path)?.as_deref() == Some(bytes) {
+        return Ok(false);
+    }
+    write_atomic(path, bytes).map(|()| true)
+}
+
+/// The directory a path lies in; `.` for a bare name.
+pub fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes a directory and all that is missing above it.
+pub fn create_dir_all(path: &Path) -> Result<()> {
+    at("create the directory", path, fs::create_dir_all(path))
+}
+
+/// A fresh directory below `parent`, removed when the value is dropped.
+pub fn temporary_dir(parent: &Path) -> Result<tempfile::TempDir> {
+    create_dir_all(parent)?;
+    let result = tempfile::Builder::new().prefix(".skep-").tempdir_in(parent);
+    at("create a temporary directory in", parent, result)
+}
+
+/// Gives a file or directory another name.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    at("replace", to, fs::rename(from, to))
+}
+
+/// Removes a file; that it is not there is no error.
+pub fn remove_file(path: &Path) -> Result<()> {
+    at("remove", path, ignore_not_found(fs::remove_file(path)))
+}
+
+/// Removes a directory with all it holds; that it is not there is no error.
+pub fn remove_dir_all(path: &Path) -> Result<()> {
+    at("remove", path, ignore_not_found(fs::remove_dir_all(path)))
+}
+
+fn ignore_not_found(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// The path with symbolic links and `..` resolved.
+pub fn canonicalize(path: &Path) -> Result<PathBuf> {
+    at("find", path, fs::canonicalize(path))
+}
+
+/// Size and times of what stands at a path, symbolic links followed.
+pub fn metadata(path: &Path) -> Result<fs::Metadata> {
+    at("look at", path, fs::metadata(path))
+}
+
+/// Whether anything stands at a path.
+pub fn exists(path: &Path) -> bool {
+    path.exists()
+}
+
+/// Whether a regular file stands at a path, symbolic links followed.
+pub fn is_file(path: &Path) -> bool {
+    path.is_file()
+}
+
+/// Whether a directory stands at a path, symbolic links followed.
+pub fn is_dir(path: &Path) -> bool {
+    path.is_dir()
+}
+
+/// The paths in a directory, sorted by name.
+pub fn read_dir(path: &Path) -> Result<Vec<PathBuf>> {
+    let list = || -> io::Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(path)? {
+            paths.push(entry?.path());
+        }
+        paths.sort();
+        Ok(paths)
+    };
+    at("list", path, list())
+}
+
+/// An exclusive lock between processes, held until dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock that the file at `path` stands for, making the file if
+    /// need be. `on_wait` is called once if another process holds it; what
+    /// the holder wrote into the file (see [`Lock::acquire_as`]) is its
+    /// argument.
+    pub fn acquire(path: &Path, on_wait: impl FnOnce(&str)) -> Result<Self> {
+        Self::acquire_as(path, "", on_wait)
+    }
+
+    /// [`Lock::acquire`] that writes `holder` into the lock file, so that who
+    /// waits can say for whom.
+    pub fn acquire_as(path: &Path, holder: &str, on_wait: impl FnOnce(&str)) -> Result<Self> {
+        create_dir_all(parent_of(path))?;
+        let lock = || -> io::Result<File> {
+            let mut file =
+                File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    on_wait(fs::read_to_string(path).unwrap_or_default().trim());
+                    file.lock()?;
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            if !holder.is_empty() {
+                file.set_len(0)?;
+                file.write_all(holder.as_bytes())?;
+            }
+            Ok(file)
+        };
+        at("lock", path, lock()).map(|file| Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn atomic_write_replaces_and_makes_directories() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b.txt");
+        write_atomic(&path, b"one").unwrap();
+        assert!(write_if_changed(&path, b"two").unwrap());
+        assert!(!write_if_changed(&path, b"two").unwrap());
+        assert_eq!(read(&path).unwrap(), b"two");
+        assert_eq!(read_dir(&dir.path().join("a")).unwrap(), [path]);
+    }
+
+    #[test]
+    fn an_error_names_the_path_and_the_reason() {
+        let error = read(Path::new("/nonexistent/x")).unwrap_err();
+        assert_eq!(error.to_string(), "cannot read /nonexistent/x: No such file or directory");
+    }
+
+    #[test]
+    fn a_second_holder_waits_and_learns_for_whom() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let first = Lock::acquire_as(&path, "skep build (pid 1)", |_| unreachable!()).unwrap();
+        let waiter = std::thread::spawn({
+            let path = path.clone();
+            move || {
+                let mut seen = String::new();
+                Lock::acquire(&path, |holder| seen = holder.to_owned()).unwrap();
+                seen
+            }
+        });
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        drop(first);
+        assert_eq!(waiter.join().unwrap(), "skep build (pid 1)");
+    }
+}

@@ -1,0 +1,185 @@
+//! The root of the command line: global flags, the list of commands, and the
+//! table of exit codes.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | good |
+//! | 1 | findings at error level, a rejection, a failed test |
+//! | 2 | wrong usage or manifest |
+//! | 3 | the environment failed |
+//! | 130 | interrupted |
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the environment is read here, once, into the session"
+)]
+
+use crate::commands::{self, Command};
+use crate::shell::{ColorChoice, FormatChoice, Shell, Verbosity};
+use clap::{ArgAction, Parser};
+use skep::base::programs::Programs;
+use skep::base::{Cancel, fs};
+use skep::diagnostics::{Class, Diagnostic, Failure, Origin, codes};
+use skep::ops::Session;
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// A cargo-like driver for BPF development: scaffold, build, check, verify.
+#[derive(Debug, Parser)]
+#[command(name = "skep", version, propagate_version = true, max_term_width = 100)]
+#[command(disable_help_subcommand = false, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Run as if started in DIR
+    #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
+    pub directory: Option<PathBuf>,
+    /// How results and findings are written
+    #[arg(long, value_name = "FORMAT", global = true, value_enum, default_value_t)]
+    pub message_format: FormatChoice,
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", global = true, value_enum, default_value_t)]
+    pub color: ColorChoice,
+    /// Say only what is wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more (-vv: everything)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Fetch nothing from anywhere
+    #[arg(long, global = true)]
+    pub offline: bool,
+    /// Fail if Skep.lock would change
+    #[arg(long, global = true)]
+    pub locked: bool,
+    /// How many pieces of work run at once [default: the number of CPUs]
+    #[arg(short, long, value_name = "N", global = true)]
+    pub jobs: Option<NonZeroUsize>,
+}
+
+/// Parses the command line, runs the command and says how it ended.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap prints help and version to stdout, errors to stderr; a
+            // closed pipe is no reason to fail.
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let shell = Arc::new(Shell::new(
+        cli.global.message_format,
+        cli.global.color,
+        Verbosity::from_flags(cli.global.quiet, cli.global.verbose),
+    ));
+    let result = session(&cli.global, &shell).and_then(|session| {
+        let result = commands::run(cli.command, &session, &shell);
+        if session.cancel.is_cancelled() {
+            // What a command made of being interrupted is of no interest.
+            return Err(Diagnostic::new(codes::INTERRUPTED, Origin::Command, "interrupted").into());
+        }
+        result
+    });
+    let class = match result {
+        Ok(()) => shell.worst(),
+        Err(failure) => {
+            let class = failure.diagnostic().code.class();
+            shell.fatal(failure.diagnostic());
+            Some(class)
+        }
+    };
+    shell.finish();
+    exit_code(class)
+}
+
+/// The table of exit codes.
+fn exit_code(class: Option<Class>) -> ExitCode {
+    ExitCode::from(match class {
+        None => 0,
+        Some(Class::Finding) => 1,
+        Some(Class::Usage) => 2,
+        Some(Class::Environment) => 3,
+        Some(Class::Interrupted) => 130,
+    })
+}
+
+/// Reads the environment, once.
+fn session(global: &GlobalArgs, shell: &Arc<Shell>) -> Result<Session, Failure> {
+    let started_in = std::env::current_dir().map_err(|source| fs::Error {
+        action: "find the current directory",
+        path: PathBuf::from("."),
+        source,
+    })?;
+    let cwd = match &global.directory {
+        Some(dir) => {
+            let dir = started_in.join(dir);
+            if !fs::is_dir(&dir) {
+                let message = format!("{} is not a directory", dir.display());
+                return Err(Diagnostic::new(codes::FILE_NOT_FOUND, Origin::Command, message).into());
+            }
+            dir
+        }
+        None => started_in,
+    };
+    let executable = std::env::current_exe().map_err(|source| fs::Error {
+        action: "find skep's own executable",
+        path: PathBuf::from("skep"),
+        source,
+    })?;
+    let cancel = Cancel::new();
+    crate::shell::interrupt::install(&cancel);
+    Ok(Session {
+        cache: cwd.join(cache_dir()),
+        programs: Programs::new(std::env::var_os("PATH").unwrap_or_default(), cwd.clone()),
+        clang: non_empty("SKEP_CLANG").map(PathBuf::from),
+        executable,
+        jobs: global
+            .jobs
+            .or_else(|| std::thread::available_parallelism().ok())
+            .unwrap_or(NonZeroUsize::MIN),
+        offline: global.offline,
+        locked: global.locked,
+        cancel,
+        sink: Arc::clone(shell) as _,
+        cwd,
+    })
+}
+
+/// `SKEP_CACHE_DIR`, else `skep` below `XDG_CACHE_HOME`, else below
+/// `~/.cache`; without a home, a directory below the current one.
+fn cache_dir() -> PathBuf {
+    if let Some(dir) = non_empty("SKEP_CACHE_DIR") {
+        return PathBuf::from(dir);
+    }
+    let base = non_empty("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        // The XDG specification: relative paths are to be ignored.
+        .filter(|dir| dir.is_absolute())
+        .or_else(|| non_empty("HOME").map(|home| PathBuf::from(home).join(".cache")));
+    base.map_or_else(|| PathBuf::from(".skep-cache"), |base| base.join("skep"))
+}
+
+fn non_empty(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,27 @@
+//! One file a command: its arguments, the request it makes of them, the one
+//! operation it calls, and what it reports.
+
+mod completions;
+
+use crate::shell::Shell;
+use clap::Subcommand;
+use skep::diagnostics::Failure;
+use skep::ops::Session;
+
+/// What a command comes to: findings go to the shell as they are known; an
+/// error is what kept the command from doing its work at all.
+pub type CommandResult = Result<(), Failure>;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a shell's completion script to standard output
+    Completions(completions::Args),
+}
+
+/// Runs one command.
+pub fn run(command: Command, _session: &Session, shell: &Shell) -> CommandResult {
+    match command {
+        Command::Completions(args) => completions::run(&args, shell),
+    }
+}

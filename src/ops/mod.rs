@@ -1,0 +1,7 @@
+//! Floor 4: one operation a command. An operation takes a request and the
+//! [`Session`], uses the engines below, and returns an outcome as data; the
+//! front ends above parse the request and render the outcome.
+
+mod session;
+
+pub use session::Session;
