@@ -1,5 +1,6 @@
 //! The command line, end to end: the real binary on real files, a file a
 //! command.
+#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,5 +1,6 @@
 //! What the test binaries share: running the real `skep`, on real files.
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! What needs a real kernel: boots Debian's kernels in QEMU. Slow, and its
 //! own test group.
+#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -14,12 +14,13 @@
 )]
 
 use crate::commands::{self, Command};
-use crate::shell::{ColorChoice, FormatChoice, Shell, Verbosity};
-use clap::{ArgAction, Parser};
+use crate::shell::{Shell, Verbosity};
+use clap::{ArgAction, Parser, ValueEnum};
 use skep::base::programs::Programs;
 use skep::base::{Cancel, fs};
 use skep::diagnostics::{Class, Diagnostic, Failure, Origin, codes};
 use skep::ops::Session;
+use skep::report::Format;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -67,6 +68,46 @@ pub struct GlobalArgs {
     pub jobs: Option<NonZeroUsize>,
 }
 
+/// The values of `--message-format`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum FormatChoice {
+    /// For people: source excerpts, colour, aligned tables
+    #[default]
+    Human,
+    /// `file:line:col: error[CODE]: message`, one line each
+    Short,
+    /// One JSON object a line
+    Json,
+    /// A SARIF 2.1.0 document
+    Sarif,
+    /// GitHub workflow annotations
+    Github,
+}
+
+impl From<FormatChoice> for Format {
+    fn from(choice: FormatChoice) -> Self {
+        match choice {
+            FormatChoice::Human => Self::Human,
+            FormatChoice::Short => Self::Short,
+            FormatChoice::Json => Self::Json,
+            FormatChoice::Sarif => Self::Sarif,
+            FormatChoice::Github => Self::Github,
+        }
+    }
+}
+
+/// The values of `--color`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
 /// Parses the command line, runs the command and says how it ended.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -79,8 +120,7 @@ pub fn main() -> ExitCode {
         }
     };
     let shell = Arc::new(Shell::new(
-        cli.global.message_format,
-        cli.global.color,
+        cli.global.message_format.into(),
         Verbosity::from_flags(cli.global.quiet, cli.global.verbose),
     ));
     let result = session(&cli.global, &shell).and_then(|session| {

@@ -3,52 +3,11 @@
 
 pub mod interrupt;
 
-use clap::ValueEnum;
 use skep::diagnostics::{Class, Diagnostic};
 use skep::events::{Event, Sink};
 use skep::report::{Format, Table};
 use std::io::{self, Write as _};
 use std::sync::Mutex;
-
-/// The values of `--message-format`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum FormatChoice {
-    /// For people: source excerpts, colour, aligned tables
-    #[default]
-    Human,
-    /// `file:line:col: error[CODE]: message`, one line each
-    Short,
-    /// One JSON object a line
-    Json,
-    /// A SARIF 2.1.0 document
-    Sarif,
-    /// GitHub workflow annotations
-    Github,
-}
-
-impl From<FormatChoice> for Format {
-    fn from(choice: FormatChoice) -> Self {
-        match choice {
-            FormatChoice::Human => Self::Human,
-            FormatChoice::Short => Self::Short,
-            FormatChoice::Json => Self::Json,
-            FormatChoice::Sarif => Self::Sarif,
-            FormatChoice::Github => Self::Github,
-        }
-    }
-}
-
-/// The values of `--color`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ColorChoice {
-    /// On a terminal, unless NO_COLOR is set
-    #[default]
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
-}
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,8 +40,8 @@ pub struct Shell {
 
 impl Shell {
     /// A shell on the process's own streams.
-    pub fn new(format: FormatChoice, _color: ColorChoice, verbosity: Verbosity) -> Self {
-        Self { format: format.into(), verbosity, worst: Mutex::new(None) }
+    pub fn new(format: Format, verbosity: Verbosity) -> Self {
+        Self { format, verbosity, worst: Mutex::new(None) }
     }
 
     /// Reports findings as results.
