@@ -13,7 +13,7 @@
 //! | 4 | one operation a command | [`ops`] |
 //! | 3 | engines, which never import each other | `project`, `scaffold`, `build`, `vmlinux`, `kernels`, `vm`, `guest`, `analysis`, `verifier_log` |
 //! | 2 | what the engines work on | `btf`, `elf`, `relocate`, `verdict`, `wire`, [`events`] |
-//! | 1 | vocabulary | [`diagnostics`], `bpf` |
+//! | 1 | vocabulary | [`diagnostics`], [`bpf`] |
 //! | 0 | the machine | [`base`] |
 //!
 //! # The flows
@@ -35,6 +35,7 @@
 //! - What differs between kernels is data, never an `if version` in a pass.
 
 pub mod base;
+pub mod bpf;
 pub mod diagnostics;
 pub mod events;
 pub mod ops;
