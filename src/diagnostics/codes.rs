@@ -65,6 +65,8 @@ codes! {
     // 05: BTF and CO-RE
     BTF_CORRUPT = "E0501" "btf-corrupt" Finding "the BTF data is damaged";
     BTF_MISSING = "E0502" "btf-missing" Finding "there is no BTF where some is needed";
+    NOT_BTF = "E0503" "not-btf" Usage "the file holds no BTF";
+    NO_SUCH_TYPE = "E0504" "no-such-type" Usage "the BTF has no type of that name";
 
     // 06: the machine
     FILE_NOT_FOUND = "E0601" "file-not-found" Usage "a file that is needed is not there";
