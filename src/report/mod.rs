@@ -1,9 +1,25 @@
 //! Floor 5: from data to text, one file a format. Rendering is pure: it takes
 //! diagnostics and tables and returns a string; the shell prints it.
+//!
+//! Text from object files, logs and sources is foreign: for people it is
+//! escaped ([`text::escape`]), so that a control character in a program's
+//! name never reaches a terminal.
 
+pub mod github;
+pub mod human;
+pub mod json;
+mod paint;
+pub mod sarif;
+pub mod short;
+mod source;
 pub mod table;
+pub mod text;
 
+pub use paint::Paint;
+pub use source::{NoSources, Source, Sources};
 pub use table::{Cell, Column, Table};
+
+use std::path::Path;
 
 /// The formats that `--message-format` knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -19,4 +35,43 @@ pub enum Format {
     Sarif,
     /// GitHub workflow annotations.
     Github,
+}
+
+impl Format {
+    /// Whether programs read it, so that everything belongs in one stream.
+    pub fn is_for_machines(self) -> bool {
+        matches!(self, Self::Json | Self::Sarif | Self::Github)
+    }
+}
+
+/// What rendering depends on besides the data.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Paths below this directory are shown relative to it.
+    pub cwd: &'a Path,
+    /// Where the text of source files comes from.
+    pub sources: &'a dyn Sources,
+    /// Whether to colour.
+    pub color: bool,
+    /// Whether the reader can show more than ASCII.
+    pub unicode: bool,
+    /// How many columns there are; unknown in a pipe or file.
+    pub width: Option<usize>,
+}
+
+impl Context<'_> {
+    /// A path as the user would write it, not escaped.
+    fn path(&self, path: &Path) -> String {
+        path.strip_prefix(self.cwd).unwrap_or(path).to_string_lossy().into_owned()
+    }
+
+    /// [`Context::path`], escaped for people.
+    fn shown_path(&self, path: &Path) -> String {
+        text::escape(&self.path(path)).into_owned()
+    }
+
+    /// The same without colour, beyond ASCII or a limit to lines.
+    fn plain(&self) -> Self {
+        Self { color: false, unicode: false, width: None, ..*self }
+    }
 }

@@ -14,7 +14,7 @@
 )]
 
 use crate::commands::{self, Command};
-use crate::shell::{Shell, Verbosity};
+use crate::shell::{Settings, Shell, Verbosity};
 use clap::{ArgAction, Parser, ValueEnum};
 use skep::base::programs::Programs;
 use skep::base::{Cancel, fs};
@@ -22,6 +22,7 @@ use skep::diagnostics::{Class, Diagnostic, Failure, Origin, codes};
 use skep::ops::Session;
 use skep::report::Format;
 use std::ffi::OsString;
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -119,11 +120,14 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let shell = Arc::new(Shell::new(
-        cli.global.message_format.into(),
-        Verbosity::from_flags(cli.global.quiet, cli.global.verbose),
-    ));
-    let result = session(&cli.global, &shell).and_then(|session| {
+    let started_in = std::env::current_dir();
+    let cwd = match (&started_in, &cli.global.directory) {
+        (Ok(started_in), Some(dir)) => started_in.join(dir),
+        (Ok(started_in), None) => started_in.clone(),
+        (Err(_), _) => PathBuf::from("."),
+    };
+    let shell = Arc::new(Shell::new(settings(&cli.global, cwd.clone())));
+    let result = session(&cli.global, started_in, cwd, &shell).and_then(|session| {
         let result = commands::run(cli.command, &session, &shell);
         if session.cancel.is_cancelled() {
             // What a command made of being interrupted is of no interest.
@@ -139,8 +143,7 @@ pub fn main() -> ExitCode {
             Some(class)
         }
     };
-    shell.finish();
-    exit_code(class)
+    exit_code(shell.finish(class))
 }
 
 /// The table of exit codes.
@@ -154,24 +157,47 @@ fn exit_code(class: Option<Class>) -> ExitCode {
     })
 }
 
-/// Reads the environment, once.
-fn session(global: &GlobalArgs, shell: &Arc<Shell>) -> Result<Session, Failure> {
-    let started_in = std::env::current_dir().map_err(|source| fs::Error {
+/// What flags and environment say about output.
+fn settings(global: &GlobalArgs, cwd: PathBuf) -> Settings {
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let color = match global.color {
+        ColorChoice::Always => Some(true),
+        ColorChoice::Never => Some(false),
+        ColorChoice::Auto if non_empty("NO_COLOR").is_some() => Some(false),
+        ColorChoice::Auto => non_empty("CLICOLOR_FORCE").filter(|value| value != "0").map(|_| true),
+    };
+    // The variable that decides is the first that is set (POSIX, 8.2).
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(non_empty);
+    let unicode = locale.is_some_and(|locale| {
+        let locale = locale.to_string_lossy().to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    });
+    Settings {
+        format: global.message_format.into(),
+        verbosity: Verbosity::from_flags(global.quiet, global.verbose),
+        color,
+        dumb,
+        unicode,
+        cwd,
+    }
+}
+
+/// Reads the rest of the environment, once.
+fn session(
+    global: &GlobalArgs,
+    started_in: io::Result<PathBuf>,
+    cwd: PathBuf,
+    shell: &Arc<Shell>,
+) -> Result<Session, Failure> {
+    started_in.map_err(|source| fs::Error {
         action: "find the current directory",
         path: PathBuf::from("."),
         source,
     })?;
-    let cwd = match &global.directory {
-        Some(dir) => {
-            let dir = started_in.join(dir);
-            if !fs::is_dir(&dir) {
-                let message = format!("{} is not a directory", dir.display());
-                return Err(Diagnostic::new(codes::FILE_NOT_FOUND, Origin::Command, message).into());
-            }
-            dir
-        }
-        None => started_in,
-    };
+    if !fs::is_dir(&cwd) {
+        let message = format!("{} is not a directory", cwd.display());
+        return Err(Diagnostic::new(codes::FILE_NOT_FOUND, Origin::Command, message).into());
+    }
     let executable = std::env::current_exe().map_err(|source| fs::Error {
         action: "find skep's own executable",
         path: PathBuf::from("skep"),

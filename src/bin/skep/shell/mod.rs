@@ -1,13 +1,24 @@
 //! The terminal: what is printed, where, in which colours. Results go to
-//! standard output, progress and notes to standard error.
+//! standard output, progress and notes to standard error; in the formats for
+//! machines, findings of every kind go to standard output.
+//!
+//! A reader that closes the pipe has seen enough: what would follow is
+//! dropped. Any other failure to write ends the command with an error.
 
 pub mod interrupt;
+mod progress;
+pub mod prompt;
+mod sources;
 
-use skep::diagnostics::{Class, Diagnostic};
+use dialoguer::console::{self, Term};
+use progress::Progress;
+use skep::diagnostics::{Class, Code, Diagnostic, Origin, codes};
 use skep::events::{Event, Sink};
-use skep::report::{Format, Table};
-use std::io::{self, Write as _};
-use std::sync::Mutex;
+use skep::report::{Context, Format, Paint, Table, github, human, json, sarif, short, text};
+use sources::Files;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard};
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,54 +42,270 @@ impl Verbosity {
     }
 }
 
+/// What the command line and the environment say about output.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The format of results.
+    pub format: Format,
+    /// How much is said.
+    pub verbosity: Verbosity,
+    /// Whether to colour; where it is open, terminals are coloured.
+    pub color: Option<bool>,
+    /// The terminal can show no more than lines of text.
+    pub dumb: bool,
+    /// The locale has more than ASCII.
+    pub unicode: bool,
+    /// The directory relative paths are taken from.
+    pub cwd: PathBuf,
+}
+
 /// Where everything is printed.
 pub struct Shell {
-    format: Format,
-    verbosity: Verbosity,
-    worst: Mutex<Option<Class>>,
+    settings: Settings,
+    color_out: bool,
+    color_err: bool,
+    width_out: Option<usize>,
+    width_err: Option<usize>,
+    files: Files,
+    progress: Progress,
+    state: Mutex<State>,
+}
+
+/// What was said so far.
+#[derive(Default)]
+struct State {
+    worst: Option<Class>,
+    errors: usize,
+    warnings: usize,
+    /// The codes that were reported, for the hint at the end.
+    codes: Vec<Code>,
+    /// Findings that wait for the end of a document.
+    collected: Vec<Diagnostic>,
+    /// The format's opening was written.
+    opened: bool,
+    /// What went to standard output is not in the format at all.
+    raw: bool,
+    /// Nobody reads any more.
+    closed: bool,
+    /// Why standard output could not be written.
+    failed: Option<io::Error>,
 }
 
 impl Shell {
     /// A shell on the process's own streams.
-    pub fn new(format: Format, verbosity: Verbosity) -> Self {
-        Self { format, verbosity, worst: Mutex::new(None) }
+    pub fn new(settings: Settings) -> Self {
+        let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        let color = |terminal: bool| settings.color.unwrap_or(terminal && !settings.dumb);
+        let width = |term: Term| term.size_checked().map(|(_, columns)| usize::from(columns));
+        // The libraries that draw bars and questions ask this switch.
+        console::set_colors_enabled_stderr(color(err));
+        let shows_progress = err && !settings.dumb && settings.verbosity > Verbosity::Quiet;
+        Self {
+            color_out: color(out),
+            color_err: color(err),
+            width_out: if out { width(Term::stdout()) } else { None },
+            width_err: if err { width(Term::stderr()) } else { None },
+            files: Files::new(settings.cwd.clone()),
+            progress: Progress::new(shows_progress, settings.unicode),
+            settings,
+            state: Mutex::default(),
+        }
+    }
+
+    /// The format of results.
+    pub fn format(&self) -> Format {
+        self.settings.format
+    }
+
+    /// How much is to be said.
+    pub fn verbosity(&self) -> Verbosity {
+        self.settings.verbosity
     }
 
     /// Reports findings as results.
     pub fn diagnostics(&self, diagnostics: &[Diagnostic]) {
         for diagnostic in diagnostics {
-            if diagnostic.is_error() {
-                let mut worst = self.worst.lock().unwrap_or_else(|poison| poison.into_inner());
-                let class = diagnostic.code.class();
-                *worst = Some(worst.map_or(class, |known| worse(known, class)));
-            }
-            let _ = writeln!(io::stdout(), "{}: {}", diagnostic.code, diagnostic.message);
+            self.count(diagnostic);
+            let text = self.render(diagnostic, &self.out());
+            self.write_out(text.as_bytes());
         }
     }
 
     /// Reports a table of results.
     pub fn table(&self, table: &Table) {
-        let _ = writeln!(io::stdout(), "{:?} {:?}", self.format, table);
+        let cx = self.out();
+        let text = match self.settings.format {
+            Format::Human => human::table(table, &cx),
+            Format::Short => short::table(table),
+            Format::Json => json::table(table),
+            // One document, of findings only.
+            Format::Sarif => return,
+            Format::Github => github::table(table, &cx),
+        };
+        self.write_out(text.as_bytes());
     }
 
     /// Reports what kept a command from doing its work.
     pub fn fatal(&self, diagnostic: &Diagnostic) {
-        let _ = writeln!(io::stderr(), "{}: {}", diagnostic.code, diagnostic.message);
+        self.count(diagnostic);
+        if self.settings.format.is_for_machines() {
+            let text = self.render(diagnostic, &self.out());
+            self.write_out(text.as_bytes());
+        } else if diagnostic.code.class() == Class::Interrupted {
+            self.write_err("interrupted\n");
+        } else {
+            let text = self.render(diagnostic, &self.err());
+            self.write_err(text.trim_end());
+            self.write_err("\n");
+        }
     }
 
-    /// Writes bytes to standard output as they are.
+    /// Writes bytes to standard output as they are, for commands whose result
+    /// has a format of its own.
     pub fn raw(&self, bytes: &[u8]) {
-        // A reader that went away has seen enough.
-        let _ = io::stdout().write_all(bytes);
+        self.state().raw = true;
+        self.write_out(bytes);
+    }
+
+    /// Says on standard error what was done, as cargo does: a verb and what it
+    /// was done to.
+    pub fn status(&self, verb: &str, text: &str) {
+        if self.settings.verbosity > Verbosity::Quiet {
+            let verb = Paint::Good.on(&format!("{verb:>12}"), self.color_err);
+            self.write_err(&format!("{verb} {}\n", text::escape(text)));
+        }
     }
 
     /// The worst class among the errors reported so far.
     pub fn worst(&self) -> Option<Class> {
-        *self.worst.lock().unwrap_or_else(|poison| poison.into_inner())
+        self.state().worst
     }
 
-    /// Ends formats that are one document.
-    pub fn finish(&self) {}
+    /// Ends the output of a command that came to `class`; returns what it
+    /// comes to when a failure to write is counted in.
+    pub fn finish(&self, class: Option<Class>) -> Option<Class> {
+        self.progress.clear();
+        let success = class.is_none();
+        match self.settings.format {
+            Format::Json if !self.state().raw => {
+                self.write_out(json::closing(success).as_bytes());
+            }
+            Format::Sarif if !self.state().raw => {
+                let collected = std::mem::take(&mut self.state().collected);
+                let text = sarif::document(&collected, &self.out());
+                self.write_out(text.as_bytes());
+            }
+            Format::Human if self.settings.verbosity > Verbosity::Quiet => self.hint(),
+            _ => {}
+        }
+        let failed = self.state().failed.take();
+        let Some(error) = failed else { return class };
+        let code = match error.kind() {
+            io::ErrorKind::StorageFull => codes::DISK_FULL,
+            _ => codes::FILE_ACCESS,
+        };
+        let message = format!("cannot write to standard output: {}", text::io_reason(&error));
+        let diagnostic = Diagnostic::new(code, Origin::Command, message);
+        self.write_err(human::diagnostic(&diagnostic, &self.err()).trim_end());
+        self.write_err("\n");
+        Some(class.map_or(code.class(), |class| worse(class, code.class())))
+    }
+
+    /// Where to read more.
+    fn hint(&self) {
+        let state = self.state();
+        let codes: Vec<&str> = state.codes.iter().map(|code| code.id()).collect();
+        let [.., last] = codes.as_slice() else { return };
+        let rest = if codes.len() > 1 {
+            format!(" (also {})", codes[..codes.len() - 1].join(", "))
+        } else {
+            String::new()
+        };
+        let hint = format!("for more about this, see `skep explain {last}`{rest}\n");
+        drop(state);
+        self.write_err(&hint);
+    }
+
+    fn count(&self, diagnostic: &Diagnostic) {
+        let mut state = self.state();
+        let class = diagnostic.code.class();
+        if diagnostic.is_error() {
+            state.errors += 1;
+            state.worst = Some(state.worst.map_or(class, |known| worse(known, class)));
+        } else {
+            state.warnings += 1;
+        }
+        if class == Class::Finding && !state.codes.contains(&diagnostic.code) {
+            state.codes.push(diagnostic.code);
+        }
+    }
+
+    fn render(&self, diagnostic: &Diagnostic, cx: &Context) -> String {
+        match self.settings.format {
+            Format::Human => human::diagnostic(diagnostic, cx),
+            Format::Short => short::diagnostic(diagnostic, cx),
+            Format::Json => json::diagnostic(diagnostic, cx),
+            Format::Github => github::diagnostic(diagnostic, cx),
+            Format::Sarif => {
+                self.state().collected.push(diagnostic.clone());
+                String::new()
+            }
+        }
+    }
+
+    fn out(&self) -> Context<'_> {
+        self.context(self.color_out, self.width_out)
+    }
+
+    fn err(&self) -> Context<'_> {
+        self.context(self.color_err, self.width_err)
+    }
+
+    fn context(&self, color: bool, width: Option<usize>) -> Context<'_> {
+        Context {
+            cwd: &self.settings.cwd,
+            sources: &self.files,
+            color,
+            unicode: self.settings.unicode,
+            width,
+        }
+    }
+
+    fn write_out(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let mut state = self.state();
+        if state.closed {
+            return;
+        }
+        let mut opening = String::new();
+        if self.settings.format == Format::Json && !state.raw && !state.opened {
+            state.opened = true;
+            opening = json::opening();
+        }
+        let written = self.progress.suspend(|| {
+            let mut out = io::stdout().lock();
+            out.write_all(opening.as_bytes())?;
+            out.write_all(bytes)?;
+            out.flush()
+        });
+        if let Err(error) = written {
+            state.closed = true;
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                state.failed = Some(error);
+            }
+        }
+    }
+
+    /// Standard error is best effort: there is no place left to complain.
+    fn write_err(&self, text: &str) {
+        let _ = self.progress.suspend(|| io::stderr().lock().write_all(text.as_bytes()));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poison| poison.into_inner())
+    }
 }
 
 /// A broken environment outweighs wrong usage, which outweighs findings.
@@ -94,15 +321,30 @@ fn worse(a: Class, b: Class) -> Class {
 
 impl Sink for Shell {
     fn emit(&self, event: Event) {
+        let verbosity = self.settings.verbosity;
         match event {
-            Event::Note(text) if self.verbosity >= Verbosity::Normal => {
-                let _ = writeln!(io::stderr(), "{text}");
-            }
-            Event::Detail(text) if self.verbosity >= Verbosity::Verbose => {
-                let _ = writeln!(io::stderr(), "{text}");
-            }
             Event::Found(diagnostic) => self.diagnostics(&[*diagnostic]),
-            _ => {}
+            Event::Note(text) if verbosity >= Verbosity::Normal => {
+                let word = Paint::Note.on("note", self.color_err);
+                self.write_err(&format!("{word}: {}\n", text::escape(&text)));
+            }
+            Event::Detail(text) if verbosity >= Verbosity::Verbose => {
+                let text = text::escape(&text);
+                self.write_err(&format!("{}\n", Paint::Faint.on(&text, self.color_err)));
+            }
+            Event::Note(_) | Event::Detail(_) => {}
+            Event::Started { step, verb, subject } => {
+                let subject = text::one_line(&subject);
+                if !self.progress.started(step, verb, &subject) {
+                    self.status(verb, &subject);
+                }
+            }
+            Event::Advanced { step, done, total } => self.progress.advanced(step, done, total),
+            Event::Finished { step, ending } => {
+                if let Some((verb, subject)) = self.progress.finished(step, ending) {
+                    self.status(verb, &subject);
+                }
+            }
         }
     }
 }
