@@ -5,6 +5,7 @@
 //! a full disk or Ctrl-C leaves either the old file or the new one.
 #![expect(clippy::disallowed_methods, reason = "this is the door to std::fs")]
 
+use super::Cancel;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -174,6 +175,16 @@ pub fn metadata(path: &Path) -> Result<fs::Metadata> {
     at("look at", path, fs::metadata(path))
 }
 
+/// Now, on the clock that the kernel takes file times from: a file that is
+/// changed from now on has no earlier time. The clock ticks every few
+/// milliseconds.
+pub fn timestamp() -> (i64, i64) {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a local of the right type.
+    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &mut now) };
+    (now.tv_sec, now.tv_nsec)
+}
+
 /// Whether anything stands at a path.
 pub fn exists(path: &Path) -> bool {
     path.exists()
@@ -215,6 +226,39 @@ impl Lock {
     /// argument.
     pub fn acquire(path: &Path, on_wait: impl FnOnce(&str)) -> Result<Self> {
         Self::acquire_as(path, "", on_wait)
+    }
+
+    /// [`Lock::acquire_as`] whose wait ends without the lock once `cancel` is
+    /// set.
+    pub fn acquire_unless(
+        path: &Path,
+        holder: &str,
+        cancel: &Cancel,
+        on_wait: impl FnOnce(&str),
+    ) -> Result<Option<Self>> {
+        create_dir_all(parent_of(path))?;
+        let mut on_wait = Some(on_wait);
+        let mut lock = || -> io::Result<Option<File>> {
+            let mut file =
+                File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+            loop {
+                match file.try_lock() {
+                    Ok(()) => break,
+                    Err(TryLockError::WouldBlock) if cancel.is_cancelled() => return Ok(None),
+                    Err(TryLockError::WouldBlock) => {
+                        if let Some(on_wait) = on_wait.take() {
+                            on_wait(fs::read_to_string(path).unwrap_or_default().trim());
+                        }
+                        std::thread::sleep(std::time::Duration::from_millis(5));
+                    }
+                    Err(TryLockError::Error(error)) => return Err(error),
+                }
+            }
+            file.set_len(0)?;
+            file.write_all(holder.as_bytes())?;
+            Ok(Some(file))
+        };
+        at("lock", path, lock()).map(|file| file.map(|file| Self { _file: file }))
     }
 
     /// [`Lock::acquire`] that writes `holder` into the lock file, so that who

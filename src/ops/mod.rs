@@ -2,6 +2,7 @@
 //! [`Session`], uses the engines below, and returns an outcome as data; the
 //! front ends above parse the request and render the outcome.
 
+pub mod build;
 mod session;
 
 pub use session::Session;

@@ -1,6 +1,7 @@
 //! One file a command: its arguments, the request it makes of them, the one
 //! operation it calls, and what it reports.
 
+mod build;
 mod completions;
 
 use crate::shell::Shell;
@@ -15,13 +16,16 @@ pub type CommandResult = Result<(), Failure>;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Compile the project's BPF sources
+    Build(build::Args),
     /// Write a shell's completion script to standard output
     Completions(completions::Args),
 }
 
 /// Runs one command.
-pub fn run(command: Command, _session: &Session, shell: &Shell) -> CommandResult {
+pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult {
     match command {
+        Command::Build(args) => build::run(args, session, shell),
         Command::Completions(args) => completions::run(&args, shell),
     }
 }

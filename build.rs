@@ -1,0 +1,13 @@
+//! Tells `src/build/libbpf.rs` where libbpf-sys has installed libbpf's
+//! headers, so that they can be embedded.
+
+#![expect(clippy::disallowed_methods, reason = "cargo talks to build scripts by variables")]
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    // Cargo makes this variable of the line `cargo:include=…` that the build
+    // script of libbpf-sys prints; the `links` key of that crate is `bpf`.
+    let include = std::env::var("DEP_BPF_INCLUDE")
+        .expect("libbpf-sys says where it has put libbpf's headers");
+    println!("cargo:rustc-env=SKEP_LIBBPF_INCLUDE={include}");
+}

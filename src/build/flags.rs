@@ -1,0 +1,125 @@
+//! clang's command line for one source.
+
+use super::arch::Arch;
+use super::clang::Clang;
+use super::complaints;
+use crate::base::process::Command;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// What all sources of a build have in common.
+#[derive(Clone, Debug)]
+pub struct Common<'a> {
+    /// The compiler.
+    pub clang: &'a Clang,
+    /// The directory that clang runs in and paths are relative to.
+    pub root: &'a Path,
+    /// The build directory, which object files must not name.
+    pub target: &'a Path,
+    /// The directory with `vmlinux.h` and libbpf's headers.
+    pub generated: &'a Path,
+    /// The user's include directories, relative to `root`.
+    pub include: &'a [PathBuf],
+    /// Macros.
+    pub defines: &'a [String],
+    /// Further arguments; they come last and win.
+    pub cflags: &'a [String],
+    /// The value of `-mcpu`.
+    pub mcpu: &'a str,
+    /// The architecture whose registers `bpf_tracing.h` reads.
+    pub arch: Arch,
+}
+
+impl Common<'_> {
+    /// What decides about the object, as far as it is on the command line.
+    fn essential(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = Vec::new();
+        let mut add = |argument: &dyn AsRef<OsStr>| arguments.push(argument.as_ref().to_owned());
+        add(&"-target");
+        add(&self.arch.target());
+        add(&format!("-mcpu={}", self.mcpu));
+        add(&"-g");
+        add(&"-O2");
+        add(&format!("-D__TARGET_ARCH_{}", self.arch.as_str()));
+        // Some distributions' clangs turn it on; BPF has no stack guard.
+        add(&"-fno-stack-protector");
+        for dir in self.include {
+            add(&"-I");
+            add(&self.short(dir));
+        }
+        // Behind the user's own, in front of the system's: what a project
+        // brings along wins, what a machine happens to have does not.
+        add(&"-isystem");
+        add(&self.short(self.generated));
+        for dir in &self.clang.include {
+            add(&"-idirafter");
+            add(dir);
+        }
+        for define in self.defines {
+            add(&format!("-D{define}"));
+        }
+        for flag in self.cflags {
+            add(flag);
+        }
+        arguments
+    }
+
+    /// Keeps this machine's directories out of the object: the project is the
+    /// empty prefix, so that line information says `src/opens.bpf.c`.
+    fn prefix_maps(&self) -> Vec<OsString> {
+        let map = |from: &Path, to: &str| {
+            let mut argument = OsString::from("-ffile-prefix-map=");
+            argument.push(from);
+            argument.push("=");
+            argument.push(to);
+            argument
+        };
+        let mut maps = vec![map(self.root, "")];
+        if !self.target.starts_with(self.root) {
+            maps.push(map(self.target, "target/skep"));
+        }
+        maps
+    }
+
+    /// A path as clang gets it: relative where it lies in the project.
+    fn short<'p>(&self, path: &'p Path) -> &'p Path {
+        path.strip_prefix(self.root).unwrap_or(path)
+    }
+
+    /// The command that compiles `source` to `object` and lists what it read
+    /// in `dependencies`.
+    pub fn compile(&self, source: &Path, object: &Path, dependencies: &Path) -> Command {
+        Command::new(&self.clang.path)
+            .cwd(self.root)
+            // clang takes the name of its directory from here, if it is one,
+            // and the prefix map must know that name.
+            .env("PWD", self.root)
+            .args(self.essential())
+            .args(self.prefix_maps())
+            // A crash must not litter the directory for temporary files.
+            .arg("-fno-crash-diagnostics")
+            .args(complaints::ARGUMENTS)
+            .args(["-MD", "-MT", "object", "-MF"])
+            .arg(dependencies)
+            .arg("-c")
+            .arg(source)
+            .arg("-o")
+            .arg(object)
+    }
+
+    /// What identifies the command line: everything that may change the
+    /// object's bytes. Where the project lies is no part of it.
+    pub fn key(&self) -> String {
+        let words = self.essential();
+        words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The command line as editors need it.
+    pub fn for_editors(&self, source: &Path, object: &Path) -> Vec<String> {
+        let path = |path: &Path| path.to_string_lossy().into_owned();
+        std::iter::once(path(&self.clang.path))
+            .chain(self.essential().iter().map(|word| word.to_string_lossy().into_owned()))
+            .chain(["-c".to_owned(), path(source), "-o".to_owned(), path(self.short(object))])
+            .collect()
+    }
+}

@@ -1,0 +1,407 @@
+//! `skep build`, and what every command does first that works on objects:
+//! finding out what the paths on its command line stand for, and building it.
+
+use super::Session;
+use crate::base::fs;
+use crate::build::{self, Arch, Clang};
+use crate::diagnostics::{Diagnostic, Failure, Label, Origin, Severity, Span, codes};
+use crate::project::manifest::Mcpu;
+use crate::project::{self, Project};
+use std::path::{Path, PathBuf};
+
+/// How objects are built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// For development.
+    #[default]
+    Dev,
+    /// To be shipped.
+    Release,
+}
+
+impl Profile {
+    /// The name of the profile and of its directory.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// What `skep build` is asked to do.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Projects, directories in them, sources, and, where the command takes
+    /// them, objects. None: the project here.
+    pub paths: Vec<PathBuf>,
+    /// The profile.
+    pub profile: Profile,
+}
+
+/// An object to work on.
+#[derive(Clone, Debug)]
+pub struct Artifact {
+    /// Its name, without `.bpf.o`.
+    pub name: String,
+    /// The object file, absolute.
+    pub object: PathBuf,
+    /// The source it was built from, absolute; none for an object that was
+    /// named on the command line.
+    pub source: Option<PathBuf>,
+    /// The directory that relative paths in its line information start from.
+    pub root: PathBuf,
+    /// Whether nothing had to be done for it.
+    pub fresh: bool,
+    /// The index of its project in [`Outcome::projects`]; none for an object
+    /// that was named on the command line.
+    pub project: Option<usize>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The objects, in the order of the command line and of their sources'
+    /// paths. A source that clang rejects has none.
+    pub artifacts: Vec<Artifact>,
+    /// The projects they belong to.
+    pub projects: Vec<Project>,
+    /// Mistakes in manifests, and what clang says. Paths are as the user
+    /// would write them.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Outcome {
+    /// Whether something could not be built.
+    pub fn failed(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// What some paths of a command line stand for.
+#[derive(Debug)]
+enum Input {
+    /// A project, and those of its sources that are meant; none means all.
+    Project(Box<Project>, Vec<PathBuf>),
+    /// Sources outside of projects that lie in one directory.
+    Files(PathBuf, Vec<PathBuf>),
+    /// An object.
+    Object(PathBuf),
+}
+
+/// Builds the projects and sources that `request.paths` names.
+///
+/// # Errors
+/// What kept the build from being done at all. Mistakes in a manifest and what
+/// clang rejects are in the outcome.
+pub fn run(session: &Session, request: &Request) -> Result<Outcome, Failure> {
+    work(session, request, false)
+}
+
+/// [`run`], for commands that take objects too: those are passed through as
+/// they are, whatever they may contain.
+pub fn objects(session: &Session, request: &Request) -> Result<Outcome, Failure> {
+    work(session, request, true)
+}
+
+fn work(session: &Session, request: &Request, take_objects: bool) -> Result<Outcome, Failure> {
+    let mut outcome = Outcome::default();
+    let inputs = match resolve(session, &request.paths, take_objects) {
+        Ok(inputs) => inputs,
+        Err(error) => {
+            outcome.diagnostics = displayed(session, error.into_diagnostics());
+            return Ok(outcome);
+        }
+    };
+    for input in inputs {
+        match input {
+            Input::Object(object) => outcome.artifacts.push(Artifact {
+                name: object_name(&object),
+                root: session.cwd.clone(),
+                source: None,
+                fresh: true,
+                project: None,
+                object,
+            }),
+            Input::Project(project, only) => {
+                let sources = match project.sources() {
+                    Ok(sources) => sources,
+                    Err(error) => {
+                        outcome.diagnostics.extend(displayed(session, error.into_diagnostics()));
+                        continue;
+                    }
+                };
+                let all = sources.len();
+                let objects = project.target.join(request.profile.as_str());
+                let sources: Vec<build::Source> = sources
+                    .into_iter()
+                    .filter(|source| only.is_empty() || only.contains(&source.path))
+                    .map(|source| build::Source {
+                        object: objects.join(format!("{}.bpf.o", source.name)),
+                        path: source.path,
+                        name: source.name,
+                    })
+                    .collect();
+                let whole = sources.len() == all;
+                build_project(session, request, *project, &sources, whole, &mut outcome)?;
+            }
+            Input::Files(dir, files) => {
+                let id = crate::base::digest::Digest::of(dir.as_os_str().as_encoded_bytes());
+                let target = session.cache.join("adhoc").join(id.short());
+                let project = Project::ad_hoc(&dir, target);
+                let sources: Vec<build::Source> = files
+                    .iter()
+                    .map(|file| {
+                        let source = project::Source::named(file);
+                        build::Source {
+                            object: dir.join(format!("{}.bpf.o", source.name)),
+                            path: source.path,
+                            name: source.name,
+                        }
+                    })
+                    .collect();
+                build_project(session, request, project, &sources, false, &mut outcome)?;
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+fn build_project(
+    session: &Session,
+    request: &Request,
+    project: Project,
+    sources: &[build::Source],
+    whole: bool,
+    outcome: &mut Outcome,
+) -> Result<(), Failure> {
+    let bpf = &project.manifest.bpf;
+    let clang = find_clang(session, &project)?;
+    if bpf.mcpu.value >= Mcpu::V4 && clang.major < 18 {
+        let message = format!(
+            "`mcpu = \"{}\"` needs clang 18 or newer, and {} is clang {}",
+            bpf.mcpu.value.as_str(),
+            clang.path.display(),
+            clang.number()
+        );
+        let mistake = Diagnostic::new(codes::MANIFEST_VALUE, Origin::Manifest, message);
+        outcome.diagnostics.extend(displayed(session, vec![placed(&project, &bpf.mcpu, mistake)]));
+        return Ok(());
+    }
+    let mut include = Vec::new();
+    for dir in &bpf.include {
+        let path = project.root.join(&dir.value);
+        if fs::is_dir(&path) {
+            include.push(path);
+        } else if dir.range.is_some() {
+            let message = format!("the include directory `{}` is not there", dir.value);
+            let mistake = Diagnostic::new(codes::MANIFEST_VALUE, Origin::Manifest, message);
+            outcome.diagnostics.extend(displayed(session, vec![placed(&project, dir, mistake)]));
+        }
+    }
+    if outcome.failed() {
+        return Ok(());
+    }
+    let report = build::build(&build::Request {
+        root: &project.root,
+        target: &project.target,
+        profile: request.profile.as_str(),
+        sources,
+        include: &include,
+        defines: &bpf.defines,
+        cflags: &bpf.cflags,
+        mcpu: bpf.mcpu.value.as_str(),
+        arch: Arch::host(),
+        clang: &clang,
+        vmlinux: None,
+        compile_commands: whole,
+        jobs: session.jobs,
+        cancel: &session.cancel,
+        sink: &*session.sink,
+    })?;
+    let index = outcome.projects.len();
+    outcome.artifacts.extend(report.built.iter().map(|built| {
+        let source = &sources[built.source];
+        Artifact {
+            name: source.name.clone(),
+            object: source.object.clone(),
+            source: Some(project.root.join(&source.path)),
+            root: project.root.clone(),
+            fresh: built.fresh,
+            project: Some(index),
+        }
+    }));
+    outcome.diagnostics.extend(displayed(session, report.diagnostics));
+    outcome.projects.push(project);
+    Ok(())
+}
+
+/// The clang that a project is built with.
+pub fn find_clang(session: &Session, project: &Project) -> Result<Clang, Failure> {
+    let manifest = project.manifest.bpf.clang.as_ref();
+    let wanted = build::clang::Wanted {
+        environment: session.clang.as_deref(),
+        manifest: manifest.map(|name| name.value.as_str()),
+    };
+    let answers = build::clang_answers(&project.target);
+    Ok(build::clang::find(wanted, &session.programs, &answers, &session.cancel)?)
+}
+
+fn placed<T>(
+    project: &Project,
+    value: &project::manifest::Located<T>,
+    diagnostic: Diagnostic,
+) -> Diagnostic {
+    match project.span(value) {
+        Some(span) => diagnostic.at(span),
+        None => diagnostic,
+    }
+}
+
+/// Why paths of a command line stand for nothing.
+enum NoInput {
+    Project(project::Error),
+    Other(Box<Diagnostic>),
+}
+
+impl NoInput {
+    fn into_diagnostics(self) -> Vec<Diagnostic> {
+        match self {
+            Self::Project(error) => error.into_diagnostics(),
+            Self::Other(diagnostic) => vec![*diagnostic],
+        }
+    }
+}
+
+impl From<project::Error> for NoInput {
+    fn from(error: project::Error) -> Self {
+        Self::Project(error)
+    }
+}
+
+fn resolve(
+    session: &Session,
+    paths: &[PathBuf],
+    take_objects: bool,
+) -> Result<Vec<Input>, NoInput> {
+    if paths.is_empty() {
+        let project = Project::find(&session.cwd)?;
+        return Ok(vec![Input::Project(Box::new(project), Vec::new())]);
+    }
+    let mut inputs: Vec<Input> = Vec::new();
+    for given in paths {
+        let path = plain(&session.absolute(given));
+        let wrong = |code, message: String| {
+            Err(NoInput::Other(Box::new(Diagnostic::new(code, Origin::Command, message))))
+        };
+        if fs::is_dir(&path) {
+            add_project(&mut inputs, Project::find(&path)?, None);
+        } else if !fs::exists(&path) {
+            return wrong(codes::FILE_NOT_FOUND, format!("{} is not there", given.display()));
+        } else if path
+            .file_name()
+            .is_some_and(|name| name == project::MANIFEST || name == "Cargo.toml")
+        {
+            add_project(&mut inputs, Project::find(fs::parent_of(&path))?, None);
+        } else if path.extension().is_some_and(|extension| extension == "c") {
+            add_source(&mut inputs, &path)?;
+        } else if take_objects {
+            inputs.push(Input::Object(path));
+        } else {
+            let message = if path.extension().is_some_and(|extension| extension == "o") {
+                format!("{} is an object already; there is nothing to build", given.display())
+            } else {
+                format!("{} is no project, no directory in one and no C source", given.display())
+            };
+            return wrong(codes::WRONG_INPUT, message);
+        }
+    }
+    Ok(inputs)
+}
+
+/// The path without `.` parts; `..` stays, it may cross a link.
+fn plain(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
+fn add_project(inputs: &mut Vec<Input>, project: Project, only: Option<PathBuf>) {
+    for input in &mut *inputs {
+        if let Input::Project(known, sources) = input
+            && known.root == project.root
+        {
+            match only {
+                // The whole outweighs a part.
+                None => sources.clear(),
+                Some(path) if !sources.is_empty() && !sources.contains(&path) => sources.push(path),
+                Some(_) => {}
+            }
+            return;
+        }
+    }
+    inputs.push(Input::Project(Box::new(project), only.into_iter().collect()));
+}
+
+/// A source belongs to the project it lies in if the manifest names it; any
+/// other is built by itself, with every default.
+fn add_source(inputs: &mut Vec<Input>, path: &Path) -> Result<(), NoInput> {
+    let dir = fs::parent_of(path);
+    match Project::find(dir) {
+        Ok(project) => {
+            let known = path.strip_prefix(&project.root).ok().map(Path::to_owned);
+            let sources = project.sources().unwrap_or_default();
+            if let Some(known) = known.filter(|path| sources.iter().any(|s| s.path == *path)) {
+                add_project(inputs, project, Some(known));
+                return Ok(());
+            }
+        }
+        Err(project::Error::NotFound { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let file = path.strip_prefix(dir).unwrap_or(path).to_owned();
+    for input in &mut *inputs {
+        if let Input::Files(known, files) = input
+            && known == dir
+        {
+            if !files.contains(&file) {
+                files.push(file);
+            }
+            return Ok(());
+        }
+    }
+    inputs.push(Input::Files(dir.to_owned(), vec![file]));
+    Ok(())
+}
+
+fn object_name(object: &Path) -> String {
+    let name = object.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let short = name.strip_suffix(".bpf.o").or_else(|| name.strip_suffix(".o"));
+    short.unwrap_or(&name).to_owned()
+}
+
+/// The diagnostics with paths as the user would write them.
+fn displayed(session: &Session, diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let show = |span: &mut Span| span.file = session.display(&span.file).to_owned();
+    let mut diagnostics = diagnostics;
+    for diagnostic in &mut diagnostics {
+        let labels = diagnostic.primary.iter_mut().chain(&mut diagnostic.secondary);
+        labels.for_each(|Label { span, .. }| show(span));
+        let edits = diagnostic.helps.iter_mut().filter_map(|help| help.edit.as_mut());
+        edits.for_each(|edit| show(&mut edit.span));
+    }
+    diagnostics
+}
+
+/// How many errors and warnings there are, in words; nothing if there are
+/// none.
+pub fn summary(diagnostics: &[Diagnostic]) -> Option<String> {
+    let count = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
+    let words = |count: usize, word: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {word}")),
+        count => Some(format!("{count} {word}s")),
+    };
+    let parts =
+        [words(count(Severity::Error), "error"), words(count(Severity::Warning), "warning")];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}

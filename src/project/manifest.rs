@@ -1,0 +1,594 @@
+//! What a manifest says: the schema of `Skep.toml`, and of
+//! `[package.metadata.skep]`, which has the same keys.
+//!
+//! Every key has a default, so an empty file is a valid manifest.
+
+use super::name;
+use super::reader::Reader;
+use crate::diagnostics::Diagnostic;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+pub use super::reader::Located;
+
+/// A whole manifest.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Manifest {
+    /// `[package]`.
+    pub package: Package,
+    /// `[bpf]`.
+    pub bpf: Bpf,
+    /// `[user]`.
+    pub user: User,
+    /// `[kernels]`.
+    pub kernels: Kernels,
+    /// `[lints]`: the level of each lint that is named, by its slug or code.
+    pub lints: BTreeMap<String, Level>,
+    /// `[[budget]]`.
+    pub budgets: Vec<Budget>,
+}
+
+/// `[package]`: what the project is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Package {
+    /// The project's and the skeleton's name.
+    pub name: Option<String>,
+    /// The version, free text.
+    pub version: Option<String>,
+    /// The license, an SPDX expression.
+    pub license: Option<String>,
+}
+
+/// `[bpf]`: how the BPF side is built.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bpf {
+    /// Patterns of source files, relative to the project.
+    pub sources: Vec<Located<String>>,
+    /// Include directories, relative to the project.
+    pub include: Vec<Located<String>>,
+    /// Further arguments of clang.
+    pub cflags: Vec<String>,
+    /// Macros: `NAME` or `NAME=VALUE`.
+    pub defines: Vec<String>,
+    /// The instruction set, always explicit on clang's command line.
+    pub mcpu: Located<Mcpu>,
+    /// The clang to use: a name to look for on the search path, or a path.
+    pub clang: Option<Located<String>>,
+    /// Where `vmlinux.h` comes from.
+    pub vmlinux: Located<Vmlinux>,
+    /// Whether all sources are linked into one object.
+    pub link: bool,
+}
+
+impl Default for Bpf {
+    fn default() -> Self {
+        Self {
+            sources: vec![Located::default_value("src/**/*.bpf.c".to_owned())],
+            include: vec![Located::default_value("include".to_owned())],
+            cflags: vec!["-Wall".to_owned()],
+            defines: Vec::new(),
+            mcpu: Located::default(),
+            clang: None,
+            vmlinux: Located::default(),
+            link: false,
+        }
+    }
+}
+
+/// A version of the BPF instruction set, as `-mcpu` names them
+/// (llvm/lib/Target/BPF/BPF.td).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mcpu {
+    /// The first one.
+    V1,
+    /// With `jlt`, `jle` and their kin; Linux 4.14.
+    V2,
+    /// With 32-bit jumps and arithmetic; Linux 5.1.
+    #[default]
+    V3,
+    /// With sign extension, `gotol` and signed division; Linux 6.6, clang 18.
+    V4,
+}
+
+impl Mcpu {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("v1", Self::V1), ("v2", Self::V2), ("v3", Self::V3), ("v4", Self::V4)];
+
+    /// The value of `-mcpu`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+            Self::V3 => "v3",
+            Self::V4 => "v4",
+        }
+    }
+}
+
+/// The values of `vmlinux`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Vmlinux {
+    /// Only what the sources use, and what that needs.
+    #[default]
+    Pruned,
+    /// Every type of the kernel.
+    Full,
+    /// skep makes none.
+    None,
+    /// From this file: BTF, an ELF file with BTF, a kernel image, or a header
+    /// that is taken as it is.
+    Path(PathBuf),
+}
+
+/// `[user]`: the program that loads the BPF side.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct User {
+    /// What it is written in.
+    pub kind: Located<UserKind>,
+}
+
+/// The values of `user.kind`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UserKind {
+    /// C, built by skep.
+    C,
+    /// Rust, built by cargo.
+    Rust,
+    /// There is none.
+    #[default]
+    None,
+}
+
+/// `[kernels]`: what the project supports.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Kernels {
+    /// The oldest version.
+    pub min: Option<KernelVersion>,
+    /// References that `skep verify` tries when none is named.
+    pub matrix: Vec<Located<String>>,
+}
+
+/// A kernel version: major and minor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KernelVersion {
+    /// The 6 of 6.12.
+    pub major: u16,
+    /// The 12 of 6.12.
+    pub minor: u16,
+}
+
+impl std::fmt::Display for KernelVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+impl std::str::FromStr for KernelVersion {
+    type Err = ();
+
+    /// Reads `6.12`, and ignores a patch level as in `6.12.3`.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.split('.');
+        let mut number = || -> Option<u16> {
+            let part = parts.next()?;
+            let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            digits.then(|| part.parse().ok()).flatten()
+        };
+        let (Some(major), Some(minor)) = (number(), number()) else { return Err(()) };
+        match (parts.next().map(str::parse::<u16>), parts.next()) {
+            (None | Some(Ok(_)), None) => Ok(Self { major, minor }),
+            _ => Err(()),
+        }
+    }
+}
+
+/// What becomes of a lint's findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// They are not shown.
+    Allow,
+    /// They are warnings.
+    Warn,
+    /// They are errors.
+    Deny,
+}
+
+/// `[[budget]]`: what programs may cost. A limit that is not written is none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Budget {
+    /// Which programs: a name, with `*` for any letters.
+    pub program: String,
+    /// Instructions the verifier may process.
+    pub instructions: Option<u64>,
+    /// States the verifier may keep.
+    pub states: Option<u64>,
+    /// Bytes of stack.
+    pub stack: Option<u64>,
+    /// Where in the manifest it stands.
+    pub range: Range<usize>,
+}
+
+type Key<'k, 'd> = &'k Spanned<toml::de::DeString<'d>>;
+type Value<'v, 'd> = &'v Spanned<DeValue<'d>>;
+
+/// Reads a `Skep.toml`.
+///
+/// # Errors
+/// Every mistake in it, in the order of the text; at least one.
+pub fn parse(path: &Path, text: &str) -> Result<Manifest, Vec<Diagnostic>> {
+    let mut reader = Reader::new(path, text);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    // After a syntax error the tree is a guess; what else it says is noise.
+    let broken = !errors.is_empty();
+    reader.syntax(errors);
+    let manifest = if broken { Manifest::default() } else { read(&mut reader, document.get_ref()) };
+    reader.finish().map(|()| manifest)
+}
+
+/// Reads `[package.metadata.skep]` of a `Cargo.toml`; nothing if there is no
+/// such table.
+///
+/// # Errors
+/// Every mistake in that table, and syntax errors anywhere.
+pub fn parse_cargo(path: &Path, text: &str) -> Result<Option<Manifest>, Vec<Diagnostic>> {
+    let mut reader = Reader::new(path, text);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        reader.syntax(errors);
+        return reader.finish().map(|()| None);
+    }
+    let manifest = document
+        .get_ref()
+        .get("package")
+        .and_then(|package| package.get_ref().get("metadata"))
+        .and_then(|metadata| metadata.get_ref().get("skep"))
+        .and_then(|skep| reader.table(skep, "skep"))
+        .map(|table| read(&mut reader, table));
+    reader.finish().map(|()| manifest)
+}
+
+fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Manifest {
+    const KEYS: &[&str] = &["package", "bpf", "user", "kernels", "lints", "budget"];
+    let mut manifest = Manifest::default();
+    for (key, value) in table {
+        match key.get_ref().as_ref() {
+            "package" => section(reader, value, "[package]", |reader, key, value| {
+                package(reader, &mut manifest.package, key, value);
+            }),
+            "bpf" => section(reader, value, "[bpf]", |reader, key, value| {
+                bpf(reader, &mut manifest.bpf, key, value);
+            }),
+            "user" => section(reader, value, "[user]", |reader, key, value| {
+                user(reader, &mut manifest.user, key, value);
+            }),
+            "kernels" => section(reader, value, "[kernels]", |reader, key, value| {
+                kernels(reader, &mut manifest.kernels, key, value);
+            }),
+            "lints" => section(reader, value, "[lints]", |reader, key, value| {
+                lint(reader, &mut manifest.lints, key, value);
+            }),
+            "budget" => budgets(reader, &mut manifest.budgets, value),
+            _ => reader.unknown_key(key, "", KEYS),
+        }
+    }
+    manifest
+}
+
+fn section(
+    reader: &mut Reader<'_>,
+    value: Value<'_, '_>,
+    name: &str,
+    mut each: impl FnMut(&mut Reader<'_>, Key<'_, '_>, Value<'_, '_>),
+) {
+    if let Some(table) = reader.table(value, name) {
+        for (key, value) in table {
+            each(reader, key, value);
+        }
+    }
+}
+
+fn package(reader: &mut Reader<'_>, package: &mut Package, key: Key<'_, '_>, value: Value<'_, '_>) {
+    match key.get_ref().as_ref() {
+        "name" => {
+            if let Some(text) = reader.string(value, "name") {
+                match name::check(&text.value) {
+                    Ok(()) => package.name = Some(text.value),
+                    Err(bad) => {
+                        let diagnostic = reader.wrong(value.span(), bad.to_string());
+                        if let Some(usable) = bad.suggestion {
+                            *diagnostic = diagnostic.clone().help(format!("use `{usable}`"));
+                        }
+                    }
+                }
+            }
+        }
+        "version" => package.version = reader.string(value, "version").map(|text| text.value),
+        "license" => package.license = reader.string(value, "license").map(|text| text.value),
+        _ => reader.unknown_key(key, "[package]", &["name", "version", "license"]),
+    }
+}
+
+fn bpf(reader: &mut Reader<'_>, bpf: &mut Bpf, key: Key<'_, '_>, value: Value<'_, '_>) {
+    const KEYS: &[&str] =
+        &["sources", "include", "cflags", "defines", "mcpu", "clang", "vmlinux", "link"];
+    match key.get_ref().as_ref() {
+        "sources" => {
+            if let Some(patterns) = reader.strings(value, "sources") {
+                bpf.sources = patterns;
+                if bpf.sources.is_empty() {
+                    reader.wrong(value.span(), "`sources` is empty, so there is nothing to build");
+                }
+                for pattern in &bpf.sources {
+                    let range = pattern.range.clone().unwrap_or_default();
+                    if let Err(reason) = super::sources::check_pattern(&pattern.value) {
+                        reader.wrong(range, reason);
+                    }
+                }
+            }
+        }
+        "include" => {
+            if let Some(directories) = reader.strings(value, "include") {
+                bpf.include = directories;
+            }
+        }
+        "cflags" => {
+            if let Some(flags) = reader.strings(value, "cflags") {
+                for flag in &flags {
+                    check_flag(reader, flag);
+                }
+                bpf.cflags = flags.into_iter().map(|flag| flag.value).collect();
+            }
+        }
+        "defines" => {
+            for define in reader.strings(value, "defines").unwrap_or_default() {
+                let name = define.value.split('=').next().unwrap_or_default();
+                let name = name.split('(').next().unwrap_or_default();
+                let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+                if starts && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+                    bpf.defines.push(define.value);
+                } else {
+                    reader.wrong(
+                        define.range.unwrap_or_default(),
+                        format!(
+                            "`{}` is no macro; write NAME or NAME=VALUE",
+                            define.value.escape_debug()
+                        ),
+                    );
+                }
+            }
+        }
+        "mcpu" => {
+            if let Some(mcpu) = reader.choice(value, "mcpu", Mcpu::ALL) {
+                bpf.mcpu = Located::written(mcpu, value.span());
+            }
+        }
+        "clang" => bpf.clang = reader.string(value, "clang"),
+        "vmlinux" => {
+            if let Some(text) = reader.string(value, "vmlinux") {
+                let vmlinux = match text.value.as_str() {
+                    "pruned" => Vmlinux::Pruned,
+                    "full" => Vmlinux::Full,
+                    "none" => Vmlinux::None,
+                    path => Vmlinux::Path(PathBuf::from(path)),
+                };
+                bpf.vmlinux = Located::written(vmlinux, value.span());
+            }
+        }
+        "link" => bpf.link = reader.boolean(value, "link").unwrap_or_default(),
+        _ => reader.unknown_key(key, "[bpf]", KEYS),
+    }
+}
+
+/// Refuses the arguments of clang that are skep's own affair: with them the
+/// build would do something else than it says.
+fn check_flag(reader: &mut Reader<'_>, flag: &Located<String>) {
+    let text = flag.value.as_str();
+    let reason = if text.starts_with("-mcpu") {
+        Some("the instruction set is chosen with `mcpu`")
+    } else if text == "-target" || text.starts_with("--target") {
+        Some("the target is always BPF")
+    } else if text == "-o" || text == "-c" || text == "-E" || text == "-S" {
+        Some("skep decides what clang writes, and where")
+    } else if text.starts_with("-M") {
+        Some("skep keeps track of headers itself")
+    } else if text.contains(' ') && text.starts_with('-') && !text.contains(['"', '\'', '=']) {
+        Some("each argument is a string of its own: [\"-a\", \"-b\"]")
+    } else {
+        None
+    };
+    if let Some(reason) = reason {
+        let message = format!("`{}` cannot stand in `cflags`: {reason}", text.escape_debug());
+        reader.wrong(flag.range.clone().unwrap_or_default(), message);
+    }
+}
+
+fn user(reader: &mut Reader<'_>, user: &mut User, key: Key<'_, '_>, value: Value<'_, '_>) {
+    const KINDS: &[(&str, UserKind)] =
+        &[("c", UserKind::C), ("rust", UserKind::Rust), ("none", UserKind::None)];
+    match key.get_ref().as_ref() {
+        "kind" => {
+            if let Some(kind) = reader.choice(value, "kind", KINDS) {
+                user.kind = Located::written(kind, value.span());
+            }
+        }
+        _ => reader.unknown_key(key, "[user]", &["kind"]),
+    }
+}
+
+fn kernels(reader: &mut Reader<'_>, kernels: &mut Kernels, key: Key<'_, '_>, value: Value<'_, '_>) {
+    match key.get_ref().as_ref() {
+        "min" => {
+            if let Some(text) = reader.string(value, "min") {
+                match text.value.parse() {
+                    Ok(version) => kernels.min = Some(version),
+                    Err(()) => {
+                        let text = text.value.escape_debug();
+                        let message = format!("`{text}` is no kernel version; write \"5.10\"");
+                        reader.wrong(value.span(), message);
+                    }
+                }
+            }
+        }
+        "matrix" => kernels.matrix = reader.strings(value, "matrix").unwrap_or_default(),
+        _ => reader.unknown_key(key, "[kernels]", &["min", "matrix"]),
+    }
+}
+
+fn lint(
+    reader: &mut Reader<'_>,
+    lints: &mut BTreeMap<String, Level>,
+    key: Key<'_, '_>,
+    value: Value<'_, '_>,
+) {
+    const LEVELS: &[(&str, Level)] =
+        &[("allow", Level::Allow), ("warn", Level::Warn), ("deny", Level::Deny)];
+    if let Some(level) = reader.choice(value, key.get_ref(), LEVELS) {
+        lints.insert(key.get_ref().clone().into_owned(), level);
+    }
+}
+
+fn budgets(reader: &mut Reader<'_>, budgets: &mut Vec<Budget>, value: Value<'_, '_>) {
+    const KEYS: &[&str] = &["program", "instructions", "states", "stack"];
+    let Some(array) = value.get_ref().as_array() else {
+        reader.wrong(value.span(), "`budget` is a list of tables; write [[budget]]");
+        return;
+    };
+    for item in array.iter() {
+        let mut budget = Budget {
+            program: "*".to_owned(),
+            instructions: None,
+            states: None,
+            stack: None,
+            range: item.span(),
+        };
+        section(reader, item, "[[budget]]", |reader, key, value| {
+            let name = key.get_ref().as_ref();
+            match name {
+                "program" => {
+                    if let Some(text) = reader.string(value, name) {
+                        budget.program = text.value;
+                    }
+                }
+                "instructions" => budget.instructions = reader.count(value, name),
+                "states" => budget.states = reader.count(value, name),
+                "stack" => budget.stack = reader.count(value, name),
+                _ => reader.unknown_key(key, "[[budget]]", KEYS),
+            }
+        });
+        budgets.push(budget);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(text: &str) -> Vec<String> {
+        parse(Path::new("Skep.toml"), text)
+            .unwrap_err()
+            .into_iter()
+            .map(|mistake| {
+                let start = mistake.primary.unwrap().span.start;
+                let helps: Vec<_> = mistake.helps.iter().map(|help| &*help.message).collect();
+                format!(
+                    "{}:{}: {} {}{}",
+                    start.line,
+                    start.column,
+                    mistake.code.id(),
+                    mistake.message,
+                    if helps.is_empty() {
+                        String::new()
+                    } else {
+                        format!(" ({})", helps.join("; "))
+                    }
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_empty_file_is_every_default() {
+        assert_eq!(parse(Path::new("Skep.toml"), ""), Ok(Manifest::default()));
+    }
+
+    #[test]
+    fn the_whole_schema_is_read() {
+        let text = r#"
+            [package]
+            name = "opens"
+            version = "0.1.0"
+            license = "GPL-2.0-only OR BSD-2-Clause"
+            [bpf]
+            sources = ["src/**/*.bpf.c"]
+            include = ["include"]
+            cflags = ["-Wall"]
+            defines = ["A", "B=1"]
+            mcpu = "v3"
+            clang = "clang-19"
+            vmlinux = "btf/6.12.btf"
+            link = true
+            [user]
+            kind = "c"
+            [kernels]
+            min = "5.10"
+            matrix = ["debian/bullseye"]
+            [lints]
+            "large-stack" = "warn"
+            [[budget]]
+            program = "*"
+            instructions = 100_000
+        "#;
+        let manifest = parse(Path::new("Skep.toml"), text).unwrap();
+        assert_eq!(manifest.kernels.min, Some(KernelVersion { major: 5, minor: 10 }));
+        assert_eq!(manifest.bpf.vmlinux.value, Vmlinux::Path("btf/6.12.btf".into()));
+        assert_eq!(manifest.lints["large-stack"], Level::Warn);
+        assert_eq!(manifest.budgets[0].instructions, Some(100_000));
+        assert_eq!(manifest.user.kind.value, UserKind::C);
+        assert!(manifest.bpf.link);
+    }
+
+    #[test]
+    fn every_mistake_is_found_on_its_place() {
+        let text = "[bfp]\n[bpf]\nsource = []\nmcpu = \"v5\"\nlink = 1\ncflags = \"-Wall\"\n\
+                    [kernels]\nmin = \"new\"\n[[budget]]\ninstructions = -1\n";
+        assert_eq!(
+            mistakes(text),
+            [
+                "1:2: E0103 unknown key `bfp` (did you mean `bpf`?)",
+                "3:1: E0103 unknown key `source` in [bpf] (did you mean `sources`?)",
+                "4:8: E0104 `mcpu` cannot be `v5`; it is one of v1, v2, v3, v4 (did you mean `v1`?)",
+                "5:8: E0104 `link` is a number where true or false is expected",
+                "6:10: E0104 `cflags` is a string where a list of strings is expected (put it in \
+                 brackets)",
+                "8:7: E0104 `new` is no kernel version; write \"5.10\"",
+                "10:16: E0104 `instructions` must be a number from 0 up",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_syntax_error_is_not_followed_by_guesses() {
+        let mistakes = mistakes("[bpf\nmcpu = \n");
+        assert!(mistakes.iter().all(|mistake| mistake.contains("E0102")), "{mistakes:?}");
+    }
+
+    #[test]
+    fn cargo_keys_are_the_same() {
+        let text = "[package]\nname = \"x\"\n[package.metadata.skep.bpf]\nmcpu = \"v2\"\n";
+        let manifest = parse_cargo(Path::new("Cargo.toml"), text).unwrap().unwrap();
+        assert_eq!(manifest.bpf.mcpu.value, Mcpu::V2);
+        assert_eq!(parse_cargo(Path::new("Cargo.toml"), "[package]\nname = \"x\"\n"), Ok(None));
+        assert_eq!(parse_cargo(Path::new("Cargo.toml"), "[package]\nmetadata = 3\n"), Ok(None));
+    }
+
+    #[test]
+    fn kernel_versions() {
+        for (text, good) in [("5.10", true), ("6.12.3", true), ("6", false), ("6.x", false)] {
+            assert_eq!(text.parse::<KernelVersion>().is_ok(), good, "{text}");
+        }
+        assert!("5.9".parse::<KernelVersion>() < "5.10".parse::<KernelVersion>());
+    }
+}
