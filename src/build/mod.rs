@@ -223,7 +223,7 @@ fn libbpf_step<'a>(generated: &Path, aside: &Path) -> Step<'a> {
     let (paths, aside) = (outputs.clone(), aside.to_owned());
     Step {
         name: "include/bpf".to_owned(),
-        verb: "Writing",
+        verb: None,
         subject: "libbpf's headers".to_owned(),
         key: vec![("libbpf's headers", key.to_string())],
         inputs: Vec::new(),
@@ -266,7 +266,7 @@ fn header_step<'a>(
     let make = header.make;
     let step = Step {
         name: format!("include/{}", includes::VMLINUX),
-        verb: "Generating",
+        verb: Some("Generating"),
         subject: format!("vmlinux.h from {}", header.from),
         key: vec![("the source of vmlinux.h", header.key)],
         inputs: header.inputs,
@@ -297,7 +297,7 @@ fn compile_step<'a>(
     }
     Step {
         name: format!("{}.bpf.o", source.name),
-        verb: "Compiling",
+        verb: Some("Compiling"),
         subject: source.path.display().to_string(),
         key: vec![
             ("the compiler", request.clang.version.clone()),
@@ -339,6 +339,7 @@ fn compile(
         return Ok(Ran { log, failed: true, ..Ran::default() });
     }
     let rule = fs::read(dependencies)?;
+    fs::remove_file(dependencies)?;
     let inputs = depfile::parse(&String::from_utf8_lossy(&rule))
         .into_iter()
         .map(|path| request.root.join(path))

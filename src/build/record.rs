@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The version of the format and of what steps do: records of another one
 /// count as none.
@@ -219,16 +220,22 @@ fn is_settled(stamp: &Stamp, moment: (i64, i64)) -> bool {
     before(stamp[0], stamp[1]) && before(stamp[2], stamp[3])
 }
 
-/// Waits until the clock of file times has ticked, so that every file written
-/// until now counts as settled. Takes a few milliseconds; returns the moment.
+/// Waits until the clock of file times has passed the present, so that every
+/// file written until now counts as settled. Takes a few milliseconds; returns
+/// the moment.
 pub fn next_tick() -> (i64, i64) {
-    let before = fs::timestamp();
+    let began = Instant::now();
+    let present = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let present =
+        (i64::try_from(present.as_secs()).unwrap_or(i64::MAX), i64::from(present.subsec_nanos()));
     loop {
         let now = fs::timestamp();
-        if now != before {
+        // A clock that somebody turns back must not hang us; all that is lost
+        // then is that files are hashed again.
+        if now > present || began.elapsed() > Duration::from_millis(100) {
             return now;
         }
-        std::thread::sleep(std::time::Duration::from_micros(250));
+        std::thread::sleep(Duration::from_micros(250));
     }
 }
 
@@ -376,8 +383,7 @@ mod tests {
     #[test]
     fn an_input_that_changed_during_the_step_is_never_fresh() {
         let setting = Setting::new();
-        let began = fs::timestamp();
-        next_tick();
+        let began = next_tick();
         fs::write_atomic(&setting.path("in"), b"one").unwrap();
         let mut record = setting.record(began);
         assert_eq!(setting.check(&mut record), Err(Stale::Input("in".into())));

@@ -26,8 +26,9 @@ use std::sync::{Condvar, Mutex, PoisonError};
 pub struct Step<'a> {
     /// A name of its own, also the name of its record: `opens.bpf.o`.
     pub name: String,
-    /// What it does, for people: `Compiling`.
-    pub verb: &'static str,
+    /// What it does, for people: `Compiling`; nothing for what is not worth
+    /// telling.
+    pub verb: Option<&'static str>,
     /// What it does it to.
     pub subject: String,
     /// What determines the result besides files, each part with a name that
@@ -145,9 +146,11 @@ impl Runner<'_> {
                 ended.notify_all();
                 continue;
             }
+            let woken = |&before: &usize| matches!(now.outcomes[before], Some(Outcome::Done(_)));
+            let woken = step.after.iter().any(woken);
             now.running[index] = true;
             drop(now);
-            let result = self.perform(step);
+            let result = self.perform(step, woken);
             now = lock();
             now.running[index] = false;
             match result {
@@ -158,8 +161,10 @@ impl Runner<'_> {
         }
     }
 
-    /// Does one step whose predecessors are done.
-    fn perform(&self, step: &Step<'_>) -> Result<Outcome, Error> {
+    /// Does one step whose predecessors are done. `woken` says that one of them
+    /// has just written something, which the step may read without having
+    /// said so.
+    fn perform(&self, step: &Step<'_>, woken: bool) -> Result<Outcome, Error> {
         if self.cancel.is_cancelled() {
             return Err(process::Error::Cancelled.into());
         }
@@ -170,8 +175,9 @@ impl Runner<'_> {
         if stale != Stale::New {
             self.sink.emit(Event::Detail(format!("{}: {stale}", step.subject)));
         }
-        let progress = Progress::start(self.sink, step.verb, step.subject.as_str());
-        let settled = self.files.are_settled(&step.inputs);
+        let progress =
+            step.verb.map(|verb| Progress::start(self.sink, verb, step.subject.as_str()));
+        let settled = !woken && self.files.are_settled(&step.inputs);
         let began = if settled { fs::timestamp() } else { next_tick() };
         let ran = (step.run)()?;
         if ran.failed {
@@ -181,13 +187,17 @@ impl Runner<'_> {
             return Ok(Outcome::Refused(ran.log));
         }
         let mut inputs = ran.inputs;
-        inputs.extend(
-            step.inputs.iter().filter(|input| !inputs.contains(input)).cloned().collect::<Vec<_>>(),
-        );
+        for input in &step.inputs {
+            if !inputs.contains(input) {
+                inputs.push(input.clone());
+            }
+        }
         let log = ran.log.clone();
         let record = Record::of_step(self.files, &step.key, &inputs, &step.outputs, began, ran.log);
         self.write(step, &record)?;
-        progress.finish(Ending::Done);
+        if let Some(progress) = progress {
+            progress.finish(Ending::Done);
+        }
         Ok(Outcome::Done(log))
     }
 
@@ -259,7 +269,7 @@ mod tests {
         fn build(&self, refuse: bool) -> Vec<Outcome> {
             let step = |index: usize, from: &'static str, to: &'static str| Step {
                 name: to.to_owned(),
-                verb: "Copying",
+                verb: None,
                 subject: to.to_owned(),
                 key: vec![],
                 inputs: vec![self.path(from)],

@@ -559,7 +559,7 @@ mod tests {
             [
                 "1:2: E0103 unknown key `bfp` (did you mean `bpf`?)",
                 "3:1: E0103 unknown key `source` in [bpf] (did you mean `sources`?)",
-                "4:8: E0104 `mcpu` cannot be `v5`; it is one of v1, v2, v3, v4 (did you mean `v1`?)",
+                "4:8: E0104 `mcpu` cannot be `v5`; it is one of v1, v2, v3, v4",
                 "5:8: E0104 `link` is a number where true or false is expected",
                 "6:10: E0104 `cflags` is a string where a list of strings is expected (put it in \
                  brackets)",
