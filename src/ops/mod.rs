@@ -3,6 +3,7 @@
 //! front ends above parse the request and render the outcome.
 
 pub mod build;
+pub mod explain;
 mod session;
 
 pub use session::Session;

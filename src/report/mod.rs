@@ -8,6 +8,7 @@
 pub mod github;
 pub mod human;
 pub mod json;
+pub mod markdown;
 mod paint;
 pub mod sarif;
 pub mod short;

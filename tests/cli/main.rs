@@ -5,5 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod explain;
+mod man;
 mod output;
 mod usage;

@@ -3,6 +3,8 @@
 
 mod build;
 mod completions;
+mod explain;
+mod man;
 
 use crate::shell::Shell;
 use clap::Subcommand;
@@ -18,14 +20,20 @@ pub type CommandResult = Result<(), Failure>;
 pub enum Command {
     /// Compile the project's BPF sources
     Build(build::Args),
+    /// Say what a code of a finding means
+    Explain(explain::Args),
     /// Write a shell's completion script to standard output
     Completions(completions::Args),
+    /// Write manual pages
+    Man(man::Args),
 }
 
 /// Runs one command.
 pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult {
     match command {
         Command::Build(args) => build::run(args, session, shell),
+        Command::Explain(args) => explain::run(&args, shell),
         Command::Completions(args) => completions::run(&args, shell),
+        Command::Man(args) => man::run(&args, session, shell),
     }
 }

@@ -14,7 +14,9 @@ use dialoguer::console::{self, Term};
 use progress::Progress;
 use skep::diagnostics::{Class, Code, Diagnostic, Origin, codes};
 use skep::events::{Event, Sink};
-use skep::report::{Context, Format, Paint, Table, github, human, json, sarif, short, text};
+use skep::report::{
+    Context, Format, Paint, Table, github, human, json, markdown, sarif, short, text,
+};
 use sources::Files;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -165,6 +167,12 @@ impl Shell {
     pub fn raw(&self, bytes: &[u8]) {
         self.state().raw = true;
         self.write_out(bytes);
+    }
+
+    /// Shows a page of the documentation on standard output.
+    pub fn page(&self, page: &str) {
+        self.state().raw = true;
+        self.write_out(markdown::page(page, &self.out()).as_bytes());
     }
 
     /// Says on standard error what was done, as cargo does: a verb and what it

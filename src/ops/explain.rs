@@ -1,0 +1,80 @@
+//! What a code means: the pages of `docs/diagnostics`, embedded.
+
+use crate::diagnostics::{Code, Diagnostic, Failure, Origin, codes};
+use include_dir::{Dir, include_dir};
+
+static PAGES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/docs/diagnostics");
+
+/// A code with its page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The code.
+    pub code: Code,
+    /// Its page, in Markdown.
+    pub page: &'static str,
+}
+
+/// Explains a code, given by its number (`E0301`) or readable name.
+///
+/// # Errors
+/// There is no such code; the nearest one is named.
+pub fn explain(name: &str) -> Result<Explanation, Failure> {
+    match Code::find(name.trim()) {
+        Some(code) => Ok(Explanation { code, page: page(code).unwrap_or(code.summary()) }),
+        None => Err(unknown(name).into()),
+    }
+}
+
+/// The page of a code.
+fn page(code: Code) -> Option<&'static str> {
+    PAGES.get_file(format!("{}.md", code.id()))?.contents_utf8()
+}
+
+fn unknown(name: &str) -> Diagnostic {
+    let diagnostic =
+        Diagnostic::new(codes::USAGE, Origin::Command, format!("there is no code `{name}`"));
+    let lower = name.to_lowercase();
+    let nearest = codes::ALL
+        .iter()
+        .flat_map(|code| [(code, code.id().to_lowercase()), (code, code.slug().to_owned())])
+        .map(|(code, known)| (code, strsim::jaro_winkler(&lower, &known)))
+        .filter(|(_, likeness)| *likeness > 0.8)
+        .max_by(|(_, a), (_, b)| a.total_cmp(b));
+    match nearest {
+        Some((code, _)) => diagnostic.help(format!("the nearest is {code}")),
+        None => diagnostic.help("`skep explain --list` shows them all"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_has_a_code_and_the_same_form() {
+        for file in PAGES.files() {
+            let name = file.path().file_stem().unwrap().to_str().unwrap();
+            let page = file.contents_utf8().unwrap();
+            let Some(code) = Code::find(name) else { panic!("{name} is no code") };
+            let title = format!("# {code}");
+            assert_eq!(page.lines().next(), Some(title.as_str()), "{name}.md begins");
+            for (part, starts) in [("example", &["Wrong"][..]), ("way out", &["Right", "Way out"])]
+            {
+                assert!(
+                    page.lines().any(|line| starts.iter().any(|start| line.starts_with(start))),
+                    "{name}.md has no {part}: a line that starts with one of {starts:?}"
+                );
+            }
+            assert_eq!(page.matches("```").count() % 2, 0, "{name}.md has an open block");
+        }
+    }
+
+    #[test]
+    fn the_nearest_code_is_named() {
+        let help = |name: &str| explain(name).unwrap_err().diagnostic().helps[0].message.clone();
+        assert_eq!(help("E0310"), "the nearest is E0301 map-value-maybe-null");
+        assert_eq!(help("map-value-null"), "the nearest is E0301 map-value-maybe-null");
+        assert_eq!(help("xyzzy"), "`skep explain --list` shows them all");
+        assert_eq!(explain("e0301").unwrap().code, codes::MAP_VALUE_MAYBE_NULL);
+    }
+}
