@@ -188,6 +188,7 @@ fn table() -> Table {
             ("log_bytes", "log"),
             ("sleepable", "sleepable"),
             ("stack", "stack"),
+            ("", "for people"),
         ],
     );
     table.push(vec![
@@ -199,6 +200,7 @@ fn table() -> Table {
         Cell::Bytes(34_000),
         Cell::Flag(false),
         Cell::Unknown,
+        Cell::Caution("look".into()),
     ]);
     table.push(vec![
         Cell::Text("x\x1b[31m\t::error::".into()),
@@ -209,6 +211,7 @@ fn table() -> Table {
         Cell::Bytes(0),
         Cell::Flag(true),
         Cell::Unknown,
+        Cell::Text(String::new()),
     ]);
     table
 }

@@ -273,9 +273,10 @@ struct Row<'a> {
 
 impl Serialize for Row<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.cells.len() + 1))?;
+        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("reason", self.table.row)?;
-        for (column, cell) in self.table.columns.iter().zip(self.cells) {
+        let named = self.table.columns.iter().zip(self.cells);
+        for (column, cell) in named.filter(|(column, _)| !column.key.is_empty()) {
             match cell {
                 Cell::Text(text) | Cell::Good(text) | Cell::Bad(text) | Cell::Caution(text) => {
                     map.serialize_entry(column.key, text)?;

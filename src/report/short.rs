@@ -42,11 +42,13 @@ fn location(span: &Span, cx: &Context) -> String {
 
 /// A table: a line of keys, then a line a row, separated by tabs.
 pub fn table(table: &Table) -> String {
-    let keys: Vec<&str> = table.columns.iter().map(|column| column.key).collect();
+    let named: Vec<usize> =
+        (0..table.columns.len()).filter(|&at| !table.columns[at].key.is_empty()).collect();
+    let keys: Vec<&str> = named.iter().map(|&at| table.columns[at].key).collect();
     let mut out = keys.join("\t");
     out.push('\n');
     for row in &table.rows {
-        let cells: Vec<String> = row.iter().map(words).collect();
+        let cells: Vec<String> = named.iter().map(|&at| words(&row[at])).collect();
         out.push_str(&cells.join("\t"));
         out.push('\n');
     }

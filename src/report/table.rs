@@ -15,7 +15,8 @@ pub struct Table {
 /// A column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// The key in JSON, in snake case.
+    /// The key in JSON, in snake case; empty for a column that only people
+    /// see.
     pub key: &'static str,
     /// The heading for people; empty for a column that only machines see.
     pub title: &'static str,

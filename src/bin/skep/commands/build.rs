@@ -28,17 +28,15 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     if !outcome.artifacts.is_empty() {
         shell.table(&table(session, &outcome));
     }
-    session.note(match (outcome.failed(), build::summary(&outcome.diagnostics)) {
-        (true, Some(summary)) => format!("The build failed: {summary}"),
+    match (outcome.failed(), build::summary(&outcome.diagnostics)) {
+        (true, Some(summary)) => session.note(format!("the build failed: {summary}")),
         (_, summary) => {
             let warnings = summary.map(|summary| format!(", {summary}")).unwrap_or_default();
-            format!(
-                "Finished `{}`{warnings} in {:.2} s",
-                profile.as_str(),
-                started.elapsed().as_secs_f64()
-            )
+            let seconds = started.elapsed().as_secs_f64();
+            let text = format!("`{}`{warnings} in {seconds:.2} s", profile.as_str());
+            shell.status("Finished", &text);
         }
-    });
+    }
     Ok(())
 }
 
