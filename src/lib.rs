@@ -12,7 +12,7 @@
 //! | 5 | front ends: the command line, report formats, editors | `src/bin/skep`, [`report`] |
 //! | 4 | one operation a command | [`ops`] |
 //! | 3 | engines, which never import each other | [`project`], `scaffold`, [`build`], `vmlinux`, `kernels`, `vm`, `guest`, `analysis`, `verifier_log` |
-//! | 2 | what the engines work on | [`btf`], `elf`, `relocate`, `verdict`, `wire`, [`events`] |
+//! | 2 | what the engines work on | [`btf`], [`elf`], [`relocate`], `verdict`, `wire`, [`events`] |
 //! | 1 | vocabulary | [`diagnostics`], [`bpf`] |
 //! | 0 | the machine | [`base`] |
 //!
@@ -39,7 +39,9 @@ pub mod bpf;
 pub mod btf;
 pub mod build;
 pub mod diagnostics;
+pub mod elf;
 pub mod events;
 pub mod ops;
 pub mod project;
+pub mod relocate;
 pub mod report;
