@@ -80,6 +80,17 @@ pub fn create(path: &Path) -> Result<File> {
     at("create", path, options)
 }
 
+/// An existing file opened for reading and writing.
+pub fn open_rw(path: &Path) -> Result<File> {
+    at("open", path, File::options().read(true).write(true).open(path))
+}
+
+/// Writes into a file that exists, in place: a setting of the kernel's.
+pub fn write_existing(path: &Path, bytes: &[u8]) -> Result<()> {
+    let write = || File::options().write(true).open(path)?.write_all(bytes);
+    at("write", path, write())
+}
+
 /// A file's bytes, mapped read-only.
 ///
 /// The file must not be truncated while it is mapped: map files that skep

@@ -5,10 +5,11 @@
 use super::Cancel;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 use std::{error, fmt, thread};
 
@@ -176,6 +177,74 @@ impl Command {
         }
     }
 
+    /// Starts the command and lets it run beside us, as its own process group
+    /// with empty input; its standard output and error go into `stdio`.
+    ///
+    /// `inherited` are descriptors that the child keeps, under the numbers
+    /// they have here. The child is killed when the value is dropped, and by
+    /// the kernel when this process ends in whatever way.
+    pub fn start(&self, inherited: Vec<OwnedFd>, stdio: OwnedFd) -> Result<Running, Error> {
+        let shared = Arc::new(Shared::default());
+        let (report, started) = mpsc::channel();
+        let command = self.clone();
+        let state = Arc::clone(&shared);
+        // The parent-death signal comes when the *thread* that forked ends.
+        // This thread does nothing but wait for the child, so it lives as long.
+        thread::spawn(move || {
+            match command.spawn_tied(inherited, stdio) {
+                Ok(mut child) => {
+                    drop(report.send(Ok(child.id())));
+                    state.end_of(&mut child);
+                }
+                Err(error) => drop(report.send(Err(error))),
+            };
+        });
+        let pid = started.recv().map_err(|_| Error::Start {
+            program: self.program.clone(),
+            source: io::Error::other("the thread that starts it ended"),
+        })??;
+        Ok(Running { pid, shared })
+    }
+
+    fn spawn_tied(&self, inherited: Vec<OwnedFd>, stdio: OwnedFd) -> Result<Child, Error> {
+        let failed = |source| Error::Start { program: self.program.clone(), source };
+        let parent = std::process::id();
+        let numbers: Vec<i32> = inherited.iter().map(|fd| fd.as_raw_fd()).collect();
+        let mut command = std::process::Command::new(&self.program);
+        command
+            .args(&self.args)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(stdio.try_clone().map_err(failed)?)
+            .stderr(stdio)
+            .process_group(0);
+        if let Some(dir) = &self.cwd {
+            command.current_dir(dir);
+        }
+        // SAFETY: only async-signal-safe calls between fork and exec; the
+        // descriptors stay open until `inherited` is dropped below.
+        unsafe {
+            command.pre_exec(move || {
+                for &fd in &numbers {
+                    if libc::fcntl(fd, libc::F_SETFD, 0) != 0 {
+                        return Err(io::Error::last_os_error());
+                    }
+                }
+                if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
+                    return Err(io::Error::last_os_error());
+                }
+                // The parent may have ended before the signal was asked for.
+                if libc::getppid() as u32 != parent {
+                    return Err(io::Error::other("the parent is gone"));
+                }
+                Ok(())
+            });
+        }
+        let child = command.spawn().map_err(failed);
+        drop(inherited);
+        child
+    }
+
     fn spawn(&self) -> Result<Child, Error> {
         let mut command = std::process::Command::new(&self.program);
         command
@@ -238,6 +307,72 @@ impl Drop for Guard {
     }
 }
 
+/// A child process that runs beside us (see [`Command::start`]); killed with
+/// its whole group when dropped.
+#[derive(Debug)]
+pub struct Running {
+    pid: u32,
+    shared: Arc<Shared>,
+}
+
+/// What the thread that waits for a child shares with who holds it.
+#[derive(Debug, Default)]
+struct Shared {
+    status: Mutex<Option<ExitStatus>>,
+    ended: Condvar,
+}
+
+impl Shared {
+    /// Waits for the child and publishes how it ended.
+    fn end_of(&self, child: &mut Child) {
+        // Look first and reap under the lock, so that nobody who holds the
+        // lock and sees no status can signal a number that was reused.
+        let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+        loop {
+            // SAFETY: `info` is writable; the child is ours and not reaped.
+            let result = unsafe {
+                libc::waitid(
+                    libc::P_PID,
+                    child.id(),
+                    info.as_mut_ptr(),
+                    libc::WEXITED | libc::WNOWAIT,
+                )
+            };
+            if result == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
+                break;
+            }
+        }
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        *status = Some(child.wait().unwrap_or_default());
+        self.ended.notify_all();
+    }
+}
+
+impl Running {
+    /// How it ended, if it has.
+    pub fn status(&self) -> Option<ExitStatus> {
+        *self.shared.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kills the child's group, if it still runs, and waits until it is gone.
+    pub fn kill(&self) -> ExitStatus {
+        let mut status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(status) = *status {
+                return status;
+            }
+            kill_group(self.pid);
+            status = self.shared.ended.wait(status).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 /// Ends a process group that [`Command`] started.
 fn kill_group(pid: u32) {
     if let Ok(pid) = i32::try_from(pid) {
@@ -268,6 +403,23 @@ mod tests {
             .timeout(Duration::from_millis(100));
         assert!(matches!(command.run(&Cancel::new()), Err(Error::TimedOut { .. })));
         assert!(started.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_running_child_ends_with_its_holder() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let child = Command::new("/bin/sh")
+            .args(["-c", "echo up; sleep 30 & sleep 30"])
+            .start(Vec::new(), theirs.into())
+            .unwrap();
+        let mut reader = std::io::BufReader::new(ours);
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut reader, &mut line).unwrap();
+        assert_eq!(line, "up\n");
+        assert!(child.status().is_none());
+        drop(child);
+        // Both sleeps held the other end; it closes only when both are gone.
+        assert_eq!(reader.read_to_end(&mut Vec::new()).unwrap(), 0);
     }
 
     #[test]

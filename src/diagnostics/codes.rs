@@ -83,6 +83,8 @@ codes! {
     VM_DID_NOT_BOOT = "E0706" "vm-did-not-boot" Environment "the virtual machine did not come up";
     VM_LOST = "E0707" "vm-lost" Environment "the virtual machine ended before it gave a verdict";
     DOWNLOAD_FAILED = "E0708" "download-failed" Environment "a package could not be downloaded";
+    PACKAGE_CORRUPT = "E0709" "package-corrupt" Environment "the package is damaged";
+    GUEST_FAILED = "E0710" "guest-failed" Environment "the guest could not do what it was asked to";
 }
 
 #[cfg(test)]

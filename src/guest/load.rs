@@ -1,0 +1,436 @@
+//! Loading programs through libbpf, one at a time.
+//!
+//! libbpf loads an object's programs together and stops at the first that is
+//! refused. So the object is opened anew for each program, with only that one
+//! marked to be loaded. What stands in the way of loading but not of
+//! verifying is set right, and every such change is reported.
+
+use super::channel::Channel;
+use super::child::{self, Ended, Shared};
+use crate::wire::{
+    Entry, Hello, Load, Opened, Outcome, Program, Refusal, Reply, Stage, VERSION, frame,
+};
+use libbpf_sys as sys;
+use serde::{Deserialize, Serialize};
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// The size of a verifier log, in bytes. Older kernels refuse a program whose
+/// log does not fit; newer ones keep its end.
+const LOG: usize = 32 << 20;
+/// What is kept of libbpf's warnings of one program, in bytes.
+const MESSAGES: usize = 64 << 10;
+/// The verifier's log level for statistics (`BPF_LOG_STATS`).
+const STATISTICS: u32 = 4;
+
+/// What a child found out about one program, beside its logs.
+#[derive(Debug, Serialize, Deserialize)]
+struct Report {
+    program: Program,
+    /// The second log is the one to show.
+    explained: bool,
+}
+
+/// What the guest says of itself.
+pub fn hello() -> Hello {
+    let mut name = std::mem::MaybeUninit::<libc::utsname>::zeroed();
+    // SAFETY: `uname` fills the struct; zeroes are valid if it does not.
+    let release = unsafe {
+        libc::uname(name.as_mut_ptr());
+        text((*name.as_ptr()).release.as_ptr())
+    };
+    Hello {
+        version: VERSION,
+        release,
+        // SAFETY: a static string.
+        libbpf: unsafe { text(sys::libbpf_version_string()) },
+        btf: crate::base::fs::exists(std::path::Path::new("/sys/kernel/btf/vmlinux")),
+    }
+}
+
+/// Loads the programs of an object and reports each.
+pub fn object(request: &Load, bytes: &[u8], channel: &mut Channel) -> io::Result<()> {
+    let limit = Duration::from_millis(request.limit_ms);
+    let opened = open(request, bytes, limit)?;
+    frame::write(channel, &Reply::Opened(opened.clone()), &[])?;
+    for (index, entry) in (0_u32..).zip(opened.programs) {
+        if request.only.as_ref().is_some_and(|only| !only.contains(&index)) {
+            continue;
+        }
+        frame::write(channel, &Reply::Loading { index }, &[])?;
+        let (program, log) = program(request, bytes, index, entry, limit)?;
+        frame::write(channel, &Reply::Program(Box::new(program)), &log)?;
+    }
+    Ok(())
+}
+
+/// Lists an object's programs, in a child: reading a hostile object may crash.
+fn open(request: &Load, bytes: &[u8], limit: Duration) -> io::Result<Opened> {
+    let shared = Shared::new(0)?;
+    let ended = child::run(&shared, limit, || {
+        let opened = match Object::open(request, bytes) {
+            Ok(object) => Opened {
+                programs: object.programs().map(|program| entry(program)).collect(),
+                error: None,
+            },
+            Err(errno) => Opened {
+                programs: Vec::new(),
+                error: Some(Refusal { stage: Stage::Open, errno, messages: messages() }),
+            },
+        };
+        to_json(&opened)
+    })?;
+    let refused = |message: String| Opened {
+        programs: Vec::new(),
+        error: Some(Refusal { stage: Stage::Open, errno: 0, messages: vec![message] }),
+    };
+    Ok(match ended {
+        Ended::Reported(report) => serde_json::from_slice(&report)?,
+        Ended::TimedOut => refused("libbpf did not finish opening the object".into()),
+        Ended::Died(signal) => refused(format!("libbpf crashed on the object (signal {signal})")),
+    })
+}
+
+/// Loads one program in a child.
+fn program(
+    request: &Load,
+    bytes: &[u8],
+    index: u32,
+    entry: Entry,
+    limit: Duration,
+) -> io::Result<(Program, Vec<u8>)> {
+    let shared = Shared::new(LOG)?;
+    let started = Instant::now();
+    let mut result = Program {
+        index,
+        entry,
+        outcome: Outcome::Accepted,
+        warnings: Vec::new(),
+        fixups: Vec::new(),
+        log_level: request.level,
+        log_truncated: false,
+        instructions: 0,
+        load_ns: 0,
+        xlated_bytes: 0,
+        jited_bytes: 0,
+        verified_instructions: 0,
+    };
+    let template = result.clone();
+    let ended =
+        child::run(&shared, limit, || to_json(&attempt(request, bytes, template, &shared, limit)))?;
+    let stage = Stage::from_number(shared.stage().load(Ordering::Relaxed));
+    result.load_ns = started.elapsed().as_nanos() as u64;
+    let mut second = false;
+    match ended {
+        Ended::Reported(report) => {
+            let report: Report = serde_json::from_slice(&report)?;
+            second = report.explained;
+            result = report.program;
+        }
+        Ended::TimedOut => result.outcome = Outcome::TimedOut { stage },
+        Ended::Died(signal) => result.outcome = Outcome::Crashed { stage, signal },
+    }
+    let log = shared.log_bytes(second);
+    result.log_truncated |= log.len() >= LOG - 1;
+    Ok((result, log))
+}
+
+/// Opens the object, prepares it and loads one of its programs. Runs in the
+/// child.
+fn attempt(
+    request: &Load,
+    bytes: &[u8],
+    mut result: Program,
+    shared: &Shared,
+    limit: Duration,
+) -> Report {
+    let level = request.level;
+    let index = result.index as usize;
+    let mut first = load(request, bytes, index, level | STATISTICS, shared, false, &mut result);
+    if let Err(refusal) = &first
+        && refusal.errno == libc::ENOSPC
+        && refusal.stage == Stage::Verifier
+    {
+        // The log was too small (before 6.4 that refuses the program): ask
+        // again for the verdict alone, and keep the log's beginning.
+        result.log_truncated = true;
+        first = load(request, bytes, index, STATISTICS, shared, true, &mut result);
+        if first.is_ok() {
+            // The verdict's statistics are all that is of use then.
+            result.warnings = messages();
+            return Report { program: result, explained: true };
+        }
+    }
+    let mut explained = false;
+    match first {
+        Ok(()) => result.warnings = messages(),
+        Err(refusal) => {
+            let took = Duration::from_nanos(result.load_ns);
+            let again = request.explain
+                && level < 2
+                && refusal.stage == Stage::Verifier
+                && !result.log_truncated
+                && took < limit / 8;
+            if again {
+                let mut copy = result.clone();
+                let second = load(request, bytes, index, 2 | STATISTICS, shared, true, &mut copy);
+                // Only a second refusal for the same reason explains the first.
+                explained = second.is_err_and(|second| second.errno == refusal.errno);
+                if explained {
+                    result.log_level = 2;
+                }
+                // A load is to be explained at the place the first one ended.
+                shared.stage().store(refusal.stage as u8, Ordering::Relaxed);
+            }
+            result.outcome = Outcome::Refused(refusal);
+        }
+    }
+    Report { program: result, explained }
+}
+
+/// One load of one program with a fresh object.
+fn load(
+    request: &Load,
+    bytes: &[u8],
+    index: usize,
+    log_level: u32,
+    shared: &Shared,
+    second: bool,
+    result: &mut Program,
+) -> Result<(), Refusal> {
+    let at = |stage: Stage| shared.stage().store(stage as u8, Ordering::Relaxed);
+    let refusal = |stage, errno| Refusal { stage, errno, messages: messages() };
+    drop(messages());
+    at(Stage::Open);
+    let object = Object::open(request, bytes).map_err(|errno| refusal(Stage::Open, errno))?;
+    let mut chosen = std::ptr::null_mut();
+    for (place, program) in object.programs().enumerate() {
+        // SAFETY: the program belongs to the object, which is alive.
+        unsafe { sys::bpf_program__set_autoload(program, place == index) };
+        if place == index {
+            chosen = program;
+        }
+    }
+    if chosen.is_null() {
+        return Err(refusal(Stage::Open, libc::ENOENT));
+    }
+    result.fixups = object.fix_up();
+    let log = shared.log(second).cast::<c_char>();
+    // SAFETY: the log's memory outlives the object; `chosen` belongs to it.
+    unsafe {
+        *log = 0;
+        sys::bpf_program__set_log_level(chosen, log_level);
+        sys::bpf_program__set_log_buf(chosen, log, LOG as u64);
+    }
+    at(Stage::Prepare);
+    // SAFETY: a valid object that was not loaded yet.
+    let error = unsafe { sys::bpf_object__prepare(object.0) };
+    if error != 0 {
+        return Err(refusal(Stage::Prepare, -error));
+    }
+    at(Stage::Load);
+    let started = Instant::now();
+    // SAFETY: as above.
+    let error = unsafe { sys::bpf_object__load(object.0) };
+    result.load_ns = started.elapsed().as_nanos() as u64;
+    // SAFETY: `chosen` is alive; the log ends in a zero byte.
+    let has_log = unsafe {
+        result.instructions = sys::bpf_program__insn_cnt(chosen) as u32;
+        *log != 0
+    };
+    if error != 0 {
+        let messages = messages();
+        let stage = match () {
+            () if has_log => Stage::Verifier,
+            () if messages.iter().any(|message| names_target(message)) => Stage::AttachTarget,
+            () => Stage::Load,
+        };
+        at(stage);
+        return Err(Refusal { stage, errno: -error, messages });
+    }
+    // SAFETY: zeroes are a valid `bpf_prog_info`, which asks for no arrays;
+    // the descriptor belongs to the program.
+    unsafe {
+        let mut info = std::mem::zeroed::<sys::bpf_prog_info>();
+        let mut size = size_of_val(&info) as u32;
+        let fd = sys::bpf_program__fd(chosen);
+        if sys::bpf_prog_get_info_by_fd(fd, &mut info, &mut size) == 0 {
+            result.xlated_bytes = info.xlated_prog_len;
+            result.jited_bytes = info.jited_prog_len;
+            result.verified_instructions = info.verified_insns;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a message of libbpf 1.7 is about finding what to attach to
+/// (`libbpf_find_attach_btf_id`, `libbpf_prepare_prog_load`).
+fn names_target(message: &str) -> bool {
+    ["failed to find kernel BTF type ID of", "attach program FD is not set", "no BTF-based attach target", "failed to find BPF program"]
+        .iter()
+        .any(|text| message.contains(text))
+}
+
+/// An object that libbpf opened.
+struct Object(*mut sys::bpf_object);
+
+impl Object {
+    /// Opens an object, or says with which error number libbpf refused.
+    fn open(request: &Load, bytes: &[u8]) -> Result<Self, i32> {
+        // SAFETY: the callback is a plain function.
+        unsafe { sys::libbpf_set_print(Some(print)) };
+        let name = CString::new(request.name.replace('\0', "")).unwrap_or_default();
+        let options = sys::bpf_object_open_opts {
+            sz: size_of::<sys::bpf_object_open_opts>() as u64,
+            object_name: name.as_ptr(),
+            ..Default::default()
+        };
+        // SAFETY: libbpf copies the name and keeps pointers into the bytes,
+        // which outlive the object.
+        let object = unsafe {
+            sys::bpf_object__open_mem(bytes.as_ptr().cast(), bytes.len() as u64, &options)
+        };
+        if object.is_null() {
+            return Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL));
+        }
+        Ok(Self(object))
+    }
+
+    fn programs(&self) -> impl Iterator<Item = *mut sys::bpf_program> {
+        let mut program = std::ptr::null_mut();
+        std::iter::from_fn(move || {
+            // SAFETY: the object is alive, the program belongs to it.
+            program = unsafe { sys::bpf_object__next_program(self.0, program) };
+            (!program.is_null()).then_some(program)
+        })
+    }
+
+    fn maps(&self) -> impl Iterator<Item = *mut sys::bpf_map> {
+        let mut map = std::ptr::null_mut();
+        std::iter::from_fn(move || {
+            // SAFETY: the object is alive, the map belongs to it.
+            map = unsafe { sys::bpf_object__next_map(self.0, map) };
+            (!map.is_null()).then_some(map)
+        })
+    }
+
+    /// Sets right what keeps maps from being made here, and says what.
+    fn fix_up(&self) -> Vec<String> {
+        let mut fixups = Vec::new();
+        for map in self.maps() {
+            // SAFETY: the map belongs to the object, which is alive.
+            unsafe {
+                let name = text(sys::bpf_map__name(map));
+                if !sys::bpf_map__pin_path(map).is_null()
+                    && sys::bpf_map__set_pin_path(map, std::ptr::null()) == 0
+                {
+                    fixups.push(format!("map `{name}`: pinning ignored"));
+                }
+                if sys::bpf_map__max_entries(map) == 0
+                    && needs_entries(sys::bpf_map__type(map))
+                    && sys::bpf_map__set_max_entries(map, 1) == 0
+                {
+                    fixups.push(format!("map `{name}`: max_entries set from 0 to 1"));
+                }
+            }
+        }
+        fixups
+    }
+}
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        // SAFETY: opened by us, closed once.
+        unsafe { sys::bpf_object__close(self.0) };
+    }
+}
+
+/// Whether a map of this type cannot be made with room for no entry. Storage
+/// maps must have none, and libbpf sizes perf event arrays itself.
+fn needs_entries(kind: sys::bpf_map_type) -> bool {
+    !matches!(
+        kind,
+        sys::BPF_MAP_TYPE_UNSPEC
+            | sys::BPF_MAP_TYPE_PERF_EVENT_ARRAY
+            | sys::BPF_MAP_TYPE_CGROUP_STORAGE
+            | sys::BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE
+            | sys::BPF_MAP_TYPE_SK_STORAGE
+            | sys::BPF_MAP_TYPE_INODE_STORAGE
+            | sys::BPF_MAP_TYPE_TASK_STORAGE
+            | sys::BPF_MAP_TYPE_CGRP_STORAGE
+            | sys::BPF_MAP_TYPE_STRUCT_OPS
+    )
+}
+
+fn entry(program: *mut sys::bpf_program) -> Entry {
+    // SAFETY: the program belongs to a live object; the strings are copied.
+    unsafe {
+        Entry {
+            name: text(sys::bpf_program__name(program)),
+            section: text(sys::bpf_program__section_name(program)),
+            kind: text(sys::libbpf_bpf_prog_type_str(sys::bpf_program__type(program))),
+        }
+    }
+}
+
+/// Copies a C string; none gives an empty one.
+///
+/// # Safety
+/// A pointer that is not null must lead to a string ending in a zero byte.
+unsafe fn text(pointer: *const c_char) -> String {
+    if pointer.is_null() {
+        return String::new();
+    }
+    // SAFETY: the caller's promise.
+    unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+}
+
+fn to_json(value: &impl Serialize) -> Vec<u8> {
+    // Structs of strings and numbers always serialise.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+/// What libbpf said since it was last asked.
+static SAID: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+fn messages() -> Vec<String> {
+    let said = std::mem::take(&mut *SAID.lock().unwrap_or_else(|poison| poison.into_inner()));
+    String::from_utf8_lossy(&said).lines().map(|line| strip(line).to_owned()).collect()
+}
+
+fn strip(line: &str) -> &str {
+    line.strip_prefix("libbpf: ").unwrap_or(line).trim_end()
+}
+
+unsafe extern "C" {
+    fn vsnprintf(
+        buffer: *mut c_char,
+        size: usize,
+        format: *const c_char,
+        arguments: *mut sys::__va_list_tag,
+    ) -> c_int;
+}
+
+/// libbpf's voice: keeps warnings.
+unsafe extern "C" fn print(
+    level: sys::libbpf_print_level,
+    format: *const c_char,
+    arguments: *mut sys::__va_list_tag,
+) -> c_int {
+    if level == sys::LIBBPF_DEBUG {
+        return 0;
+    }
+    let mut buffer = [0_u8; 8192];
+    // SAFETY: format and arguments are libbpf's own; the buffer has room.
+    let length =
+        unsafe { vsnprintf(buffer.as_mut_ptr().cast(), buffer.len(), format, arguments) };
+    let length = usize::try_from(length).unwrap_or(0).min(buffer.len() - 1);
+    let mut said = SAID.lock().unwrap_or_else(|poison| poison.into_inner());
+    if said.len() + length <= MESSAGES {
+        said.extend_from_slice(&buffer[..length]);
+    }
+    0
+}

@@ -1,0 +1,48 @@
+//! The other side: skep as `/init` of the virtual machine it verifies in.
+//!
+//! The guest mounts what libbpf needs, waits for objects, loads each program
+//! of each object on its own in a child process with a time limit, and
+//! reports what happened. It draws no conclusions: whatever can be computed
+//! on the host is computed there. It knows [`wire`] and nothing else of the
+//! host; it is the trust boundary, so an object from anywhere may be loaded.
+#![expect(clippy::print_stderr, reason = "the guest's standard error is its console")]
+
+mod channel;
+mod child;
+mod init;
+mod load;
+
+use crate::base::fs;
+use crate::wire::{self, Reply, Request, frame};
+use channel::Channel;
+use std::io;
+use std::path::Path;
+
+/// Whether this process is `/init` of a guest that skep made.
+pub fn is_guest() -> bool {
+    std::process::id() == 1 && fs::exists(Path::new(wire::MARK))
+}
+
+/// Serves requests until the machine is switched off.
+pub fn run() -> ! {
+    if let Err(error) = serve() {
+        eprintln!("skep: the guest gives up: {error}");
+    }
+    init::power_off()
+}
+
+fn serve() -> io::Result<()> {
+    init::prepare()?;
+    let mut channel = Channel::open()?;
+    frame::write(&mut channel, &Reply::Hello(load::hello()), &[])?;
+    loop {
+        let (request, blob) = frame::read::<Request>(&mut channel)?;
+        match request {
+            Request::Load(request) => {
+                init::set_clock(request.now_ns);
+                load::object(&request, &blob, &mut channel)?;
+            }
+        }
+        frame::write(&mut channel, &Reply::Done, &[])?;
+    }
+}

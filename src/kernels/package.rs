@@ -1,0 +1,271 @@
+//! Debian packages, read without dpkg: an `ar` archive of `debian-binary`,
+//! `control.tar.*` and `data.tar.*` (deb(5)).
+//!
+//! Only what leads to the kernel is unpacked, and reading stops behind it.
+//! Everything is bounded, because a package can come from anywhere.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::path::{Component, Path};
+
+/// No kernel image and no configuration in a package is larger.
+const MAX_FILE: u64 = 256 << 20;
+/// What is read of one archive at most, unpacked.
+const MAX_ARCHIVE: u64 = 4 << 30;
+
+/// What skep takes out of a package.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Package {
+    /// The `Package` field.
+    pub name: String,
+    /// The `Version` field.
+    pub version: String,
+    /// The kernel image, if there is one.
+    pub image: Option<Vec<u8>>,
+    /// The kernel's configuration, if it stands before or beside the image.
+    pub config: Option<Vec<u8>>,
+}
+
+/// Why a package cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackageError(String);
+
+impl PackageError {
+    /// The file does not begin like a package at all.
+    pub(super) fn not_a_package() -> Self {
+        Self("it does not begin like a Debian package".into())
+    }
+}
+
+impl fmt::Display for PackageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for PackageError {}
+
+/// Whether the bytes begin like a Debian package.
+pub fn looks_like_deb(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"!<arch>\ndebian-binary")
+}
+
+/// Reads a Debian package.
+pub fn read_deb(bytes: &[u8]) -> Result<Package, PackageError> {
+    let mut package = Package::default();
+    let mut data_seen = false;
+    let mut rest = bytes;
+    let mut archive = ar::Archive::new(&mut rest);
+    while let Some(entry) = archive.next_entry() {
+        let mut entry = entry.map_err(|error| damaged(&error))?;
+        let name = String::from_utf8_lossy(entry.header().identifier()).into_owned();
+        let name = name.trim_end_matches('/');
+        if let Some(suffix) = name.strip_prefix("control.tar") {
+            read_control(&mut unpacker(suffix, &mut entry)?, &mut package)?;
+        } else if let Some(suffix) = name.strip_prefix("data.tar") {
+            data_seen = true;
+            read_data(&mut unpacker(suffix, &mut entry)?, &mut package)?;
+            // What stands behind the kernel is of no interest.
+            break;
+        }
+    }
+    if !data_seen {
+        return Err(PackageError("it ends before its files begin".into()));
+    }
+    Ok(package)
+}
+
+fn damaged(error: &io::Error) -> PackageError {
+    PackageError(match error.kind() {
+        io::ErrorKind::UnexpectedEof => "it ends early".into(),
+        _ => error.to_string(),
+    })
+}
+
+/// The reader that undoes what an archive's suffix names.
+fn unpacker<'r>(suffix: &str, reader: impl Read + 'r) -> Result<Box<dyn Read + 'r>, PackageError> {
+    let unpacked: Box<dyn Read + 'r> = match suffix {
+        "" => Box::new(reader),
+        ".gz" => Box::new(flate2::read::GzDecoder::new(reader)),
+        ".xz" => Box::new(liblzma::read::XzDecoder::new(reader)),
+        ".bz2" => Box::new(bzip2::read::BzDecoder::new(reader)),
+        ".zst" => {
+            Box::new(zstd::stream::read::Decoder::new(reader).map_err(|error| damaged(&error))?)
+        }
+        other => {
+            let other = other.trim_start_matches('.');
+            return Err(PackageError(format!("skep cannot unpack its `{other}` archive")));
+        }
+    };
+    Ok(Box::new(unpacked.take(MAX_ARCHIVE)))
+}
+
+fn read_control(reader: &mut dyn Read, package: &mut Package) -> Result<(), PackageError> {
+    let mut archive = tar::Archive::new(reader);
+    for entry in archive.entries().map_err(|error| damaged(&error))? {
+        let entry = entry.map_err(|error| damaged(&error))?;
+        let is_control = entry.path().is_ok_and(|path| names(&path) == ["control"]);
+        if !is_control {
+            continue;
+        }
+        let mut text = Vec::new();
+        entry.take(1 << 20).read_to_end(&mut text).map_err(|error| damaged(&error))?;
+        let text = String::from_utf8_lossy(&text);
+        package.name = field(&text, "Package").unwrap_or_default().to_owned();
+        package.version = field(&text, "Version").unwrap_or_default().to_owned();
+        return Ok(());
+    }
+    Ok(())
+}
+
+/// A one-line field of Debian's control format.
+pub(super) fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+fn read_data(reader: &mut dyn Read, package: &mut Package) -> Result<(), PackageError> {
+    let mut archive = tar::Archive::new(reader);
+    for entry in archive.entries().map_err(|error| damaged(&error))? {
+        let mut entry = entry.map_err(|error| damaged(&error))?;
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let Ok(path) = entry.path().map(|path| path.into_owned()) else { continue };
+        let names = names(&path);
+        let kind = kind_of(&names);
+        if package.image.is_some() && kind != Kind::Config {
+            // Debian's archives are sorted: a configuration beside the image
+            // stands before it in /boot and right behind nothing else.
+            return Ok(());
+        }
+        let target = match kind {
+            Kind::Image => &mut package.image,
+            Kind::Config => &mut package.config,
+            Kind::Other => continue,
+        };
+        if entry.size() > MAX_FILE {
+            return Err(PackageError(format!("{} claims to be huge", path.display())));
+        }
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).map_err(|error| damaged(&error))?;
+        *target = Some(bytes);
+    }
+    Ok(())
+}
+
+#[derive(PartialEq, Eq)]
+enum Kind {
+    Image,
+    Config,
+    Other,
+}
+
+/// Where distributions put a kernel: Debian up to 6.x in `boot/`, Debian from
+/// 7.x and others in `usr/lib/modules/RELEASE/`.
+fn kind_of(names: &[String]) -> Kind {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    match names[..] {
+        ["boot", name] if name.starts_with("vmlinuz") => Kind::Image,
+        ["boot", name] if name.starts_with("config-") => Kind::Config,
+        ["usr", "lib", "modules", _, name] | ["lib", "modules", _, name] => match name {
+            "vmlinuz" => Kind::Image,
+            "config" => Kind::Config,
+            _ => Kind::Other,
+        },
+        _ => Kind::Other,
+    }
+}
+
+/// The plain names of a path, without `./`.
+fn names(path: &Path) -> Vec<String> {
+    let plain = |component| match component {
+        Component::Normal(name) => Some(std::ffi::OsStr::to_string_lossy(name).into_owned()),
+        _ => None,
+    };
+    path.components().filter_map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (path, content) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            builder.append_data(&mut header, path, *content).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    fn deb(suffix: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
+        use std::io::Write as _;
+        let pack = |bytes: Vec<u8>| match suffix {
+            ".xz" => {
+                let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+                encoder.write_all(&bytes).unwrap();
+                encoder.finish().unwrap()
+            }
+            ".zst" => zstd::encode_all(&bytes[..], 1).unwrap(),
+            ".gz" => {
+                let level = flate2::Compression::fast();
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
+                encoder.write_all(&bytes).unwrap();
+                encoder.finish().unwrap()
+            }
+            _ => bytes,
+        };
+        let control = tar(&[("./control", b"Package: linux-image-9\nVersion: 9.1-2\n")]);
+        let mut builder = ar::Builder::new(Vec::new());
+        for (name, bytes) in [
+            ("debian-binary".to_owned(), b"2.0\n".to_vec()),
+            (format!("control.tar{suffix}"), pack(control)),
+            (format!("data.tar{suffix}"), pack(tar(files))),
+        ] {
+            let header = ar::Header::new(name.into_bytes(), bytes.len() as u64);
+            builder.append(&header, &bytes[..]).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    #[test]
+    fn both_layouts_and_every_compressor_are_read() {
+        for suffix in ["", ".gz", ".xz", ".zst"] {
+            for image in ["./boot/vmlinuz-9", "./usr/lib/modules/9/vmlinuz"] {
+                let bytes =
+                    deb(suffix, &[("./boot/config-9", b"CONFIG_X=y"), (image, b"kernel bytes")]);
+                let package = read_deb(&bytes).unwrap();
+                assert_eq!(package.name, "linux-image-9");
+                assert_eq!(package.version, "9.1-2");
+                assert_eq!(package.image.as_deref(), Some(&b"kernel bytes"[..]));
+                assert_eq!(package.config.as_deref(), Some(&b"CONFIG_X=y"[..]));
+            }
+        }
+    }
+
+    #[test]
+    fn a_package_without_a_kernel_has_none() {
+        let package = read_deb(&deb(".xz", &[("./usr/bin/true", b"x")])).unwrap();
+        assert_eq!(package.image, None);
+    }
+
+    #[test]
+    fn every_prefix_is_an_error_or_has_the_whole_kernel() {
+        let kernel = [b'k'; 3000];
+        for suffix in ["", ".xz", ".zst", ".gz"] {
+            let bytes = deb(suffix, &[("./boot/vmlinuz-9", &kernel)]);
+            for cut in 0..bytes.len() {
+                match read_deb(&bytes[..cut]) {
+                    Err(_) => {}
+                    Ok(package) => match package.image {
+                        Some(image) => assert_eq!(image, kernel),
+                        // An uncompressed archive may end at any entry.
+                        None => assert!(suffix.is_empty(), "{suffix} cut at {cut}"),
+                    },
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,451 @@
+//! The store: every kernel that was ever fetched or named by a path, once.
+//!
+//! ```text
+//! kernels/
+//!   REF.json            what a reference means: the entry's key, when fetched
+//!   REF.lock            held while the reference is being fetched
+//!   KEY/vmlinuz         the image, as it was packed
+//!   KEY/config          its configuration, if the package had it
+//!   KEY/kernel.json     what it is
+//! ```
+//! KEY is the start of the image's SHA-256. Entries are made in a temporary
+//! directory and renamed into place, so that an entry is whole or not there.
+//! `vmlinux` is not kept: unpacking it takes 50 to 150 ms and is needed only
+//! for a cold boot, while it is three times as large as the image.
+
+use super::{Apt, Error, Reference, image, package};
+use crate::base::digest::Digest;
+use crate::base::{Cancel, fs};
+use crate::events::{Ending, Sink, Step};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The store below a directory.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+    apt: Apt,
+    offline: bool,
+}
+
+/// A kernel at hand.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// What the user called it.
+    pub reference: String,
+    /// What it is.
+    pub stored: Stored,
+    /// The image.
+    image: PathBuf,
+}
+
+/// What is known of a stored kernel; `kernel.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// As `uname -r` prints it.
+    pub release: String,
+    /// The package it came in; empty if it came in none.
+    pub package: String,
+    /// The package's version.
+    pub version: String,
+    /// The SHA-256 of the image.
+    pub sha256: String,
+    /// The SHA-256 of the package; empty if it came in none.
+    pub package_sha256: String,
+}
+
+/// What a reference means; `REF.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Meaning {
+    reference: String,
+    key: String,
+    /// Seconds since 1970.
+    fetched: u64,
+}
+
+/// A kernel before it is stored.
+struct Incoming {
+    image: Vec<u8>,
+    config: Option<Vec<u8>>,
+    package: String,
+    version: String,
+    package_sha256: String,
+}
+
+impl Store {
+    /// The store below `root`, which need not exist. With `offline`, what is
+    /// not stored cannot be had.
+    pub fn new(root: impl Into<PathBuf>, apt: Apt, offline: bool) -> Self {
+        Self { root: root.into(), apt, offline }
+    }
+
+    /// The kernel a reference names, fetched if it is not stored.
+    pub fn get(
+        &self,
+        reference: &Reference,
+        cancel: &Cancel,
+        sink: &dyn Sink,
+    ) -> Result<Kernel, Error> {
+        match reference {
+            Reference::Host => self.host(),
+            Reference::File(path) => self.file(path, &reference.to_string()),
+            Reference::Debian { .. } => match self.stored(reference)? {
+                Some(kernel) => Ok(kernel),
+                None => self.fetch(reference, cancel, sink),
+            },
+            Reference::Version(version) => self.version(version, cancel, sink),
+        }
+    }
+
+    /// Fetches a reference even if it is stored: its newest kernel.
+    pub fn update(
+        &self,
+        reference: &Reference,
+        cancel: &Cancel,
+        sink: &dyn Sink,
+    ) -> Result<Kernel, Error> {
+        match reference {
+            Reference::Debian { .. } => self.fetch(reference, cancel, sink),
+            _ => self.get(reference, cancel, sink),
+        }
+    }
+
+    /// Every named kernel in the store, by name.
+    pub fn list(&self) -> Result<Vec<Kernel>, Error> {
+        if !fs::is_dir(&self.root) {
+            return Ok(Vec::new());
+        }
+        let mut kernels = Vec::new();
+        for path in fs::read_dir(&self.root)? {
+            if path.extension().is_some_and(|ext| ext == "json")
+                && let Some(meaning) = read_json::<Meaning>(&path)?
+                && let Some(kernel) = self.entry(&meaning.key, &meaning.reference)?
+            {
+                kernels.push(kernel);
+            }
+        }
+        Ok(kernels)
+    }
+
+    /// Forgets a reference, and its kernel if no other reference means it.
+    /// Says whether there was one.
+    pub fn remove(&self, reference: &Reference) -> Result<bool, Error> {
+        let path = self.meaning_path(reference);
+        let Some(meaning) = read_json::<Meaning>(&path)? else { return Ok(false) };
+        fs::remove_file(&path)?;
+        fs::remove_file(&path.with_extension("lock"))?;
+        let is_shared =
+            self.list()?.iter().any(|kernel| kernel.key() == meaning.key);
+        if !is_shared && is_key(&meaning.key) {
+            fs::remove_dir_all(&self.root.join(&meaning.key))?;
+        }
+        Ok(true)
+    }
+
+    /// What a reference means without fetching anything.
+    fn stored(&self, reference: &Reference) -> Result<Option<Kernel>, Error> {
+        match read_json::<Meaning>(&self.meaning_path(reference))? {
+            Some(meaning) => self.entry(&meaning.key, &reference.to_string()),
+            None => Ok(None),
+        }
+    }
+
+    fn entry(&self, key: &str, reference: &str) -> Result<Option<Kernel>, Error> {
+        if !is_key(key) {
+            return Ok(None);
+        }
+        let dir = self.root.join(key);
+        let image = dir.join("vmlinuz");
+        match read_json::<Stored>(&dir.join("kernel.json"))? {
+            Some(stored) if fs::is_file(&image) => {
+                Ok(Some(Kernel { reference: reference.to_owned(), stored, image }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn meaning_path(&self, reference: &Reference) -> PathBuf {
+        let name = reference.to_string().replace(|c: char| !c.is_ascii_alphanumeric() && !".+-_".contains(c), "-");
+        self.root.join(format!("{name}.json"))
+    }
+
+    fn fetch(
+        &self,
+        reference: &Reference,
+        cancel: &Cancel,
+        sink: &dyn Sink,
+    ) -> Result<Kernel, Error> {
+        let Reference::Debian { suite, flavour } = reference else {
+            return self.get(reference, cancel, sink);
+        };
+        let name = reference.to_string();
+        if self.offline {
+            return Err(Error::Offline { reference: name });
+        }
+        let path = self.meaning_path(reference);
+        let before = read_json::<Meaning>(&path)?;
+        let step = Step::start(sink, "Fetching", format!("kernel {name}"));
+        let _lock = fs::Lock::acquire(&path.with_extension("lock"), |_| {
+            sink.emit(crate::events::Event::Detail(format!(
+                "another process is fetching the kernel {name}; waiting for it"
+            )));
+        })?;
+        // Whoever held the lock may have done the work.
+        if read_json::<Meaning>(&path)? != before
+            && let Some(kernel) = self.stored(reference)?
+        {
+            step.finish(Ending::Fresh);
+            return Ok(kernel);
+        }
+        let scratch = fs::temporary_dir(&self.root)?;
+        let said = |text| sink.emit(crate::events::Event::Detail(format!("fetching {text}")));
+        let fetched = self.apt.fetch(suite, flavour, scratch.path(), cancel, &said)?;
+        let incoming = from_package(&fetched, &fs::read(&fetched)?)?;
+        let kernel = self.add(incoming, &fetched, &name)?;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let meaning =
+            Meaning { reference: name, key: kernel.key().to_owned(), fetched: now.as_secs() };
+        write_json(&path, &meaning)?;
+        step.finish(Ending::Done);
+        Ok(kernel)
+    }
+
+    /// The newest stored kernel of a version, else the one that a suite has.
+    fn version(
+        &self,
+        version: &str,
+        cancel: &Cancel,
+        sink: &dyn Sink,
+    ) -> Result<Kernel, Error> {
+        let is_it = |kernel: &Kernel| {
+            kernel.stored.release.strip_prefix(version).is_some_and(|rest| {
+                !rest.starts_with(|c: char| c.is_ascii_digit())
+            })
+        };
+        let mut stored: Vec<Kernel> = self.list()?.into_iter().filter(is_it).collect();
+        stored.sort_by_key(|kernel| release_key(&kernel.stored.release));
+        if let Some(mut kernel) = stored.pop() {
+            kernel.reference = version.to_owned();
+            return Ok(kernel);
+        }
+        let not_found = |reason: String| Error::NotFound {
+            reference: version.to_owned(),
+            reason,
+            help: Some(format!(
+                "fetch one by its suite ({}), or name an image by its path",
+                Reference::known().collect::<Vec<_>>().join(", ")
+            )),
+        };
+        let Some(suite) = Reference::suite_of(version) else {
+            return Err(not_found("none is stored, and no Debian suite ships it".into()));
+        };
+        let mut kernel = self.fetch(&suite, cancel, sink)?;
+        if !is_it(&kernel) {
+            return Err(not_found(format!("{suite} ships {}", kernel.stored.release)));
+        }
+        kernel.reference = version.to_owned();
+        Ok(kernel)
+    }
+
+    /// The image of the running kernel, where distributions keep it.
+    fn host(&self) -> Result<Kernel, Error> {
+        let release = fs::read_to_string(Path::new("/proc/sys/kernel/osrelease"))?;
+        let release = release.trim();
+        let candidates = [
+            format!("/boot/vmlinuz-{release}"),
+            format!("/usr/lib/modules/{release}/vmlinuz"),
+            format!("/lib/modules/{release}/vmlinuz"),
+            format!("/boot/vmlinux-{release}"),
+            format!("/usr/lib/debug/boot/vmlinux-{release}"),
+        ];
+        match candidates.iter().map(Path::new).find(|path| fs::is_file(path)) {
+            Some(path) => self.file(path, "host"),
+            None => Err(Error::NotFound {
+                reference: "host".into(),
+                reason: format!(
+                    "no image of the running kernel {release} is below /boot or /usr/lib/modules"
+                ),
+                help: Some("name another kernel, for example `--kernel debian/bookworm`".into()),
+            }),
+        }
+    }
+
+    /// A kernel that lies in the user's own files.
+    fn file(&self, path: &Path, reference: &str) -> Result<Kernel, Error> {
+        let path = match fs::is_dir(path) {
+            true => find_in(path)?,
+            false => path.to_owned(),
+        };
+        let bytes = fs::read(&path)?;
+        let incoming = if package::looks_like_deb(&bytes) {
+            from_package(&path, &bytes)?
+        } else if path.extension().is_some_and(|ext| ext == "deb") {
+            let source = package::PackageError::not_a_package();
+            return Err(Error::Package { path, source });
+        } else {
+            Incoming {
+                image: bytes,
+                config: None,
+                package: String::new(),
+                version: String::new(),
+                package_sha256: String::new(),
+            }
+        };
+        self.add(incoming, &path, reference)
+    }
+
+    /// Stores a kernel unless it is stored.
+    fn add(&self, incoming: Incoming, from: &Path, reference: &str) -> Result<Kernel, Error> {
+        let digest = Digest::of(&incoming.image);
+        let key = digest.short();
+        if let Some(kernel) = self.entry(&key, reference)? {
+            return Ok(kernel);
+        }
+        // An image that cannot be unpacked is refused now, not at boot.
+        let vmlinux = image::vmlinux(&incoming.image)
+            .map_err(|source| Error::Image { path: from.to_owned(), source })?;
+        let stored = Stored {
+            release: image::release(&incoming.image)
+                .or_else(|| image::release(&vmlinux))
+                .unwrap_or_else(|| "unknown".into()),
+            package: incoming.package,
+            version: incoming.version,
+            sha256: digest.to_string(),
+            package_sha256: incoming.package_sha256,
+        };
+        let scratch = fs::temporary_dir(&self.root)?;
+        fs::write_atomic(&scratch.path().join("vmlinuz"), &incoming.image)?;
+        if let Some(config) = &incoming.config {
+            fs::write_atomic(&scratch.path().join("config"), config)?;
+        }
+        write_json(&scratch.path().join("kernel.json"), &stored)?;
+        let place = self.root.join(&key);
+        if let Err(error) = fs::rename(scratch.path(), &place) {
+            // Another process may have been faster; a damaged entry makes way.
+            if let Some(kernel) = self.entry(&key, reference)? {
+                return Ok(kernel);
+            }
+            fs::remove_dir_all(&place)?;
+            fs::rename(scratch.path(), &place).map_err(|_| error)?;
+        }
+        Ok(Kernel { reference: reference.to_owned(), stored, image: place.join("vmlinuz") })
+    }
+}
+
+impl Kernel {
+    /// The entry's name in the store, which stands for the image's bytes.
+    pub fn key(&self) -> &str {
+        &self.stored.sha256[..16]
+    }
+
+    /// The image's file.
+    pub fn image(&self) -> &Path {
+        &self.image
+    }
+
+    /// The kernel's configuration file, if it came with one.
+    pub fn config(&self) -> Option<PathBuf> {
+        Some(self.image.with_file_name("config")).filter(|path| fs::is_file(path))
+    }
+
+    /// The ELF file inside the image, whose hash is checked.
+    pub fn vmlinux(&self) -> Result<Vec<u8>, Error> {
+        let bytes = fs::read(&self.image)?;
+        if Digest::of(&bytes).to_string() != self.stored.sha256 {
+            return Err(Error::Hash { path: self.image.clone() });
+        }
+        let vmlinux = image::vmlinux(&bytes)
+            .map_err(|source| Error::Image { path: self.image.clone(), source })?;
+        Ok(vmlinux.into_owned())
+    }
+
+    /// The bytes its files take.
+    pub fn size(&self) -> Result<u64, Error> {
+        let dir = fs::parent_of(&self.image);
+        let mut size = 0;
+        for path in fs::read_dir(dir)? {
+            size += fs::metadata(&path)?.len();
+        }
+        Ok(size)
+    }
+}
+
+fn from_package(path: &Path, bytes: &[u8]) -> Result<Incoming, Error> {
+    let package = package::read_deb(bytes)
+        .map_err(|source| Error::Package { path: path.to_owned(), source })?;
+    match package.image {
+        Some(image) => Ok(Incoming {
+            image,
+            config: package.config,
+            package: package.name,
+            version: package.version,
+            package_sha256: Digest::of(bytes).to_string(),
+        }),
+        None => Err(Error::NoKernel { path: path.to_owned(), package: package.name }),
+    }
+}
+
+/// The kernel in a directory: a build tree, an unpacked package, `/boot`.
+fn find_in(dir: &Path) -> Result<PathBuf, Error> {
+    let mut found: Vec<PathBuf> = Vec::new();
+    for inside in ["", "boot", "arch/x86/boot", "usr/lib/modules", "lib/modules"] {
+        let place = dir.join(inside);
+        if !fs::is_dir(&place) {
+            continue;
+        }
+        for path in fs::read_dir(&place)? {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            let name = name.unwrap_or_default();
+            if fs::is_file(&path) && (name.starts_with("vmlinuz") || name == "bzImage") {
+                found.push(path);
+            } else if inside.ends_with("modules") && fs::is_file(&path.join("vmlinuz")) {
+                found.push(path.join("vmlinuz"));
+            }
+        }
+    }
+    let newest = found.into_iter().max_by_key(|path| release_key(&path.to_string_lossy()));
+    match newest {
+        Some(path) => Ok(path),
+        None if fs::is_file(&dir.join("vmlinux")) => Ok(dir.join("vmlinux")),
+        None => Err(Error::NoKernel { path: dir.to_owned(), package: String::new() }),
+    }
+}
+
+/// Orders releases by their numbers: 6.1.0-9 before 6.1.0-10.
+fn release_key(release: &str) -> Vec<u64> {
+    release
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|digits| !digits.is_empty())
+        .map(|digits| digits.parse().unwrap_or(u64::MAX))
+        .collect()
+}
+
+fn is_key(key: &str) -> bool {
+    key.len() == 16 && key.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A JSON file of the store; one that is missing or cannot be understood
+/// counts as not there.
+fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, Error> {
+    let bytes = fs::read_if_exists(path)?;
+    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+    // Plain structs of strings and numbers always serialise.
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    Ok(fs::write_atomic(path, text.as_bytes())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_ordered_by_their_numbers() {
+        let mut releases = ["6.1.0-10-cloud", "6.1.0-9-cloud", "5.10.0-30", "6.12.1"];
+        releases.sort_by_key(|release| release_key(release));
+        assert_eq!(releases, ["5.10.0-30", "6.1.0-9-cloud", "6.1.0-10-cloud", "6.12.1"]);
+    }
+}

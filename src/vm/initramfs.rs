@@ -1,0 +1,227 @@
+//! The guest's root: skep itself as `/init`, with the shared libraries it
+//! runs on, in a cpio archive (the `newc` format that
+//! Documentation/driver-api/early-userspace/buffer-format.rst describes).
+//!
+//! The archive has no times and no owners in it, so the same skep makes the
+//! same bytes. Of an ELF file only what is loaded goes in: debug information
+//! lies behind that.
+
+use super::Error;
+use crate::base::digest::Digest;
+use crate::base::fs;
+use crate::wire;
+use std::collections::BTreeSet;
+use std::ffi::{CStr, OsStr, c_int, c_void};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+/// A root file system in an archive.
+#[derive(Clone, Debug)]
+pub struct Initramfs {
+    /// The archive.
+    pub bytes: Vec<u8>,
+    /// What stands for its bytes.
+    pub digest: Digest,
+}
+
+const DIRECTORY: u32 = 0o040_755;
+const EXECUTABLE: u32 = 0o100_755;
+const CHARACTER_DEVICE: u32 = 0o020_600;
+
+/// Where the guest's shared libraries lie: `LD_LIBRARY_PATH` says so there.
+pub(super) const LIBRARIES: &str = "/lib";
+
+impl Initramfs {
+    /// Packs the running skep, whose executable is at `executable`.
+    pub fn of_skep(executable: &Path) -> Result<Self, Error> {
+        // Another skep may have been installed while we run.
+        let own = Path::new("/proc/self/exe");
+        let executable = if fs::is_file(executable) { executable } else { own };
+        let init = fs::read(executable)?;
+        let interpreter = interpreter(&init);
+        let mut archive = Archive::default();
+        for dir in ["dev", "proc", "sys", "lib"] {
+            archive.directory(dir);
+        }
+        archive.entry("dev/console", CHARACTER_DEVICE, (5, 1), &[]);
+        archive.entry(wire::MARK.trim_start_matches('/'), EXECUTABLE, (0, 0), &[]);
+        let pack = |path: &Path, bytes: Vec<u8>| {
+            loaded_part(bytes)
+                .ok_or_else(|| Error::Pack { path: path.to_owned(), reason: "it is not a 64-bit ELF file".into() })
+        };
+        archive.file("init", &pack(executable, init)?);
+        if let Some(interpreter) = interpreter {
+            archive.file_at(&interpreter, &pack(&interpreter, fs::read(&interpreter)?)?);
+            for library in shared_libraries() {
+                let Some(name) = library.file_name() else { continue };
+                let place = Path::new(LIBRARIES).join(name);
+                if place != interpreter && library != interpreter {
+                    archive.file_at(&place, &pack(&library, fs::read(&library)?)?);
+                }
+            }
+        }
+        let bytes = archive.finish();
+        Ok(Self { digest: Digest::of(&bytes), bytes })
+    }
+}
+
+/// The files of the shared libraries that this process runs on, under the
+/// names the dynamic linker found them by.
+fn shared_libraries() -> BTreeSet<PathBuf> {
+    unsafe extern "C" fn visit(
+        info: *mut libc::dl_phdr_info,
+        _size: usize,
+        found: *mut c_void,
+    ) -> c_int {
+        // SAFETY: the linker hands out valid entries; `found` is the set below.
+        let (name, found) =
+            unsafe { ((*info).dlpi_name, &mut *found.cast::<BTreeSet<PathBuf>>()) };
+        if !name.is_null() {
+            // SAFETY: a string of the linker's, ending in a zero byte.
+            let name = OsStr::from_bytes(unsafe { CStr::from_ptr(name) }.to_bytes());
+            // The executable has no name, the kernel's own pages no file.
+            if Path::new(name).is_absolute() {
+                found.insert(PathBuf::from(name));
+            }
+        }
+        0
+    }
+    let mut found = BTreeSet::new();
+    // SAFETY: the callback gets back the pointer it expects, and only now.
+    unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut found).cast()) };
+    found
+}
+
+/// An ELF file's program headers, as offsets into it.
+fn program_headers(elf: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    // 64-bit, little-endian (`e_ident`); `e_phoff`, `e_phentsize`, `e_phnum`.
+    if !elf.starts_with(b"\x7fELF\x02\x01") {
+        return None;
+    }
+    let offset = usize::try_from(u64_at(elf, 32)?).ok()?;
+    let count = usize::from(u16::from_le_bytes(elf.get(56..58)?.try_into().ok()?));
+    Some(elf.get(offset..offset.checked_add(count * 56)?)?.chunks_exact(56))
+}
+
+/// The dynamic linker that an executable asks for; none if it is static.
+fn interpreter(elf: &[u8]) -> Option<PathBuf> {
+    const PT_INTERP: [u8; 4] = 3_u32.to_le_bytes();
+    let header = program_headers(elf)?.find(|header| header[..4] == PT_INTERP)?;
+    let (offset, size) = (u64_at(header, 8)? as usize, u64_at(header, 32)? as usize);
+    let text = elf.get(offset..offset.checked_add(size)?)?;
+    Some(PathBuf::from(OsStr::from_bytes(CStr::from_bytes_until_nul(text).ok()?.to_bytes())))
+}
+
+/// The beginning of an ELF file that holds all its segments, with the section
+/// table taken out of its header.
+fn loaded_part(mut elf: Vec<u8>) -> Option<Vec<u8>> {
+    let mut end = 64 + 56 * usize::from(u16::from_le_bytes(elf.get(56..58)?.try_into().ok()?));
+    for header in program_headers(&elf)? {
+        let segment = u64_at(header, 8)?.checked_add(u64_at(header, 32)?)?;
+        end = end.max(usize::try_from(segment).ok()?);
+    }
+    if end > elf.len() {
+        return None;
+    }
+    elf.truncate(end);
+    // `e_shoff`; `e_shentsize` stays; `e_shnum` and `e_shstrndx`.
+    elf[40..48].fill(0);
+    elf[60..64].fill(0);
+    Some(elf)
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
+}
+
+/// A cpio archive in the making.
+#[derive(Default)]
+struct Archive {
+    bytes: Vec<u8>,
+    directories: BTreeSet<PathBuf>,
+    entries: u32,
+}
+
+impl Archive {
+    fn directory(&mut self, path: &str) {
+        if self.directories.insert(PathBuf::from(path)) {
+            self.entry(path, DIRECTORY, (0, 0), &[]);
+        }
+    }
+
+    fn file(&mut self, path: &str, content: &[u8]) {
+        self.entry(path, EXECUTABLE, (0, 0), content);
+    }
+
+    /// A file at an absolute path, with the directories above it.
+    fn file_at(&mut self, path: &Path, content: &[u8]) {
+        let relative = path.strip_prefix("/").unwrap_or(path).to_string_lossy().into_owned();
+        let above: Vec<&Path> = Path::new(&relative).ancestors().skip(1).collect();
+        for dir in above.into_iter().rev().filter(|dir| *dir != Path::new("")) {
+            self.directory(&dir.to_string_lossy());
+        }
+        self.file(&relative, content);
+    }
+
+    fn entry(&mut self, path: &str, mode: u32, device: (u32, u32), content: &[u8]) {
+        self.entries += 1;
+        let fields = [
+            self.entries, // inode
+            mode,
+            0, // user
+            0, // group
+            1, // links
+            0, // time
+            content.len() as u32,
+            0, // device, major and minor
+            0,
+            device.0,
+            device.1,
+            path.len() as u32 + 1,
+            0, // checksum
+        ];
+        self.bytes.extend_from_slice(b"070701");
+        for field in fields {
+            self.bytes.extend_from_slice(format!("{field:08x}").as_bytes());
+        }
+        self.bytes.extend_from_slice(path.as_bytes());
+        self.bytes.push(0);
+        self.pad();
+        self.bytes.extend_from_slice(content);
+        self.pad();
+    }
+
+    /// Names and contents begin at multiples of four.
+    fn pad(&mut self) {
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.entry("TRAILER!!!", 0, (0, 0), &[]);
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_running_test_can_be_packed_with_what_it_runs_on() {
+        let executable = std::env::current_exe().unwrap();
+        let one = Initramfs::of_skep(&executable).unwrap();
+        let size = fs::metadata(&executable).unwrap().len();
+        assert_eq!(one.digest, Initramfs::of_skep(&executable).unwrap().digest);
+        assert!((one.bytes.len() as u64) < size + (8 << 20));
+        let has = |text: &str| one.bytes.windows(text.len()).any(|bytes| bytes == text.as_bytes());
+        assert!(has("init\0") && has("lib/libc.so.6\0") && has("TRAILER!!!\0"));
+    }
+
+    #[test]
+    fn files_that_are_not_elf_are_refused() {
+        assert_eq!(loaded_part(b"#!/bin/sh".to_vec()), None);
+        assert_eq!(loaded_part(b"\x7fELF\x02\x01".to_vec()), None);
+        let own = fs::read(&std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(loaded_part(own[..own.len() / 4].to_vec()), None);
+    }
+}

@@ -1,0 +1,116 @@
+//! Throw-away virtual machines: QEMU, what it boots, and how it is talked to.
+//!
+//! A [`Runner`] has one machine under way and loads objects in it; when a
+//! machine is lost to an object, the next object gets a new one. A machine
+//! has no network, no disk and no directory of the host, lives in memory
+//! only, and dies with this process.
+
+mod accelerator;
+mod initramfs;
+mod machine;
+mod qemu;
+mod runner;
+
+pub use accelerator::Accelerator;
+pub use initramfs::Initramfs;
+pub use qemu::{Qemu, Settings};
+pub use runner::{Loaded, Options, Runner};
+
+use crate::base::{fs, process};
+use crate::diagnostics::{Diagnostic, Origin, codes};
+use std::fmt;
+use std::path::PathBuf;
+
+/// Why there is no machine, or not any more.
+#[derive(Debug)]
+pub enum Error {
+    /// QEMU is not installed.
+    NoQemu,
+    /// QEMU could not be started.
+    Start(process::Error),
+    /// The machine did not come up.
+    NotBooted {
+        /// What happened instead.
+        reason: String,
+        /// The last lines of its console.
+        console: String,
+    },
+    /// The machine ended or fell silent.
+    Lost {
+        /// What happened.
+        reason: String,
+        /// The last lines of its console.
+        console: String,
+    },
+    /// The guest could not do what it was asked to.
+    Guest(String),
+    /// What skep is made of cannot be packed for the guest.
+    Pack {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file could not be read or written.
+    File(fs::Error),
+    /// Memory or a socket could not be had.
+    System(std::io::Error),
+    /// The user asked to stop.
+    Cancelled,
+}
+
+impl From<fs::Error> for Error {
+    fn from(error: fs::Error) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<process::Error> for Error {
+    fn from(error: process::Error) -> Self {
+        match error {
+            process::Error::Cancelled => Self::Cancelled,
+            other => Self::Start(other),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoQemu => f.write_str("QEMU is not installed (qemu-system-x86_64 is not on PATH)"),
+            Self::Start(error) => write!(f, "QEMU does not start: {error}"),
+            Self::NotBooted { reason, .. } => write!(f, "the virtual machine did not come up: {reason}"),
+            Self::Lost { reason, .. } => write!(f, "the virtual machine was lost: {reason}"),
+            Self::Guest(reason) => write!(f, "the guest failed: {reason}"),
+            Self::Pack { path, reason } => {
+                write!(f, "cannot pack {} for the guest: {reason}", path.display())
+            }
+            Self::File(error) => error.fmt(f),
+            Self::System(error) => write!(f, "the system refuses what a machine needs: {error}"),
+            Self::Cancelled => f.write_str("interrupted"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for Diagnostic {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        let new = |code| Self::new(code, Origin::Vm, message);
+        let with_console = |diagnostic: Self, console: String| match console.trim() {
+            "" => diagnostic.note("its console stayed empty"),
+            tail => diagnostic.note(format!("its console ended with:\n{tail}")),
+        };
+        match error {
+            Error::NoQemu => new(codes::QEMU_MISSING)
+                .help("install it: `sudo apt-get install qemu-system-x86`, or run `skep doctor --fix`"),
+            Error::Start(_) | Error::Pack { .. } | Error::System(_) => new(codes::VM_DID_NOT_BOOT),
+            Error::NotBooted { console, .. } => with_console(new(codes::VM_DID_NOT_BOOT), console),
+            Error::Lost { console, .. } => with_console(new(codes::VM_LOST), console),
+            Error::Guest(_) => new(codes::GUEST_FAILED),
+            Error::File(error) => error.into(),
+            Error::Cancelled => new(codes::INTERRUPTED),
+        }
+    }
+}

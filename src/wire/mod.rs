@@ -1,0 +1,211 @@
+//! Floor 2: what host and guest say to each other.
+//!
+//! A message is a JSON header and one run of raw bytes (an object, a log),
+//! see [`frame`]. Messages travel as a byte stream through memory that both
+//! sides map, see [`ring`]. Host and guest are always the same build of skep,
+//! so nothing here has to be compatible with older versions; [`VERSION`] only
+//! catches mistakes.
+
+pub mod frame;
+pub mod ring;
+
+use serde::{Deserialize, Serialize};
+
+/// Changes with every change of a message's meaning.
+pub const VERSION: u32 = 1;
+
+/// The guest-physical address of the memory both sides map.
+pub const CHANNEL_AT: u64 = 256 << 20;
+/// The size of that memory in bytes.
+pub const CHANNEL_SIZE: u64 = 64 << 20;
+/// The I/O port the guest writes to when it has something to say: QEMU's
+/// debug console, a device without state.
+pub const DOORBELL: u16 = 0xe9;
+/// A file in the guest's root that tells skep that it is `/init` there, and
+/// not the first process of some container.
+pub const MARK: &str = "/.skep-guest";
+
+/// What the host asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Load the programs of an object, whose bytes are the message's blob.
+    Load(Load),
+}
+
+/// How to load an object's programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// The object's name, as libbpf is to know it.
+    pub name: String,
+    /// The verifier's log level for the first attempt: 1 or 2. Statistics
+    /// (level 4) are always asked for.
+    pub level: u32,
+    /// Load a rejected program again at level 2, for its register states.
+    pub explain: bool,
+    /// How long one program may take, in milliseconds.
+    pub limit_ms: u64,
+    /// Only programs at these places of the object's list; all if `None`.
+    pub only: Option<Vec<u32>>,
+    /// The wall clock in nanoseconds since 1970: a restored guest's stands
+    /// still.
+    pub now_ns: u64,
+}
+
+/// What the guest answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// The guest is up.
+    Hello(Hello),
+    /// The object was opened, or not: what comes next depends on it.
+    Opened(Opened),
+    /// A program is about to be loaded. If nothing follows, it is to blame.
+    Loading {
+        /// Its place in the object's list.
+        index: u32,
+    },
+    /// What became of a program; the blob is the verifier's log.
+    Program(Box<Program>),
+    /// The request is done.
+    Done,
+    /// The guest could not do what it was asked to, for a reason of its own.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a guest says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`VERSION`] of the guest.
+    pub version: u32,
+    /// The kernel's release, as `uname -r` prints it.
+    pub release: String,
+    /// libbpf's version.
+    pub libbpf: String,
+    /// Whether the kernel has BTF of itself.
+    pub btf: bool,
+}
+
+/// What libbpf found in an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    /// The programs, in libbpf's order; empty if there is an error.
+    pub programs: Vec<Entry>,
+    /// Why libbpf refused the object as a whole.
+    pub error: Option<Refusal>,
+}
+
+/// A program of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The C function's name.
+    pub name: String,
+    /// The ELF section, as `SEC()` named it.
+    pub section: String,
+    /// The program type in libbpf's words: `xdp`, `kprobe`, `sched_cls`;
+    /// `unspec` if the section's name does not tell.
+    pub kind: String,
+}
+
+/// How far an attempt to load a program got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Stage {
+    /// libbpf reads the object.
+    Open,
+    /// libbpf resolves relocations and externs, and makes the maps.
+    Prepare,
+    /// libbpf looks for the kernel function, type or program to attach to.
+    AttachTarget,
+    /// The kernel checks the system call before it verifies anything.
+    Load,
+    /// The kernel's verifier looks at the instructions.
+    Verifier,
+}
+
+impl Stage {
+    /// The stable name: `attach-target`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Prepare => "prepare",
+            Self::AttachTarget => "attach-target",
+            Self::Load => "load",
+            Self::Verifier => "verifier",
+        }
+    }
+
+    /// The stage of a small number, for shared memory.
+    pub fn from_number(number: u8) -> Self {
+        match number {
+            0 => Self::Open,
+            1 => Self::Prepare,
+            2 => Self::AttachTarget,
+            3 => Self::Load,
+            _ => Self::Verifier,
+        }
+    }
+}
+
+/// Why something was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// How far it got.
+    pub stage: Stage,
+    /// The error number, positive; 0 if there is none.
+    pub errno: i32,
+    /// What libbpf said, one message a line.
+    pub messages: Vec<String>,
+}
+
+/// How an attempt to load a program ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The kernel took it.
+    Accepted,
+    /// libbpf or the kernel refused it.
+    Refused(Refusal),
+    /// It took longer than it may.
+    TimedOut {
+        /// Where it was.
+        stage: Stage,
+    },
+    /// The process that loaded it died: libbpf crashed on the object, or the
+    /// guest ran out of memory.
+    Crashed {
+        /// Where it was.
+        stage: Stage,
+        /// The signal that ended it; 0 if it ended by itself.
+        signal: i32,
+    },
+}
+
+/// What became of a program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Its place in the object's list.
+    pub index: u32,
+    /// What it is.
+    pub entry: Entry,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What libbpf warned of although the program was accepted.
+    pub warnings: Vec<String>,
+    /// What was changed so that it could be loaded at all.
+    pub fixups: Vec<String>,
+    /// The level the log was written at (1 or 2), without the statistics' 4.
+    pub log_level: u32,
+    /// The kernel had more to say than the log could hold.
+    pub log_truncated: bool,
+    /// Instructions in the program as libbpf handed it to the kernel.
+    pub instructions: u32,
+    /// The time the load took, in nanoseconds, without explaining a refusal.
+    pub load_ns: u64,
+    /// Bytes of the program after verification, if accepted.
+    pub xlated_bytes: u32,
+    /// Bytes of machine code, if accepted and compiled.
+    pub jited_bytes: u32,
+    /// Instructions the verifier walked, if accepted and the kernel counts
+    /// them (5.16).
+    pub verified_instructions: u32,
+}
