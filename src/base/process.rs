@@ -412,9 +412,9 @@ mod tests {
             .args(["-c", "echo up; sleep 30 & sleep 30"])
             .start(Vec::new(), theirs.into())
             .unwrap();
-        let mut reader = std::io::BufReader::new(ours);
+        let mut reader = io::BufReader::new(ours);
         let mut line = String::new();
-        std::io::BufRead::read_line(&mut reader, &mut line).unwrap();
+        io::BufRead::read_line(&mut reader, &mut line).unwrap();
         assert_eq!(line, "up\n");
         assert!(child.status().is_none());
         drop(child);

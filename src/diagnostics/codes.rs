@@ -57,6 +57,9 @@ codes! {
     GPL_ONLY_HELPER = "E0305" "gpl-only-helper" Finding "a GPL-only helper is called from a program with another license";
     INVALID_CONTEXT_ACCESS = "E0306" "invalid-context-access" Finding "the context is accessed in a way its program type does not allow";
 
+    LOAD_REFUSED = "E0350" "load-refused" Finding "libbpf or the kernel refuses the program before the verifier sees it";
+    NO_ATTACH_TARGET = "E0351" "no-attach-target" Finding "the kernel has nothing of the name the program is to attach to";
+
     // 04: the object file
     NOT_AN_OBJECT = "E0401" "not-an-object" Finding "the file is not an ELF object";
     NOT_BPF = "E0402" "not-bpf" Finding "the ELF object is not for BPF";
@@ -85,6 +88,7 @@ codes! {
     DOWNLOAD_FAILED = "E0708" "download-failed" Environment "a package could not be downloaded";
     PACKAGE_CORRUPT = "E0709" "package-corrupt" Environment "the package is damaged";
     GUEST_FAILED = "E0710" "guest-failed" Environment "the guest could not do what it was asked to";
+    NO_VERDICT = "E0711" "no-verdict" Environment "the program could not be loaded to the end, so there is no verdict";
 }
 
 #[cfg(test)]

@@ -20,10 +20,10 @@ pub struct Channel {
 impl Channel {
     /// Maps the memory and gets the right to ring the doorbell.
     pub fn open() -> io::Result<Self> {
-        let failed = |what: &str, error: io::Error| {
-            io::Error::new(error.kind(), format!("{what}: {error}"))
-        };
-        let memory = fs::open_rw(Path::new("/dev/mem")).map_err(|error| failed("/dev/mem", error.source))?;
+        let failed =
+            |what: &str, error: io::Error| io::Error::new(error.kind(), format!("{what}: {error}"));
+        let memory =
+            fs::open_rw(Path::new("/dev/mem")).map_err(|error| failed("/dev/mem", error.source))?;
         let size = CHANNEL_SIZE as usize;
         // SAFETY: a fresh mapping at an address of the kernel's choosing.
         let base = unsafe {

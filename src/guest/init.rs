@@ -29,7 +29,10 @@ pub fn prepare() -> io::Result<()> {
             let error = io::Error::last_os_error();
             // The kernel may have mounted /dev itself.
             if error.raw_os_error() != Some(libc::EBUSY) {
-                return Err(io::Error::new(error.kind(), format!("cannot mount {target:?}: {error}")));
+                return Err(io::Error::new(
+                    error.kind(),
+                    format!("cannot mount {target:?}: {error}"),
+                ));
             }
         }
     }

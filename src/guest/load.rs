@@ -72,23 +72,20 @@ fn open(request: &Load, bytes: &[u8], limit: Duration) -> io::Result<Opened> {
     let shared = Shared::new(0)?;
     let ended = child::run(&shared, limit, || {
         let opened = match Object::open(request, bytes) {
-            Ok(object) => Opened {
-                programs: object.programs().map(|program| entry(program)).collect(),
-                error: None,
-            },
+            Ok(object) => Opened { programs: object.programs().map(entry).collect(), error: None },
             Err(errno) => Opened {
                 programs: Vec::new(),
                 error: Some(Refusal { stage: Stage::Open, errno, messages: messages() }),
             },
         };
-        to_json(&opened)
+        message(&opened)
     })?;
     let refused = |message: String| Opened {
         programs: Vec::new(),
         error: Some(Refusal { stage: Stage::Open, errno: 0, messages: vec![message] }),
     };
     Ok(match ended {
-        Ended::Reported(report) => serde_json::from_slice(&report)?,
+        Ended::Reported(report) => frame::read(&mut &report[..])?.0,
         Ended::TimedOut => refused("libbpf did not finish opening the object".into()),
         Ended::Died(signal) => refused(format!("libbpf crashed on the object (signal {signal})")),
     })
@@ -120,13 +117,13 @@ fn program(
     };
     let template = result.clone();
     let ended =
-        child::run(&shared, limit, || to_json(&attempt(request, bytes, template, &shared, limit)))?;
+        child::run(&shared, limit, || message(&attempt(request, bytes, template, &shared, limit)))?;
     let stage = Stage::from_number(shared.stage().load(Ordering::Relaxed));
     result.load_ns = started.elapsed().as_nanos() as u64;
     let mut second = false;
     match ended {
         Ended::Reported(report) => {
-            let report: Report = serde_json::from_slice(&report)?;
+            let (report, _): (Report, _) = frame::read(&mut &report[..])?;
             second = report.explained;
             result = report.program;
         }
@@ -269,9 +266,14 @@ fn load(
 /// Whether a message of libbpf 1.7 is about finding what to attach to
 /// (`libbpf_find_attach_btf_id`, `libbpf_prepare_prog_load`).
 fn names_target(message: &str) -> bool {
-    ["failed to find kernel BTF type ID of", "attach program FD is not set", "no BTF-based attach target", "failed to find BPF program"]
-        .iter()
-        .any(|text| message.contains(text))
+    [
+        "failed to find kernel BTF type ID of",
+        "attach program FD is not set",
+        "no BTF-based attach target",
+        "failed to find BPF program",
+    ]
+    .iter()
+    .any(|text| message.contains(text))
 }
 
 /// An object that libbpf opened.
@@ -388,9 +390,15 @@ unsafe fn text(pointer: *const c_char) -> String {
     unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
 }
 
-fn to_json(value: &impl Serialize) -> Vec<u8> {
-    // Structs of strings and numbers always serialise.
-    serde_json::to_vec(value).unwrap_or_default()
+/// A child's report is a message without a blob.
+fn message(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // Writing to memory fails only for a message that is too large; then
+    // there is no report, which the parent notices.
+    match frame::write(&mut bytes, value, &[]) {
+        Ok(()) => bytes,
+        Err(_) => Vec::new(),
+    }
 }
 
 /// What libbpf said since it was last asked.
@@ -425,8 +433,7 @@ unsafe extern "C" fn print(
     }
     let mut buffer = [0_u8; 8192];
     // SAFETY: format and arguments are libbpf's own; the buffer has room.
-    let length =
-        unsafe { vsnprintf(buffer.as_mut_ptr().cast(), buffer.len(), format, arguments) };
+    let length = unsafe { vsnprintf(buffer.as_mut_ptr().cast(), buffer.len(), format, arguments) };
     let length = usize::try_from(length).unwrap_or(0).min(buffer.len() - 1);
     let mut said = SAID.lock().unwrap_or_else(|poison| poison.into_inner());
     if said.len() + length <= MESSAGES {

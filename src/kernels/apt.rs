@@ -15,8 +15,17 @@ use std::time::Duration;
 /// Debian's suites, by which a mirror in the machine's sources is known to be
 /// one of Debian's own archive and not of an add-on.
 const SUITES: &[&str] = &[
-    "bullseye", "bookworm", "trixie", "forky", "duke", "sid", "unstable", "testing", "stable",
-    "oldstable", "oldoldstable",
+    "bullseye",
+    "bookworm",
+    "trixie",
+    "forky",
+    "duke",
+    "sid",
+    "unstable",
+    "testing",
+    "stable",
+    "oldstable",
+    "oldoldstable",
 ];
 
 /// The longest a download may take.
@@ -217,7 +226,8 @@ impl Mirror {
 fn is_part(path: &Path) -> bool {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
     let stem = name.strip_suffix(".conf").unwrap_or(name);
-    !stem.is_empty() && stem.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+    !stem.is_empty()
+        && stem.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
 fn is_debian(suites: &str, components: &str) -> bool {
@@ -284,9 +294,7 @@ fn deb822(text: &str) -> Option<Mirror> {
 /// A field with its continuation lines, as they stand.
 fn folded(stanza: &str, name: &str) -> Option<String> {
     let mut lines = stanza.lines().skip_while(|line| {
-        !line
-            .split_once(':')
-            .is_some_and(|(key, _)| key.eq_ignore_ascii_case(name))
+        !line.split_once(':').is_some_and(|(key, _)| key.eq_ignore_ascii_case(name))
     });
     let first = lines.next()?.split_once(':')?.1.trim().to_owned();
     let more = lines.take_while(|line| line.starts_with([' ', '\t']));

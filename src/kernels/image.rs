@@ -134,7 +134,9 @@ fn unpack(payload: &[u8]) -> Result<Vec<u8>, ImageError> {
         [0xfd, b'7', b'z', b'X', b'Z', ..] => read_all(liblzma::read::XzDecoder::new(payload)),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
             let decoder = zstd::stream::read::Decoder::with_buffer(payload);
-            read_all(decoder.map_err(|error| ImageError::Payload(error.to_string()))?.single_frame())
+            read_all(
+                decoder.map_err(|error| ImageError::Payload(error.to_string()))?.single_frame(),
+            )
         }
         [0x02, 0x21, 0x4c, 0x18, ..] => lz4_legacy(&payload[4..]),
         [b'B', b'Z', b'h', ..] => read_all(bzip2::read::BzDecoder::new(payload)),
@@ -215,6 +217,31 @@ fn check_elf(elf: &[u8]) -> Result<(), ImageError> {
         }
     }
     Ok(())
+}
+
+/// Whether a `vmlinux` says where it can be entered in 32-bit mode: a note
+/// `XEN_ELFNOTE_PHYS32_ENTRY` (18) of the owner `Xen`, without which QEMU does
+/// not boot an ELF kernel.
+pub fn has_pvh_entry(vmlinux: &[u8]) -> bool {
+    const PT_NOTE: u32 = 4;
+    let table = u64_at(vmlinux, 32).unwrap_or(0);
+    let count = u64::from(u16_at(vmlinux, 56).unwrap_or(0));
+    let notes = |index: u64| {
+        let at = usize::try_from(table.checked_add(index * 56)?).ok()?;
+        if u32_at(vmlinux, at)? != PT_NOTE {
+            return None;
+        }
+        let offset = usize::try_from(u64_at(vmlinux, at + 8)?).ok()?;
+        let size = usize::try_from(u64_at(vmlinux, at + 32)?).ok()?;
+        vmlinux.get(offset..offset.checked_add(size)?)
+    };
+    (0..count).filter_map(notes).any(|notes| {
+        // Length of the owner's name with its zero byte, of the content, type.
+        let mark: Vec<u8> = [4_u32, 0, 18].iter().flat_map(|word| word.to_le_bytes()).collect();
+        notes.windows(16).any(|note| {
+            note[..4] == mark[..4] && note[8..12] == mark[8..] && note[12..] == *b"Xen\0"
+        })
+    })
 }
 
 fn find(bytes: &[u8], mut is_it: impl FnMut(&[u8]) -> bool) -> Option<usize> {

@@ -14,7 +14,7 @@ mod store;
 
 pub use apt::Apt;
 pub use reference::Reference;
-pub use store::{Kernel, Stored, Store};
+pub use store::{Kernel, Store, Stored};
 
 use crate::base::{fs, process};
 use crate::diagnostics::{Diagnostic, Origin, codes};
@@ -112,7 +112,10 @@ impl fmt::Display for Error {
                 write!(f, "there is no kernel `{reference}`: {reason}")
             }
             Self::Offline { reference } => {
-                write!(f, "the kernel `{reference}` is not stored, and --offline forbids to fetch it")
+                write!(
+                    f,
+                    "the kernel `{reference}` is not stored, and --offline forbids to fetch it"
+                )
             }
             Self::Image { path, source } => {
                 write!(f, "{} is not a kernel that can be booted: {source}", path.display())

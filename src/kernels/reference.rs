@@ -72,10 +72,10 @@ impl Reference {
     /// The suite that ships kernels of a version's series.
     pub(super) fn suite_of(version: &str) -> Option<Self> {
         let series = |known: &str| {
-            version == known || version.strip_prefix(known).is_some_and(|rest| rest.starts_with('.'))
+            version == known
+                || version.strip_prefix(known).is_some_and(|rest| rest.starts_with('.'))
         };
-        let (suite, _) =
-            DEBIAN.iter().find(|(_, known)| known.is_some_and(series))?;
+        let (suite, _) = DEBIAN.iter().find(|(_, known)| known.is_some_and(series))?;
         Some(Self::Debian { suite: (*suite).into(), flavour: CLOUD.into() })
     }
 
@@ -114,7 +114,9 @@ fn is_version(text: &str) -> bool {
 /// A flavour becomes part of a package's name, so it must look like one.
 fn is_flavour(text: &str) -> bool {
     !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && !text.starts_with('-')
 }
 

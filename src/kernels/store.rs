@@ -135,8 +135,7 @@ impl Store {
         let Some(meaning) = read_json::<Meaning>(&path)? else { return Ok(false) };
         fs::remove_file(&path)?;
         fs::remove_file(&path.with_extension("lock"))?;
-        let is_shared =
-            self.list()?.iter().any(|kernel| kernel.key() == meaning.key);
+        let is_shared = self.list()?.iter().any(|kernel| kernel.key() == meaning.key);
         if !is_shared && is_key(&meaning.key) {
             fs::remove_dir_all(&self.root.join(&meaning.key))?;
         }
@@ -166,7 +165,9 @@ impl Store {
     }
 
     fn meaning_path(&self, reference: &Reference) -> PathBuf {
-        let name = reference.to_string().replace(|c: char| !c.is_ascii_alphanumeric() && !".+-_".contains(c), "-");
+        let name = reference
+            .to_string()
+            .replace(|c: char| !c.is_ascii_alphanumeric() && !".+-_".contains(c), "-");
         self.root.join(format!("{name}.json"))
     }
 
@@ -212,16 +213,13 @@ impl Store {
     }
 
     /// The newest stored kernel of a version, else the one that a suite has.
-    fn version(
-        &self,
-        version: &str,
-        cancel: &Cancel,
-        sink: &dyn Sink,
-    ) -> Result<Kernel, Error> {
+    fn version(&self, version: &str, cancel: &Cancel, sink: &dyn Sink) -> Result<Kernel, Error> {
         let is_it = |kernel: &Kernel| {
-            kernel.stored.release.strip_prefix(version).is_some_and(|rest| {
-                !rest.starts_with(|c: char| c.is_ascii_digit())
-            })
+            kernel
+                .stored
+                .release
+                .strip_prefix(version)
+                .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
         };
         let mut stored: Vec<Kernel> = self.list()?.into_iter().filter(is_it).collect();
         stored.sort_by_key(|kernel| release_key(&kernel.stored.release));
@@ -358,6 +356,13 @@ impl Kernel {
         let vmlinux = image::vmlinux(&bytes)
             .map_err(|source| Error::Image { path: self.image.clone(), source })?;
         Ok(vmlinux.into_owned())
+    }
+
+    /// What QEMU's `-kernel` boots fastest: the ELF file if it can be entered
+    /// the PVH way, else the image.
+    pub fn bootable(&self) -> Result<Vec<u8>, Error> {
+        let vmlinux = self.vmlinux()?;
+        if image::has_pvh_entry(&vmlinux) { Ok(vmlinux) } else { Ok(fs::read(&self.image)?) }
     }
 
     /// The bytes its files take.

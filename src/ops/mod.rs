@@ -4,6 +4,8 @@
 
 pub mod build;
 pub mod explain;
+pub mod kernel;
 mod session;
+pub mod verify;
 
 pub use session::Session;

@@ -54,7 +54,10 @@ impl Accelerator {
         if works {
             Self::Kvm
         } else {
-            said("KVM does not run guests here although /dev/kvm is there; using emulation (TCG)".into());
+            said(
+                "KVM does not run guests here although /dev/kvm is there; using emulation (TCG)"
+                    .into(),
+            );
             Self::Tcg
         }
     }

@@ -2,8 +2,8 @@
 
 use super::qemu::{Settings, Wires};
 use super::{Error, Initramfs};
-use crate::base::process::{Command, Running};
 use crate::base::Cancel;
+use crate::base::process::{Command, Running};
 use crate::wire::ring::{End, Ring};
 use crate::wire::{self, CHANNEL_SIZE, Hello, Reply, Request, frame};
 use std::fs::File;
@@ -82,11 +82,7 @@ impl Machine {
     }
 
     /// Waits for the next reply, at most `limit`.
-    pub fn receive(
-        &mut self,
-        limit: Duration,
-        cancel: &Cancel,
-    ) -> Result<(Reply, Vec<u8>), Error> {
+    pub fn receive(&mut self, limit: Duration, cancel: &Cancel) -> Result<(Reply, Vec<u8>), Error> {
         let deadline = Instant::now() + limit;
         self.line.receive(deadline, cancel).map_err(|broken| self.lost(broken))
     }

@@ -77,9 +77,13 @@ impl From<process::Error> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoQemu => f.write_str("QEMU is not installed (qemu-system-x86_64 is not on PATH)"),
+            Self::NoQemu => {
+                f.write_str("QEMU is not installed (qemu-system-x86_64 is not on PATH)")
+            }
             Self::Start(error) => write!(f, "QEMU does not start: {error}"),
-            Self::NotBooted { reason, .. } => write!(f, "the virtual machine did not come up: {reason}"),
+            Self::NotBooted { reason, .. } => {
+                write!(f, "the virtual machine did not come up: {reason}")
+            }
             Self::Lost { reason, .. } => write!(f, "the virtual machine was lost: {reason}"),
             Self::Guest(reason) => write!(f, "the guest failed: {reason}"),
             Self::Pack { path, reason } => {
@@ -103,8 +107,9 @@ impl From<Error> for Diagnostic {
             tail => diagnostic.note(format!("its console ended with:\n{tail}")),
         };
         match error {
-            Error::NoQemu => new(codes::QEMU_MISSING)
-                .help("install it: `sudo apt-get install qemu-system-x86`, or run `skep doctor --fix`"),
+            Error::NoQemu => new(codes::QEMU_MISSING).help(
+                "install it: `sudo apt-get install qemu-system-x86`, or run `skep doctor --fix`",
+            ),
             Error::Start(_) | Error::Pack { .. } | Error::System(_) => new(codes::VM_DID_NOT_BOOT),
             Error::NotBooted { console, .. } => with_console(new(codes::VM_DID_NOT_BOOT), console),
             Error::Lost { console, .. } => with_console(new(codes::VM_LOST), console),

@@ -68,9 +68,8 @@ impl Qemu {
 impl Settings {
     /// The arguments that every machine has.
     pub(super) fn machine(&self, wires: &Wires, sandbox: bool) -> Vec<String> {
-        let mut arguments: Vec<String> = ["-nodefaults", "-no-user-config", "-no-reboot"]
-            .map(str::to_owned)
-            .into();
+        let mut arguments: Vec<String> =
+            ["-nodefaults", "-no-user-config", "-no-reboot"].map(str::to_owned).into();
         let mut option = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
         option("-machine", "pc,usb=off,graphics=off,vmport=off".into());
         option("-accel", self.accelerator.option().into());

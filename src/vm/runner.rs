@@ -4,7 +4,7 @@
 use super::machine::Machine;
 use super::{Error, Initramfs, Settings};
 use crate::base::Cancel;
-use crate::wire::{Entry, Load, Opened, Program, Reply, Request};
+use crate::wire::{Entry, Hello, Load, Opened, Program, Reply, Request};
 use std::time::{Duration, SystemTime};
 
 /// What became of one program.
@@ -56,14 +56,17 @@ impl<'r> Runner<'r> {
         Self { settings, kernel, initramfs, cancel, machine: None }
     }
 
-    /// Boots a machine unless one is up.
-    pub fn start(&mut self) -> Result<(), Error> {
-        if self.machine.is_none() {
-            let machine =
-                Machine::boot(self.settings, self.kernel, self.initramfs, self.cancel)?;
-            self.machine = Some(machine);
-        }
-        Ok(())
+    /// Boots a machine unless one is up; what it says of itself.
+    pub fn start(&mut self) -> Result<&Hello, Error> {
+        self.machine().map(|machine| &machine.hello)
+    }
+
+    fn machine(&mut self) -> Result<&mut Machine, Error> {
+        let machine = match self.machine.take() {
+            Some(machine) => machine,
+            None => Machine::boot(self.settings, self.kernel, self.initramfs, self.cancel)?,
+        };
+        Ok(self.machine.insert(machine))
     }
 
     /// Loads the programs of an object that `wanted` chooses, each on its
@@ -97,8 +100,8 @@ impl<'r> Runner<'r> {
         while !left.is_empty() {
             let mut current = None;
             let only = Some(left.clone());
-            let result = self.converse(name, object, options, only, &mut |(reply, log)| {
-                match reply {
+            let result =
+                self.converse(name, object, options, only, &mut |(reply, log)| match reply {
                     Reply::Loading { index } => current = Some(index),
                     Reply::Program(program) => {
                         left.retain(|&index| index != program.index);
@@ -106,8 +109,7 @@ impl<'r> Runner<'r> {
                         each(Loaded::Reported { program, log });
                     }
                     _ => {}
-                }
-            });
+                });
             match (result, current) {
                 (Ok(()), _) => break,
                 (Err(error @ Error::Lost { .. }), Some(culprit)) => {
@@ -131,11 +133,8 @@ impl<'r> Runner<'r> {
         only: Option<Vec<u32>>,
         each: &mut dyn FnMut((Reply, Vec<u8>)),
     ) -> Result<(), Error> {
-        self.start()?;
-        let Some(machine) = &mut self.machine else {
-            return Err(Error::Guest("there is none".into()));
-        };
-        let limit = self.settings.program_limit;
+        let (limit, cancel) = (self.settings.program_limit, self.cancel);
+        let machine = self.machine()?;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let request = Request::Load(Load {
             name: name.to_owned(),
@@ -149,9 +148,9 @@ impl<'r> Runner<'r> {
         // takes to hand over a log, the guest itself is in trouble.
         let patience = limit * 2 + Duration::from_secs(20);
         let mut talk = || -> Result<(), Error> {
-            machine.send(&request, object, patience, self.cancel)?;
+            machine.send(&request, object, patience, cancel)?;
             loop {
-                match machine.receive(patience, self.cancel)? {
+                match machine.receive(patience, cancel)? {
                     (Reply::Done, _) => return Ok(()),
                     (Reply::Failed { reason }, _) => return Err(Error::Guest(reason)),
                     reply => each(reply),

@@ -5,6 +5,8 @@ mod build;
 mod completions;
 mod explain;
 mod man;
+mod kernel;
+mod verify;
 
 use crate::shell::Shell;
 use clap::Subcommand;
@@ -22,6 +24,10 @@ pub enum Command {
     Build(build::Args),
     /// Say what a code of a finding means
     Explain(explain::Args),
+    /// Load every program into real kernels and report their verifiers' verdicts
+    Verify(verify::Args),
+    /// Manage the kernels that programs are verified on
+    Kernel(kernel::Args),
     /// Write a shell's completion script to standard output
     Completions(completions::Args),
     /// Write manual pages
@@ -33,6 +39,8 @@ pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult 
     match command {
         Command::Build(args) => build::run(args, session, shell),
         Command::Explain(args) => explain::run(&args, shell),
+        Command::Verify(args) => verify::run(args, session, shell),
+        Command::Kernel(args) => kernel::run(args, session, shell),
         Command::Completions(args) => completions::run(&args, shell),
         Command::Man(args) => man::run(&args, session, shell),
     }

@@ -1,0 +1,637 @@
+//! `skep verify`: the verdict of real kernels on every program of every
+//! object.
+//!
+//! Each kernel is a job of its own: its image comes from the store, a machine
+//! runs it, and every program is loaded there on its own. Jobs run side by
+//! side as far as the machine's processors go; their results are put together
+//! in the order the kernels were asked for.
+
+use super::Session;
+use super::kernel::{reference, store};
+use crate::base::digest::Digest;
+use crate::base::fs;
+use crate::diagnostics::{self, Diagnostic, Failure, ObjectPlace, Origin, Span, codes};
+use crate::events::{Ending, Event, Step};
+use crate::kernels::Reference;
+use crate::vm::{self, Initramfs, Loaded, Qemu, Runner, Settings};
+use crate::wire;
+use globset::{Glob, GlobMatcher};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// The kernel that is taken where neither the user nor a manifest names one
+/// and the running kernel's image is not at hand.
+const DEFAULT: &str = "debian/bookworm";
+/// How long a machine may take to come up.
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
+/// How many lines of the verifier's log a finding shows.
+const LOG_LINES: usize = 8;
+
+/// What to verify, and where.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Objects; the project here if empty.
+    pub paths: Vec<PathBuf>,
+    /// Kernel references; the project's matrix if empty.
+    pub kernels: Vec<String>,
+    /// Only programs whose name matches one of these globs; all if empty.
+    pub programs: Vec<String>,
+    /// The verifier's log level, 1 or 2.
+    pub level: u32,
+    /// Where all logs go.
+    pub log: Option<PathBuf>,
+    /// How long one program may take.
+    pub limit: Duration,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// One for each program and kernel: objects and programs in their order,
+    /// kernels in the order they were asked for.
+    pub verdicts: Vec<Verdict>,
+    /// What is wrong, folded over the kernels.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// What a kernel said of a program.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The object, as the user wrote it.
+    pub object: PathBuf,
+    /// The program's name.
+    pub program: String,
+    /// Its section.
+    pub section: String,
+    /// Its type, in libbpf's words.
+    pub kind: String,
+    /// The kernel's reference.
+    pub kernel: String,
+    /// The kernel's release.
+    pub release: String,
+    /// Accepted, rejected, or nothing.
+    pub word: Word,
+    /// What the verifier counted.
+    pub statistics: Statistics,
+    /// Instructions of the program itself.
+    pub size: Option<u32>,
+    /// The time the load took, in microseconds.
+    pub micros: Option<u64>,
+    /// What had to be changed to load it.
+    pub fixups: Vec<String>,
+}
+
+/// The verdict in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// The kernel took it.
+    Accepted,
+    /// The kernel's verifier refused it.
+    Rejected,
+    /// It was refused before the verifier saw it, at this stage.
+    NotLoaded(wire::Stage),
+    /// There is no verdict.
+    None,
+}
+
+impl Word {
+    /// The stable text for tables.
+    pub fn text(self) -> String {
+        match self {
+            Self::Accepted => "accepted".into(),
+            Self::Rejected => "rejected".into(),
+            Self::NotLoaded(stage) => format!("refused ({})", stage.as_str()),
+            Self::None => "no verdict".into(),
+        }
+    }
+}
+
+/// What the verifier's log ends with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Instructions walked, over all paths.
+    pub instructions: Option<u64>,
+    /// States kept, over the whole walk.
+    pub states: Option<u64>,
+    /// The most states kept at once.
+    pub peak_states: Option<u64>,
+    /// Bytes of stack, over all frames of the deepest call.
+    pub stack: Option<u64>,
+    /// Microseconds the verifier took.
+    pub micros: Option<u64>,
+}
+
+impl Statistics {
+    /// Reads them from the end of a log.
+    fn of_log(log: &str) -> Self {
+        let mut statistics = Self::default();
+        for line in log.lines().rev().take(8) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let after = |name: &str| {
+                let at = words.iter().position(|word| *word == name)?;
+                words.get(at + 1)?.parse().ok()
+            };
+            match words[..] {
+                ["processed", count, "insns", ..] => {
+                    statistics.instructions = count.parse().ok();
+                    statistics.states = after("total_states");
+                    statistics.peak_states = after("peak_states");
+                }
+                ["stack", "depth", depths] => {
+                    statistics.stack = depths.split('+').map(|n| n.parse::<u64>().ok()).sum();
+                }
+                ["verification", "time", count, "usec"] => statistics.micros = count.parse().ok(),
+                _ => {}
+            }
+        }
+        statistics
+    }
+}
+
+/// An object to verify.
+struct Object {
+    /// As the user wrote it.
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+/// One kernel's part of the work.
+#[derive(Default)]
+struct Part {
+    verdicts: Vec<Verdict>,
+    diagnostics: Vec<Diagnostic>,
+    logs: Vec<(String, Vec<u8>)>,
+}
+
+/// Verifies, and says what came of it.
+///
+/// # Errors
+/// What keeps it from beginning: wrong arguments, no QEMU. A kernel that
+/// cannot be had or does not boot is a finding, so that the others count.
+pub fn verify(session: &Session, request: &Request) -> Result<Outcome, Failure> {
+    let objects = objects(session, request)?;
+    let globs = globs(&request.programs)?;
+    let kernels = kernels(session, request)?;
+    let qemu = Qemu::find(&session.programs)?;
+    let settings = Settings {
+        accelerator: vm::Accelerator::choose(
+            &qemu,
+            &session.cache.join("accelerator"),
+            &session.cancel,
+            &|text| session.note(text),
+        ),
+        qemu,
+        boot_limit: BOOT_LIMIT,
+        program_limit: request.limit,
+    };
+    let initramfs = Initramfs::of_skep(&session.executable)?;
+
+    let run = |reference: &Reference| {
+        let mut part = Part::default();
+        let job = Job {
+            session,
+            request,
+            settings: &settings,
+            initramfs: &initramfs,
+            objects: &objects,
+            globs: &globs,
+        };
+        if let Err(failure) = job.run(reference, &mut part) {
+            let name = reference.to_string();
+            part.diagnostics.push(failure.into_diagnostic().kernel(name));
+        }
+        part
+    };
+    let parts = side_by_side(&kernels, session.jobs.get(), &run);
+    if let Some(path) = &request.log {
+        write_logs(&session.absolute(path), &parts)?;
+    }
+    Ok(put_together(parts))
+}
+
+/// Runs jobs on several threads, at most `width` at once; results in order.
+fn side_by_side<'i, I: Sync, O: Send>(
+    items: &'i [I],
+    width: usize,
+    run: &(dyn Fn(&'i I) -> O + Sync),
+) -> Vec<O> {
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<O>>> = items.iter().map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..width.min(items.len()) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(index) else { break };
+                    let result = run(item);
+                    *results[index].lock().unwrap_or_else(|poison| poison.into_inner()) =
+                        Some(result);
+                }
+            });
+        }
+    });
+    results
+        .into_iter()
+        .filter_map(|result| result.into_inner().unwrap_or_else(|poison| poison.into_inner()))
+        .collect()
+}
+
+/// What one kernel's job needs.
+struct Job<'j> {
+    session: &'j Session,
+    request: &'j Request,
+    settings: &'j Settings,
+    initramfs: &'j Initramfs,
+    objects: &'j [Object],
+    globs: &'j [GlobMatcher],
+}
+
+impl Job<'_> {
+    fn run(&self, reference: &Reference, part: &mut Part) -> Result<(), Failure> {
+        let Self { session, .. } = self;
+        let sink = &*session.sink;
+        let kernel = store(session).get(reference, &session.cancel, sink)?;
+        let name = kernel.reference.clone();
+        let image = kernel.bootable()?;
+        let mut runner = Runner::new(self.settings, &image, self.initramfs, &session.cancel);
+        let step = Step::start(sink, "Booting", format!("{name} ({})", kernel.stored.release));
+        let hello = runner.start()?;
+        session.detail(format!("{name}: Linux {}, libbpf {}", hello.release, hello.libbpf));
+        step.finish(Ending::Done);
+        let step = Step::start(sink, "Verifying", format!("on {name}"));
+        for (done, object) in self.objects.iter().enumerate() {
+            step.advance(done as u64, self.objects.len() as u64);
+            self.object(object, &kernel.stored.release, &name, &mut runner, part)?;
+        }
+        step.finish(Ending::Done);
+        Ok(())
+    }
+
+    fn object(
+        &self,
+        object: &Object,
+        release: &str,
+        kernel: &str,
+        runner: &mut Runner<'_>,
+        part: &mut Part,
+    ) -> Result<(), Failure> {
+        let wanted = |entry: &wire::Entry| {
+            self.globs.is_empty() || self.globs.iter().any(|glob| glob.is_match(&entry.name))
+        };
+        let options = vm::Options { level: self.request.level, explain: true };
+        let name = object.path.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.trim_end_matches(".o").trim_end_matches(".bpf");
+        let opened = runner.load(name, &object.bytes, options, &wanted, &mut |loaded| {
+            self.program(object, release, kernel, loaded, part);
+        });
+        let place = ObjectPlace { object: object.path.clone(), ..ObjectPlace::default() };
+        match opened {
+            Ok(wire::Opened { error: Some(refusal), .. }) => {
+                let message = format!(
+                    "libbpf cannot open {}{}",
+                    object.path.display(),
+                    errno_text(refusal.errno)
+                );
+                let diagnostic = Diagnostic::new(codes::LOAD_REFUSED, Origin::Vm, message);
+                part.diagnostics.push(
+                    with_messages(diagnostic, &refusal.messages).object_place(place).kernel(kernel),
+                );
+            }
+            Ok(wire::Opened { programs, .. }) if programs.is_empty() => {
+                self.session.note(format!("{} holds no program", object.path.display()));
+            }
+            Ok(_) => {}
+            Err(error @ vm::Error::Lost { .. }) => {
+                part.diagnostics.push(Diagnostic::from(error).object_place(place).kernel(kernel));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Takes what became of one program.
+    fn program(
+        &self,
+        object: &Object,
+        release: &str,
+        kernel: &str,
+        loaded: Loaded,
+        part: &mut Part,
+    ) {
+        let mut verdict = Verdict {
+            object: object.path.clone(),
+            program: String::new(),
+            section: String::new(),
+            kind: String::new(),
+            kernel: kernel.to_owned(),
+            release: release.to_owned(),
+            word: Word::None,
+            statistics: Statistics::default(),
+            size: None,
+            micros: None,
+            fixups: Vec::new(),
+        };
+        let of = |verdict: &mut Verdict, entry: wire::Entry| {
+            verdict.program = entry.name;
+            verdict.section = entry.section;
+            verdict.kind = entry.kind;
+        };
+        match loaded {
+            Loaded::Lost { entry, error } => {
+                let place = ObjectPlace {
+                    object: object.path.clone(),
+                    section: Some(entry.section.clone()),
+                    instruction: None,
+                };
+                part.diagnostics.push(
+                    Diagnostic::from(error)
+                        .program(entry.name.clone())
+                        .object_place(place)
+                        .kernel(kernel),
+                );
+                of(&mut verdict, entry);
+            }
+            Loaded::Reported { program, log } => {
+                let text = String::from_utf8_lossy(&log);
+                verdict.statistics = Statistics::of_log(&text);
+                verdict.size = Some(program.instructions).filter(|&count| count > 0);
+                verdict.micros = Some(program.load_ns / 1000);
+                verdict.fixups.clone_from(&program.fixups);
+                verdict.word = match &program.outcome {
+                    wire::Outcome::Accepted => Word::Accepted,
+                    wire::Outcome::Refused(refusal) if refusal.stage == wire::Stage::Verifier => {
+                        Word::Rejected
+                    }
+                    wire::Outcome::Refused(refusal) => Word::NotLoaded(refusal.stage),
+                    wire::Outcome::TimedOut { .. } | wire::Outcome::Crashed { .. } => Word::None,
+                };
+                for fixup in &program.fixups {
+                    self.session.detail(format!("{}: {fixup}", program.entry.name));
+                }
+                if verdict.word != Word::Accepted {
+                    let raw_log = self.keep_log(object, &program, kernel, &log);
+                    let diagnostic = finding(object, &program, &text, kernel);
+                    part.diagnostics.push(Diagnostic { raw_log, ..diagnostic });
+                }
+                if self.request.log.is_some() {
+                    let title = format!(
+                        "{} {} on {kernel} ({release}): {}",
+                        object.path.display(),
+                        program.entry.name,
+                        verdict.word.text()
+                    );
+                    part.logs.push((title, log));
+                }
+                of(&mut verdict, program.entry);
+            }
+        }
+        part.verdicts.push(verdict);
+    }
+
+    /// Keeps a rejected program's log, and says where.
+    fn keep_log(
+        &self,
+        object: &Object,
+        program: &wire::Program,
+        kernel: &str,
+        log: &[u8],
+    ) -> Option<PathBuf> {
+        if log.is_empty() {
+            return None;
+        }
+        if let Some(path) = &self.request.log {
+            return Some(path.clone());
+        }
+        let dir = self.session.cache.join("logs");
+        let object_path = self.session.absolute(&object.path);
+        // Two objects of one name in different directories do not meet.
+        let key = Digest::of(object_path.as_os_str().as_encoded_bytes()).short();
+        let stem = object.path.file_stem().unwrap_or_default().to_string_lossy();
+        let name = format!("{stem}.{}.{kernel}.{}.log", program.entry.name, &key[..6]);
+        let path = dir.join(name.replace('/', "-"));
+        match fs::write_atomic(&path, log) {
+            Ok(()) => Some(path),
+            Err(error) => {
+                self.session.note(format!("the verifier's log is not kept: {error}"));
+                None
+            }
+        }
+    }
+}
+
+/// The one place that turns what became of a program into a finding.
+fn finding(object: &Object, program: &wire::Program, log: &str, kernel: &str) -> Diagnostic {
+    let place = ObjectPlace {
+        object: object.path.clone(),
+        section: Some(program.entry.section.clone()),
+        instruction: None,
+    };
+    let name = &program.entry.name;
+    let diagnostic = match &program.outcome {
+        wire::Outcome::Refused(refusal) if refusal.stage == wire::Stage::Verifier => rejection(log),
+        wire::Outcome::Refused(refusal) => {
+            let (code, message) = if refusal.stage == wire::Stage::AttachTarget {
+                (codes::NO_ATTACH_TARGET, "there is nothing to attach to")
+            } else {
+                (codes::LOAD_REFUSED, "the program cannot be loaded")
+            };
+            let message = format!("{message}{}", errno_text(refusal.errno));
+            with_messages(Diagnostic::new(code, Origin::Vm, message), &refusal.messages)
+                .note(format!("it failed at the stage `{}`", refusal.stage.as_str()))
+        }
+        wire::Outcome::TimedOut { stage } => Diagnostic::new(
+            codes::NO_VERDICT,
+            Origin::Vm,
+            "the kernel did not come to a verdict in time",
+        )
+        .note(format!("it was at the stage `{}`", stage.as_str()))
+        .help("give it more time with `--time-limit SECONDS`"),
+        wire::Outcome::Crashed { stage, signal } => Diagnostic::new(
+            codes::NO_VERDICT,
+            Origin::Vm,
+            format!("loading the program crashed in the guest (signal {signal})"),
+        )
+        .note(format!("it was at the stage `{}`", stage.as_str())),
+        wire::Outcome::Accepted => {
+            Diagnostic::new(codes::NO_VERDICT, Origin::Vm, "the program was accepted")
+        }
+    };
+    diagnostic.program(name.clone()).object_place(place).kernel(kernel)
+}
+
+/// A rejection, from the verifier's log.
+fn rejection(log: &str) -> Diagnostic {
+    let is_statistics = |line: &str| {
+        ["processed ", "verification time", "stack depth"].iter().any(|text| line.starts_with(text))
+    };
+    let lines: Vec<&str> =
+        log.lines().filter(|line| !line.trim().is_empty() && !is_statistics(line)).collect();
+    let message = lines.last().map_or("the verifier rejects the program", |line| line.trim());
+    let mut diagnostic = Diagnostic::new(codes::VERIFIER_REJECTED, Origin::Verifier, message);
+    if let Some(span) = lines.iter().rev().find_map(|line| source_comment(line)) {
+        diagnostic = diagnostic.at(span);
+    }
+    let shown = &lines[lines.len().saturating_sub(LOG_LINES)..];
+    diagnostic.note(format!("the verifier's log ends with:\n{}", shown.join("\n")))
+}
+
+/// The place in a `; text @ file:line` comment.
+fn source_comment(line: &str) -> Option<Span> {
+    let (text, place) = line.strip_prefix("; ")?.rsplit_once(" @ ")?;
+    let (file, line) = place.rsplit_once(':')?;
+    Some(Span::line(file, line.trim().parse().ok()?).with_line_text(text))
+}
+
+fn with_messages(diagnostic: Diagnostic, messages: &[String]) -> Diagnostic {
+    match messages {
+        [] => diagnostic,
+        messages => diagnostic.note(format!("libbpf said:\n{}", messages.join("\n"))),
+    }
+}
+
+fn errno_text(errno: i32) -> String {
+    if errno <= 0 {
+        return String::new();
+    }
+    let text = std::io::Error::from_raw_os_error(errno).to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    format!(": {text} (error {errno})")
+}
+
+fn objects(session: &Session, request: &Request) -> Result<Vec<Object>, Failure> {
+    let mut objects = Vec::new();
+    for path in &request.paths {
+        let absolute = session.absolute(path);
+        if fs::is_dir(&absolute) {
+            let message = format!("{} is a directory", path.display());
+            return Err(Diagnostic::new(codes::WRONG_INPUT, Origin::Command, message)
+                .help("name an object (`.bpf.o`)")
+                .into());
+        }
+        objects.push(Object { path: path.clone(), bytes: fs::read(&absolute)? });
+    }
+    Ok(objects)
+}
+
+fn globs(patterns: &[String]) -> Result<Vec<GlobMatcher>, Failure> {
+    let compile = |pattern: &String| {
+        Glob::new(pattern).map(|glob| glob.compile_matcher()).map_err(|error| {
+            let message = format!("`{pattern}` is not a pattern: {}", error.kind());
+            Failure::from(Diagnostic::new(codes::USAGE, Origin::Command, message))
+        })
+    };
+    patterns.iter().map(compile).collect()
+}
+
+fn kernels(session: &Session, request: &Request) -> Result<Vec<Reference>, Failure> {
+    let mut kernels = Vec::new();
+    for text in &request.kernels {
+        let kernel = reference(session, text)?;
+        if !kernels.contains(&kernel) {
+            kernels.push(kernel);
+        }
+    }
+    if kernels.is_empty() {
+        session.note(format!("no kernel is named; verifying on {DEFAULT}"));
+        kernels.push(reference(session, DEFAULT)?);
+    }
+    Ok(kernels)
+}
+
+fn write_logs(path: &Path, parts: &[Part]) -> Result<(), Failure> {
+    let mut all = Vec::new();
+    for (title, log) in parts.iter().flat_map(|part| &part.logs) {
+        all.extend_from_slice(format!("==> {title} <==\n").as_bytes());
+        all.extend_from_slice(log);
+        if !log.ends_with(b"\n") {
+            all.push(b'\n');
+        }
+    }
+    Ok(fs::write_atomic(path, &all)?)
+}
+
+/// Sorts verdicts by program, then kernel, and folds findings.
+fn put_together(parts: Vec<Part>) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut diagnostics = Vec::new();
+    for part in parts {
+        for verdict in part.verdicts {
+            // Behind the last verdict of the same program, else at the end.
+            let same = |known: &Verdict| {
+                known.object == verdict.object
+                    && known.program == verdict.program
+                    && known.section == verdict.section
+            };
+            let place = outcome.verdicts.iter().rposition(same).map(|at| at + 1);
+            let place = place.unwrap_or(outcome.verdicts.len());
+            outcome.verdicts.insert(place, verdict);
+        }
+        diagnostics.extend(part.diagnostics);
+    }
+    outcome.diagnostics = diagnostics::fold(diagnostics);
+    outcome
+}
+
+impl Outcome {
+    /// One line that counts the verdicts: `3 accepted, 1 rejected`.
+    pub fn summary(&self) -> String {
+        let (mut accepted, mut rejected, mut not_loaded, mut none) = (0, 0, 0, 0);
+        for verdict in &self.verdicts {
+            *match verdict.word {
+                Word::Accepted => &mut accepted,
+                Word::Rejected => &mut rejected,
+                Word::NotLoaded(_) => &mut not_loaded,
+                Word::None => &mut none,
+            } += 1;
+        }
+        let mut text = format!("{accepted} accepted");
+        for (what, count) in
+            [("rejected", rejected), ("not loaded", not_loaded), ("without a verdict", none)]
+        {
+            if count > 0 {
+                // Writing to a string cannot fail.
+                let _ = write!(text, ", {count} {what}");
+            }
+        }
+        text
+    }
+}
+
+/// Says the summary to everyone who is not quiet.
+pub fn say_summary(session: &Session, outcome: &Outcome) {
+    session.sink.emit(Event::Note(outcome.summary()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_stand_at_the_end_of_a_log() {
+        let log = "0: (95) exit\nverification time 12 usec\nstack depth 8+16\n\
+                   processed 3 insns (limit 1000000) max_states_per_insn 0 total_states 2 \
+                   peak_states 1 mark_read 0\n";
+        let expected = Statistics {
+            instructions: Some(3),
+            states: Some(2),
+            peak_states: Some(1),
+            stack: Some(24),
+            micros: Some(12),
+        };
+        assert_eq!(Statistics::of_log(log), expected);
+        assert_eq!(Statistics::of_log(""), Statistics::default());
+    }
+
+    #[test]
+    fn a_rejection_has_the_last_words_and_the_line() {
+        let log = "; return *value; @ a.bpf.c:14\n7: (61) r0 = *(u32 *)(r0 +0)\n\
+                   R0 invalid mem access 'map_value_or_null'\nverification time 5 usec\n";
+        let diagnostic = rejection(log);
+        assert_eq!(diagnostic.message, "R0 invalid mem access 'map_value_or_null'");
+        let span = diagnostic.primary.unwrap().span;
+        assert_eq!((span.file, span.start.line), (PathBuf::from("a.bpf.c"), 14));
+    }
+}
