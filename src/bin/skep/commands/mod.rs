@@ -4,8 +4,8 @@
 mod build;
 mod completions;
 mod explain;
-mod man;
 mod kernel;
+mod man;
 mod verify;
 
 use crate::shell::Shell;
