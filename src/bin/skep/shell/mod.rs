@@ -221,17 +221,14 @@ impl Shell {
 
     /// Where to read more.
     fn hint(&self) {
-        let state = self.state();
-        let codes: Vec<&str> = state.codes.iter().map(|code| code.id()).collect();
-        let [.., last] = codes.as_slice() else { return };
-        let rest = if codes.len() > 1 {
-            format!(" (also {})", codes[..codes.len() - 1].join(", "))
-        } else {
-            String::new()
+        let codes = std::mem::take(&mut self.state().codes);
+        let [first, rest @ ..] = codes.as_slice() else { return };
+        let rest: Vec<&str> = rest.iter().map(|code| code.id()).collect();
+        let also = match rest.as_slice() {
+            [] => String::new(),
+            rest => format!("; there is more about {}, too", rest.join(", ")),
         };
-        let hint = format!("for more about this, see `skep explain {last}`{rest}\n");
-        drop(state);
-        self.write_err(&hint);
+        self.write_err(&format!("for more about this, see `skep explain {}`{also}\n", first.id()));
     }
 
     fn count(&self, diagnostic: &Diagnostic) {
@@ -243,7 +240,9 @@ impl Shell {
         } else {
             state.warnings += 1;
         }
-        if class == Class::Finding && !state.codes.contains(&diagnostic.code) {
+        // What clang says needs clang's own documentation.
+        let is_ours = class == Class::Finding && diagnostic.origin != Origin::Clang;
+        if is_ours && !state.codes.contains(&diagnostic.code) {
             state.codes.push(diagnostic.code);
         }
     }

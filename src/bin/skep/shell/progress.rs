@@ -31,11 +31,13 @@ impl Progress {
     /// Shows a step; says whether it is shown.
     pub fn started(&self, id: StepId, verb: &'static str, subject: &str) -> bool {
         let Some(lines) = &self.lines else { return false };
-        let bar = lines.add(ProgressBar::new_spinner());
         let frames = if self.unicode { "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ " } else { "-\\|/ " };
-        bar.set_style(style("{prefix:>12.cyan.bold} {msg} {spinner}").tick_chars(frames));
-        bar.set_prefix(verb);
-        bar.set_message(subject.to_owned());
+        // Everything is set before the line is drawn for the first time.
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())
+            .with_style(style(SPINNER).tick_chars(frames))
+            .with_prefix(verb)
+            .with_message(subject.to_owned());
+        let bar = lines.add(bar);
         bar.enable_steady_tick(Duration::from_millis(100));
         let step = Step { verb, subject: subject.to_owned(), bar, has_total: false };
         self.steps().insert(id, step);
@@ -49,8 +51,7 @@ impl Progress {
         if !step.has_total && total > 0 {
             step.has_total = true;
             let chars = if self.unicode { "━╸ " } else { "=> " };
-            let template = "{prefix:>12.cyan.bold} {msg} {bar:24} {percent:>3}%";
-            step.bar.set_style(style(template).progress_chars(chars));
+            step.bar.set_style(style(BAR).progress_chars(chars));
         }
         step.bar.set_length(total);
         step.bar.set_position(done);
@@ -89,20 +90,23 @@ impl Progress {
     }
 }
 
+/// A step of unknown length.
+const SPINNER: &str = "{prefix:>12.cyan.bold} {msg} {spinner}";
+/// A step of known length.
+const BAR: &str = "{prefix:>12.cyan.bold} {msg} {bar:24} {percent:>3}%";
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::{BAR, SPINNER};
     use indicatif::ProgressStyle;
 
     #[test]
     fn the_templates_are_well_formed() {
-        for template in [
-            "{prefix:>12.cyan.bold} {msg} {spinner}",
-            "{prefix:>12.cyan.bold} {msg} {bar:24} {percent:>3}%",
-        ] {
+        for template in [SPINNER, BAR] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }
