@@ -482,7 +482,7 @@ fn facts(out: &mut String, diagnostic: &Diagnostic, cx: &Context) {
 }
 
 /// `x.bpf.o, section xdp, instruction 12`.
-pub(super) fn object_place(place: &ObjectPlace, cx: &Context) -> String {
+fn object_place(place: &ObjectPlace, cx: &Context) -> String {
     let mut text = cx.shown_path(&place.object);
     if let Some(section) = &place.section {
         let _ = write!(text, ", section {}", one_line(section));

@@ -4,10 +4,9 @@
 //! plain.
 
 use super::Context;
-use super::human::object_place;
 use super::table::{Cell, Table};
 use super::text::one_line;
-use crate::diagnostics::{Diagnostic, Span};
+use crate::diagnostics::{Diagnostic, ObjectPlace, Span};
 
 /// One diagnostic, one line.
 pub fn diagnostic(diagnostic: &Diagnostic, cx: &Context) -> String {
@@ -38,6 +37,16 @@ fn location(span: &Span, cx: &Context) -> String {
         (line, 0) => format!("{file}:{line}"),
         (line, column) => format!("{file}:{line}:{column}"),
     }
+}
+
+/// A place in an object, parted from the file's name by a colon: a comma would
+/// be taken for a part of the name.
+fn object_place(place: &ObjectPlace, cx: &Context) -> String {
+    let object = one_line(&cx.path(&place.object));
+    let section = place.section.iter().map(|section| format!("section {}", one_line(section)));
+    let instruction = place.instruction.iter().map(|index| format!("instruction {index}"));
+    let inside: Vec<String> = section.chain(instruction).collect();
+    if inside.is_empty() { object } else { format!("{object}: {}", inside.join(", ")) }
 }
 
 /// A table: a line of keys, then a line a row, separated by tabs.

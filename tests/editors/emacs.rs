@@ -1,0 +1,70 @@
+//! Emacs's compilation mode with our `skep.el`, in batch.
+
+use crate::findings::{self, Seen};
+use crate::support::Place;
+use crate::tools::{repository, run};
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+/// What Emacs makes of a command's output. `mode` is the compilation mode, or
+/// `nil` for the usual one.
+fn messages(place: &Place, command: &str, mode: &str) -> Vec<Value> {
+    let output = run(Command::new("emacs")
+        .args(["-Q", "--batch", "-L"])
+        .arg(repository("editors/emacs"))
+        .arg("-l")
+        .arg(repository("tests/editors/compile.el"))
+        .args(["--eval", &format!("(compile-and-print {command:?} '{mode})")])
+        .env("LC_ALL", "C.UTF-8")
+        .current_dir(place.path()));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = text.lines().find(|line| line.starts_with('[')).unwrap_or_else(|| panic!("{text}"));
+    serde_json::from_str(line).unwrap()
+}
+
+fn seen(message: &Value, root: &Path) -> Seen {
+    let file = message["file"].as_str().unwrap();
+    let file = file.strip_prefix(root.to_str().unwrap()).unwrap_or(file);
+    Seen {
+        file: file.to_owned(),
+        line: message["line"].as_u64().unwrap(),
+        column: message["column"].as_u64().unwrap(),
+        severity: ["note", "warning", "error"]
+            [usize::try_from(message["type"].as_u64().unwrap()).unwrap()]
+        .to_owned(),
+        code: message["code"].as_str().unwrap().to_owned(),
+    }
+}
+
+#[test]
+fn compilation_mode_finds_every_finding() {
+    for mode in ["nil", "skep-compilation-mode"] {
+        let place = Place::new();
+        let findings = findings::all(place.path());
+        place.file("output", findings::short(&findings, place.path()));
+        let messages = messages(&place, "cat output", mode);
+        let expected = findings::expected(&findings, place.path());
+        let seen = messages.iter().map(|message| seen(message, place.path())).collect();
+        findings::assert_same(seen, &expected);
+    }
+}
+
+#[test]
+fn going_to_a_finding_counts_a_tab_as_one_column() {
+    let place = Place::new();
+    place.file("tabs.bpf.c", "int f(void)\n{\n\t\treturn\tx;\n}\n");
+    place.file("output", "tabs.bpf.c:3:10: error[E0201]: use of 'x' [clang-error]\n");
+    let messages = messages(&place, "cat output", "skep-compilation-mode");
+    assert_eq!(messages[0]["lands-before"], "x;", "{messages:?}");
+}
+
+#[test]
+fn the_file_compiles_without_a_warning() {
+    let place = Place::new();
+    let copy = place.file("skep.el", std::fs::read(repository("editors/emacs/skep.el")).unwrap());
+    run(Command::new("emacs")
+        .args(["-Q", "--batch", "--eval", "(setq byte-compile-error-on-warn t)"])
+        .args(["-f", "batch-byte-compile"])
+        .arg(&copy));
+}

@@ -1,0 +1,146 @@
+//! The schema of `Skep.toml`, checked against the manifest's own reader and
+//! by the engine that validates TOML in editors (taplo).
+
+use crate::support::Place;
+use crate::tools::{self, repository};
+use serde_json::Value;
+use skep::project::manifest;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Manifests, and whether they are right.
+const CASES: &[(&str, bool)] = &[
+    ("", true),
+    (
+        r#"[package]
+name = "opens"
+version = "0.1.0"
+license = "GPL-2.0-only OR BSD-2-Clause"
+[bpf]
+sources = ["src/**/*.bpf.c"]
+include = ["include"]
+cflags = ["-Wall"]
+defines = ["A", "B=1", "C(x)=(x)"]
+mcpu = "v3"
+clang = "clang-19"
+vmlinux = "pruned"
+link = false
+[user]
+kind = "c"
+[kernels]
+min = "5.10"
+matrix = ["debian/bullseye", "host"]
+[lints]
+"large-stack" = "warn"
+W0201 = "deny"
+[[budget]]
+program = "*"
+instructions = 100_000
+states = 1000
+stack = 512
+"#,
+        true,
+    ),
+    ("[user]\nkind = \"rust\"\n[[budget]]\n[[budget]]\nstates = 0\n", true),
+    ("[bfp]\n", false),
+    ("[bpf]\nsource = []\n", false),
+    ("[bpf]\nsources = []\n", false),
+    ("[bpf]\nsources = \"src\"\n", false),
+    ("[bpf]\nmcpu = \"v5\"\n", false),
+    ("[bpf]\nmcpu = 3\n", false),
+    ("[bpf]\nlink = 1\n", false),
+    ("[bpf]\ndefines = [\"1A\"]\n", false),
+    ("[bpf]\ncflags = [1]\n", false),
+    ("[package]\nname = 1\n", false),
+    ("[package]\nauthors = []\n", false),
+    ("[user]\nkind = \"go\"\n", false),
+    ("[kernels]\nmin = \"new\"\n", false),
+    ("[kernels]\nmin = 5.10\n", false),
+    ("[kernels]\nmatrix = \"host\"\n", false),
+    ("[lints]\nlarge-stack = \"no\"\n", false),
+    ("[budget]\nstack = 1\n", false),
+    ("[[budget]]\nstack = -1\n", false),
+    ("[[budget]]\nheap = 1\n", false),
+];
+
+const SCHEMA: &str = "editors/vscode/skep.schema.json";
+
+#[test]
+fn schema_and_reader_agree() {
+    let place = Place::new();
+    let mut files = Vec::new();
+    for (index, (text, right)) in CASES.iter().enumerate() {
+        let read = manifest::parse(Path::new("Skep.toml"), text);
+        assert_eq!(read.is_ok(), *right, "the reader, of:\n{text}\n{read:?}");
+        let name = format!("{index}.toml");
+        place.file(&name, text);
+        files.push(name);
+    }
+    let refused = tools::taplo_refuses(&repository(SCHEMA), place.path(), &files);
+    for (name, (text, right)) in files.iter().zip(CASES) {
+        assert_eq!(!refused.contains(name), *right, "the schema, of:\n{text}");
+    }
+}
+
+#[test]
+fn schema_and_reader_know_the_same_keys() {
+    let schema: Value =
+        serde_json::from_slice(&std::fs::read(repository(SCHEMA)).unwrap()).unwrap();
+    let at_root = &schema["properties"];
+    let places = [
+        ("", at_root),
+        ("[package]\n", &at_root["package"]["properties"]),
+        ("[bpf]\n", &at_root["bpf"]["properties"]),
+        ("[user]\n", &at_root["user"]["properties"]),
+        ("[kernels]\n", &at_root["kernels"]["properties"]),
+        ("[[budget]]\n", &at_root["budget"]["items"]["properties"]),
+    ];
+    for (heading, properties) in places {
+        let in_schema: BTreeSet<&str> =
+            properties.as_object().unwrap().keys().map(String::as_str).collect();
+        let text = format!("{heading}zzzzzzzzzzzz = 1\n");
+        let mistakes = manifest::parse(Path::new("Skep.toml"), &text).unwrap_err();
+        let note = mistakes[0].notes[0].clone();
+        let known = note.strip_prefix("known keys: ").unwrap();
+        assert_eq!(known.split(", ").collect::<BTreeSet<_>>(), in_schema, "{heading}");
+    }
+}
+
+#[test]
+fn defaults_in_the_schema_are_the_readers() {
+    let schema: Value =
+        serde_json::from_slice(&std::fs::read(repository(SCHEMA)).unwrap()).unwrap();
+    let mut text = String::new();
+    for (section, table) in schema["properties"].as_object().unwrap() {
+        let Some(keys) = table["properties"].as_object() else { continue };
+        text.push_str(&format!("[{section}]\n"));
+        for (key, about) in keys {
+            if let Some(default) = about.get("default") {
+                text.push_str(&format!("{key} = {default}\n"));
+            }
+        }
+    }
+    let written = manifest::parse(Path::new("Skep.toml"), &text).unwrap();
+    let left_out = manifest::parse(Path::new("Skep.toml"), "").unwrap();
+    // Values carry the place they were written at; their text does not.
+    let plain = |manifest: &skep::project::Manifest| {
+        let bpf = &manifest.bpf;
+        let values = |list: &[manifest::Located<String>]| {
+            list.iter().map(|item| item.value.clone()).collect::<Vec<_>>()
+        };
+        format!(
+            "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+            values(&bpf.sources),
+            values(&bpf.include),
+            bpf.cflags,
+            bpf.defines,
+            bpf.mcpu.value,
+            bpf.vmlinux.value,
+            bpf.link,
+            manifest.user.kind.value,
+            values(&manifest.kernels.matrix),
+        )
+    };
+    assert!(text.lines().count() > 9, "{text}");
+    assert_eq!(plain(&written), plain(&left_out));
+}

@@ -1,0 +1,79 @@
+//! Vim's and Neovim's quickfix list, filled by our compiler plugin.
+
+use crate::findings::{self, Seen};
+use crate::support::Place;
+use crate::tools::{repository, run};
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+/// The editors, with the flags that keep them from a terminal and from the
+/// user's own settings.
+const EDITORS: &[(&str, &[&str])] = &[
+    ("vim", &["-u", "NONE", "-i", "NONE", "-n", "-es"]),
+    ("nvim", &["-u", "NONE", "-i", "NONE", "-n", "--headless"]),
+];
+
+/// The quickfix list after `fill`, a command of Vim's.
+fn quickfix(editor: &str, flags: &[&str], plugin: &Path, place: &Place, fill: &str) -> Vec<Value> {
+    let list = place.path().join("list.json");
+    let script = format!(
+        "set nocompatible encoding=utf-8\n\
+         let &runtimepath = {plugin:?} . ',' . &runtimepath\n\
+         compiler skep\n\
+         {fill}\n\
+         let list = map(getqflist(), {{_, e -> extend(e, {{'name': e.bufnr ? bufname(e.bufnr) : ''}})}})\n\
+         call writefile([json_encode(list)], {list:?})\n\
+         qall!\n"
+    );
+    let script = place.file("script.vim", script);
+    run(Command::new(editor).args(flags).arg("-S").arg(&script).current_dir(place.path()));
+    serde_json::from_slice(&std::fs::read(&list).unwrap()).unwrap()
+}
+
+/// An entry as a finding; nothing if it names no file.
+fn seen(entry: &Value) -> Option<Seen> {
+    let name = entry["name"].as_str().unwrap();
+    if name.is_empty() {
+        return None;
+    }
+    let severity = match entry["type"].as_str().unwrap() {
+        "e" => "error",
+        "w" => "warning",
+        "n" => "note",
+        other => panic!("type {other}"),
+    };
+    let text = entry["text"].as_str().unwrap();
+    Some(Seen {
+        file: name.to_owned(),
+        line: entry["lnum"].as_u64().unwrap(),
+        column: entry["col"].as_u64().unwrap(),
+        severity: severity.to_owned(),
+        code: text[1..].split(']').next().unwrap().to_owned(),
+    })
+}
+
+#[test]
+fn the_quickfix_list_has_every_finding() {
+    for (editor, flags) in EDITORS {
+        let place = Place::new();
+        let findings = findings::all(place.path());
+        place.file("output", findings::short(&findings, place.path()));
+        let plugin = repository("editors/vim");
+        let list = quickfix(editor, flags, &plugin, &place, "cgetfile output");
+        let expected = findings::expected(&findings, place.path());
+        findings::assert_same(list.iter().filter_map(seen).collect(), &expected);
+        let text = |entry: &Value| entry["text"].as_str().unwrap().to_owned();
+        let unplaced: Vec<String> =
+            list.iter().filter(|entry| seen(entry).is_none()).map(text).collect();
+        assert_eq!(
+            unplaced,
+            [
+                "skep: error[E0701]: QEMU is not installed; see a/b.c [qemu-missing]",
+                "skep: error[E0105]: there is no project in /tmp/x [no-project]",
+            ],
+            "{editor}"
+        );
+        assert!(list.iter().any(|entry| text(entry).contains("a message of several")), "{list:?}");
+    }
+}

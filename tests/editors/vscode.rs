@@ -1,0 +1,140 @@
+//! VS Code: its own problem matchers, task parser and extension types, run
+//! with node.
+
+use crate::findings::{self, Seen, WIDE};
+use crate::support::Place;
+use crate::tools::{node, repository};
+use serde_json::{Value, json};
+
+/// What VS Code makes of output, with a matcher of the extension's.
+fn markers(place: &Place, matcher: &str, output: &str, watch: bool) -> Value {
+    let seen = node(
+        "problems.mjs",
+        &json!({
+            "extension": repository("editors/vscode"),
+            "workspace": place.path(),
+            "output": output,
+            "matcher": matcher,
+            "watch": watch,
+        }),
+    );
+    assert_eq!(seen["complaints"], json!([]), "VS Code finds fault with the extension");
+    seen
+}
+
+fn seen(marker: &Value) -> Seen {
+    assert_eq!(marker["source"], "skep");
+    let severity = marker["severity"].as_str().unwrap();
+    Seen {
+        file: marker["file"].as_str().unwrap().to_owned(),
+        line: marker["line"].as_u64().unwrap(),
+        column: marker["column"].as_u64().unwrap(),
+        // VS Code has no notes.
+        severity: if severity == "info" { "note" } else { severity }.to_owned(),
+        code: marker["code"].as_str().unwrap().to_owned(),
+    }
+}
+
+fn all_seen(result: &Value) -> Vec<Seen> {
+    result["markers"].as_array().unwrap().iter().map(seen).collect()
+}
+
+/// VS Code counts from 1 even where there is no line or column, and knows
+/// files outside the workspace by their absolute path.
+fn as_vscode_has_it(expected: Vec<Seen>, place: &Place) -> Vec<Seen> {
+    let mut expected: Vec<Seen> = expected
+        .into_iter()
+        .map(|mut one| {
+            (one.line, one.column) = (one.line.max(1), one.column.max(1));
+            if one.file.starts_with('/') {
+                let up = "../".repeat(place.path().components().count() - 1);
+                one.file = up + &one.file[1..];
+            }
+            one
+        })
+        .collect();
+    expected.sort();
+    expected
+}
+
+/// VS Code looks whether a file exists to tell relative paths from absolute.
+fn place_with_files() -> Place {
+    let place = Place::new();
+    for file in [WIDE, "src/count.bpf.c", "src/gone.bpf.c", "include/with space.h", "Skep.toml"] {
+        place.file(file, "");
+    }
+    place.file("target/skep/count und mehr.bpf.o", "");
+    place
+}
+
+#[test]
+fn the_problem_matcher_finds_every_finding() {
+    let place = place_with_files();
+    let findings = findings::all(place.path());
+    let output = findings::short(&findings, place.path());
+    let result = markers(&place, "$skep", &output, false);
+    let expected = as_vscode_has_it(findings::expected(&findings, place.path()), &place);
+    findings::assert_same(all_seen(&result), &expected);
+    let text = result["markers"].to_string();
+    assert!(text.contains("a message of several     lines [clang-warning]"), "{text}");
+    assert!(text.contains("with: colons:7:8: and error[E0999]: in it"), "{text}");
+}
+
+#[test]
+fn the_lines_of_other_tools_are_left_alone() {
+    let place = place_with_files();
+    let output = "src/count.bpf.c:3:4: error: use of undeclared identifier\n\
+                  src/count.bpf.c:3: error[x]: no code of ours\n\
+                  error[E0425]: cannot find value `x` in this scope\n  --> src/main.rs:3:4\n";
+    let result = markers(&place, "$skep", output, false);
+    assert_eq!(result["markers"], json!([]));
+}
+
+#[test]
+fn watching_replaces_the_findings_of_the_run_before() {
+    let place = place_with_files();
+    let first = "skep watch: run 1 begins\n\
+                 src/count.bpf.c:3:4: error[E0201]: first [clang-error]\n\
+                 Skep.toml:1:1: warning[W0201]: stays [clang-warning]\n\
+                 skep watch: run 1 ended: 1 error, 1 warning\n";
+    let second = "skep watch: run 2 begins\n\
+                  Skep.toml:1:1: warning[W0201]: stays [clang-warning]\n\
+                  skep watch: run 2 ended: 1 warning\n";
+    let before = markers(&place, "$skep-watch", first, true);
+    assert_eq!(all_seen(&before).len(), 2, "{before}");
+    let after = markers(&place, "$skep-watch", &format!("{first}{second}"), true);
+    let files: Vec<String> = all_seen(&after).into_iter().map(|one| one.file).collect();
+    assert_eq!(files, ["Skep.toml"]);
+    let (begins, ends) = ("backgroundProcessingBegins", "backgroundProcessingEnds");
+    assert_eq!(after["states"], json!([begins, ends, begins, ends]));
+}
+
+#[test]
+fn the_extension_offers_tasks_for_each_project() {
+    let place = Place::new();
+    place.file("Skep.toml", "");
+    place.file("größere Teile/zwei/Skep.toml", "");
+    let offered = node(
+        "extension.mjs",
+        &json!({ "extension": repository("editors/vscode"), "workspace": place.path() }),
+    );
+    let task = |name: &str, command: &str, cwd: &std::path::Path, group: Value| {
+        json!({
+            "name": name, "type": "skep", "process": "skep",
+            "args": [command, "--message-format", "short"],
+            "cwd": cwd, "group": group, "matchers": ["$skep"],
+        })
+    };
+    let inner = place.path().join("größere Teile/zwei");
+    let expected = json!([
+        task("build", "build", place.path(), json!("build")),
+        task("check", "check", place.path(), json!(null)),
+        task("verify", "verify", place.path(), json!(null)),
+        task("build (zwei)", "build", &inner, json!("build")),
+        task("check (zwei)", "check", &inner, json!(null)),
+        task("verify (zwei)", "verify", &inner, json!(null)),
+    ]);
+    assert_eq!(offered["tasks"], expected);
+    assert_eq!(offered["resolved"], expected, "a task that is known by its definition only");
+    assert_eq!(offered["commands"], json!(["skep.explain"]));
+}
