@@ -11,8 +11,8 @@
 //! |---|---|---|
 //! | 5 | front ends: the command line, report formats, editors | `src/bin/skep`, [`report`] |
 //! | 4 | one operation a command | [`ops`] |
-//! | 3 | engines, which never import each other | [`project`], `scaffold`, [`build`], `vmlinux`, `kernels`, `vm`, `guest`, `analysis`, `verifier_log` |
-//! | 2 | what the engines work on | [`btf`], [`elf`], [`relocate`], `verdict`, `wire`, [`events`] |
+//! | 3 | engines, which never import each other | [`project`], [`scaffold`], [`build`], `vmlinux`, [`kernels`], [`vm`], [`guest`], `analysis`, `verifier_log` |
+//! | 2 | what the engines work on | [`btf`], [`elf`], [`relocate`], `verdict`, [`wire`], [`events`] |
 //! | 1 | vocabulary | [`diagnostics`], [`bpf`] |
 //! | 0 | the machine | [`base`] |
 //!
@@ -47,5 +47,6 @@ pub mod ops;
 pub mod project;
 pub mod relocate;
 pub mod report;
+pub mod scaffold;
 pub mod vm;
 pub mod wire;

@@ -68,7 +68,7 @@ impl Builder {
     /// Adds an integer of `size` bytes; `encoding` is 1 for a signed one, 4
     /// for a truth value.
     pub fn int(&mut self, name: &str, size: u32, encoding: u32) -> TypeId {
-        self.raw(name, Kind::Int, false, 0, size, &[encoding << 24 | size * 8])
+        self.raw(name, Kind::Int, false, 0, size, &[(encoding << 24) | (size * 8)])
     }
 
     /// Adds a pointer, a typedef, a qualifier or a type tag.

@@ -5,6 +5,8 @@
 pub mod build;
 pub mod explain;
 pub mod kernel;
+pub mod init;
+pub mod new;
 mod session;
 pub mod verify;
 

@@ -7,6 +7,8 @@ mod explain;
 mod kernel;
 mod man;
 mod verify;
+mod init;
+mod new;
 
 use crate::shell::Shell;
 use clap::Subcommand;
@@ -20,6 +22,10 @@ pub type CommandResult = Result<(), Failure>;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Make a project in a new directory
+    New(new::Args),
+    /// Make the current directory a project
+    Init(init::Args),
     /// Compile the project's BPF sources
     Build(build::Args),
     /// Say what a code of a finding means
@@ -37,6 +43,8 @@ pub enum Command {
 /// Runs one command.
 pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult {
     match command {
+        Command::New(args) => new::run(args, session, shell),
+        Command::Init(args) => init::run(args, session, shell),
         Command::Build(args) => build::run(args, session, shell),
         Command::Explain(args) => explain::run(&args, shell),
         Command::Verify(args) => verify::run(args, session, shell),
