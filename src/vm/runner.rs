@@ -19,6 +19,8 @@ pub enum Loaded {
     },
     /// The machine was lost while it loaded the program: no verdict.
     Lost {
+        /// The program's place in the object's list.
+        index: u32,
         /// The program.
         entry: Entry,
         /// What happened to the machine.
@@ -115,7 +117,7 @@ impl<'r> Runner<'r> {
                 (Err(error @ Error::Lost { .. }), Some(culprit)) => {
                     left.retain(|&index| index != culprit);
                     if let Some(entry) = opened.programs.get(culprit as usize) {
-                        each(Loaded::Lost { entry: entry.clone(), error });
+                        each(Loaded::Lost { index: culprit, entry: entry.clone(), error });
                     }
                 }
                 (Err(error), _) => return Err(error),

@@ -3,6 +3,7 @@
 use super::CommandResult;
 use crate::shell::Shell;
 use skep::ops::Session;
+use skep::ops::build::Profile;
 use skep::ops::verify::{self, Outcome, Request, Word};
 use skep::report::{Cell, Table};
 use std::path::PathBuf;
@@ -11,9 +12,12 @@ use std::time::Duration;
 /// Arguments of `skep verify`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Objects to verify [default: the project here]
+    /// Projects, BPF sources or objects [default: the project here]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Build with the profile `release`
+    #[arg(long)]
+    release: bool,
     /// A kernel: host, debian/SUITE, a version, or a path to an image or .deb
     /// [default: the project's matrix]
     #[arg(short, long = "kernel", value_name = "REF")]
@@ -36,6 +40,7 @@ pub struct Args {
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let request = Request {
         paths: args.paths,
+        profile: if args.release { Profile::Release } else { Profile::Dev },
         kernels: args.kernels,
         programs: args.programs,
         level: args.level,
@@ -47,7 +52,9 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         shell.table(&table(&outcome));
     }
     shell.diagnostics(&outcome.diagnostics);
-    verify::say_summary(session, &outcome);
+    if !outcome.verdicts.is_empty() {
+        verify::say_summary(session, &outcome);
+    }
     Ok(())
 }
 
