@@ -4,8 +4,8 @@
 
 pub mod build;
 pub mod explain;
-pub mod kernel;
 pub mod init;
+pub mod kernel;
 pub mod new;
 mod session;
 pub mod verify;

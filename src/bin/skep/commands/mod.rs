@@ -4,11 +4,11 @@
 mod build;
 mod completions;
 mod explain;
+mod init;
 mod kernel;
 mod man;
-mod verify;
-mod init;
 mod new;
+mod verify;
 
 use crate::shell::Shell;
 use clap::Subcommand;
