@@ -5,9 +5,9 @@
 (require 'skep)
 (require 'json)
 
-(defun compile-and-print (command mode)
-  "Run COMMAND in a compilation buffer in MODE and print its messages as JSON."
-  (let ((buffer (compilation-start command mode)) (found nil) (inhibit-message t))
+(defun print-messages (buffer)
+  "Wait for the compilation in BUFFER and print its messages as JSON."
+  (let ((found nil) (inhibit-message t))
     (with-current-buffer buffer
       (while (get-buffer-process buffer)
         (accept-process-output nil 0.02))

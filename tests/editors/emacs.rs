@@ -1,23 +1,25 @@
 //! Emacs's compilation mode with our `skep.el`, in batch.
 
 use crate::findings::{self, Seen};
+use crate::project;
 use crate::support::Place;
-use crate::tools::{repository, run};
+use crate::tools::{repository, run, with_skep};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
-/// What Emacs makes of a command's output. `mode` is the compilation mode, or
-/// `nil` for the usual one.
-fn messages(place: &Place, command: &str, mode: &str) -> Vec<Value> {
-    let output = run(Command::new("emacs")
+/// What Emacs makes of the output of what `form` starts.
+fn messages(place: &Place, form: &str) -> Vec<Value> {
+    let mut command = Command::new("emacs");
+    command
         .args(["-Q", "--batch", "-L"])
         .arg(repository("editors/emacs"))
         .arg("-l")
         .arg(repository("tests/editors/compile.el"))
-        .args(["--eval", &format!("(compile-and-print {command:?} '{mode})")])
+        .args(["--eval", &format!("(print-messages {form})")])
         .env("LC_ALL", "C.UTF-8")
-        .current_dir(place.path()));
+        .current_dir(place.path());
+    let output = run(with_skep(&mut command));
     let text = String::from_utf8(output.stdout).unwrap();
     let line = text.lines().find(|line| line.starts_with('[')).unwrap_or_else(|| panic!("{text}"));
     serde_json::from_str(line).unwrap()
@@ -39,11 +41,11 @@ fn seen(message: &Value, root: &Path) -> Seen {
 
 #[test]
 fn compilation_mode_finds_every_finding() {
-    for mode in ["nil", "skep-compilation-mode"] {
+    for mode in ["", "#'skep-compilation-mode"] {
         let place = Place::new();
         let findings = findings::all(place.path());
         place.file("output", findings::short(&findings, place.path()));
-        let messages = messages(&place, "cat output", mode);
+        let messages = messages(&place, &format!("(compilation-start \"cat output\" {mode})"));
         let expected = findings::expected(&findings, place.path());
         let seen = messages.iter().map(|message| seen(message, place.path())).collect();
         findings::assert_same(seen, &expected);
@@ -55,7 +57,7 @@ fn going_to_a_finding_counts_a_tab_as_one_column() {
     let place = Place::new();
     place.file("tabs.bpf.c", "int f(void)\n{\n\t\treturn\tx;\n}\n");
     place.file("output", "tabs.bpf.c:3:10: error[E0201]: use of 'x' [clang-error]\n");
-    let messages = messages(&place, "cat output", "skep-compilation-mode");
+    let messages = messages(&place, "(compilation-start \"cat output\" #'skep-compilation-mode)");
     assert_eq!(messages[0]["lands-before"], "x;", "{messages:?}");
 }
 
@@ -67,4 +69,19 @@ fn the_file_compiles_without_a_warning() {
         .args(["-Q", "--batch", "--eval", "(setq byte-compile-error-on-warn t)"])
         .args(["-f", "batch-byte-compile"])
         .arg(&copy));
+}
+
+#[test]
+fn skep_build_shows_all_that_is_wrong_with_a_project() {
+    let place = project::write();
+    let expected = project::expected(&place);
+    // `compile` from the project, and our command from a directory in it.
+    let commands = [
+        "(compilation-start \"skep build --message-format short\")",
+        "(let ((default-directory (expand-file-name \"src/\"))) (skep-build))",
+    ];
+    for command in commands {
+        let seen = messages(&place, command).iter().map(|one| seen(one, place.path())).collect();
+        findings::assert_same(seen, &expected);
+    }
 }

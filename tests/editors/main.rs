@@ -9,6 +9,7 @@ mod support;
 
 mod emacs;
 mod findings;
+mod project;
 mod schema;
 mod tools;
 mod vim;

@@ -8,6 +8,17 @@ pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+/// Lets a command find the `skep` under test before any other.
+pub fn with_skep(command: &mut Command) -> &mut Command {
+    let ours = Path::new(env!("CARGO_BIN_EXE_skep")).parent().unwrap().to_owned();
+    let path = std::env::var_os("PATH").unwrap();
+    let path = std::env::join_paths(std::iter::once(ours).chain(std::env::split_paths(&path)));
+    command
+        .env("PATH", path.unwrap())
+        .env("SKEP_CACHE_DIR", crate::support::shared_cache())
+        .env_remove("SKEP_CLANG")
+}
+
 /// Runs a program to its end and fails with all it printed unless it exits
 /// with 0.
 #[track_caller]

@@ -1,8 +1,9 @@
 //! Vim's and Neovim's quickfix list, filled by our compiler plugin.
 
 use crate::findings::{self, Seen};
+use crate::project;
 use crate::support::Place;
-use crate::tools::{repository, run};
+use crate::tools::{repository, run, with_skep};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -27,7 +28,9 @@ fn quickfix(editor: &str, flags: &[&str], plugin: &Path, place: &Place, fill: &s
          qall!\n"
     );
     let script = place.file("script.vim", script);
-    run(Command::new(editor).args(flags).arg("-S").arg(&script).current_dir(place.path()));
+    let mut command = Command::new(editor);
+    command.args(flags).arg("-S").arg(&script).current_dir(place.path());
+    run(with_skep(&mut command));
     serde_json::from_slice(&std::fs::read(&list).unwrap()).unwrap()
 }
 
@@ -75,5 +78,16 @@ fn the_quickfix_list_has_every_finding() {
             "{editor}"
         );
         assert!(list.iter().any(|entry| text(entry).contains("a message of several")), "{list:?}");
+    }
+}
+
+#[test]
+fn make_runs_skep_and_lists_all_that_is_wrong_with_a_project() {
+    let place = project::write();
+    let expected = project::expected(&place);
+    for (editor, flags) in EDITORS {
+        let plugin = repository("editors/vim");
+        let list = quickfix(editor, flags, &plugin, &place, "silent make! build");
+        findings::assert_same(list.iter().filter_map(seen).collect(), &expected);
     }
 }

@@ -2,9 +2,11 @@
 //! with node.
 
 use crate::findings::{self, Seen, WIDE};
+use crate::project;
 use crate::support::Place;
-use crate::tools::{node, repository};
+use crate::tools::{node, repository, with_skep};
 use serde_json::{Value, json};
+use std::process::Command;
 
 /// What VS Code makes of output, with a matcher of the extension's.
 fn markers(place: &Place, matcher: &str, output: &str, watch: bool) -> Value {
@@ -137,4 +139,35 @@ fn the_extension_offers_tasks_for_each_project() {
     assert_eq!(offered["tasks"], expected);
     assert_eq!(offered["resolved"], expected, "a task that is known by its definition only");
     assert_eq!(offered["commands"], json!(["skep.explain"]));
+}
+
+#[test]
+fn a_task_shows_all_that_is_wrong_with_a_project() {
+    let place = project::write();
+    // VS Code shows one finding where several have place and code in common.
+    let mut expected = project::expected(&place);
+    expected.dedup();
+    assert!(expected.len() >= 30);
+    let offered = node(
+        "extension.mjs",
+        &json!({ "extension": repository("editors/vscode"), "workspace": place.path() }),
+    );
+    let task = &offered["tasks"][0];
+    assert_eq!(task["name"], "build");
+    let result = markers(&place, "$skep", &output_of(task), false);
+    findings::assert_same(all_seen(&result), &expected);
+}
+
+/// Runs a task as it says.
+fn output_of(task: &Value) -> String {
+    let args: Vec<&str> =
+        task["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
+    let mut command = Command::new("sh");
+    command
+        // Both streams in one, as in a terminal.
+        .args(["-c", "exec \"$0\" \"$@\" 2>&1", task["process"].as_str().unwrap()])
+        .args(args)
+        .current_dir(task["cwd"].as_str().unwrap());
+    let output = with_skep(&mut command).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }

@@ -101,7 +101,11 @@ impl Shell {
         let width = |term: Term| term.size_checked().map(|(_, columns)| usize::from(columns));
         // The libraries that draw bars and questions ask this switch.
         console::set_colors_enabled_stderr(color(err));
-        let shows_progress = err && !settings.dumb && settings.verbosity > Verbosity::Quiet;
+        // An editor that runs us in a terminal of its own reads every line; what
+        // bars draw and wipe out would stand in front of some.
+        let reads_along = out && settings.format != Format::Human;
+        let shows_progress =
+            err && !settings.dumb && !reads_along && settings.verbosity > Verbosity::Quiet;
         Self {
             color_out: color(out),
             color_err: color(err),
