@@ -186,6 +186,26 @@ pub fn metadata(path: &Path) -> Result<fs::Metadata> {
     at("look at", path, fs::metadata(path))
 }
 
+/// How many bytes may still be written where a path lies or will lie.
+pub fn free_space(path: &Path) -> Result<u64> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let there = path.ancestors().find(|path| path.exists()).unwrap_or(path);
+    let ask = || -> io::Result<u64> {
+        let name = std::ffi::CString::new(there.as_os_str().as_bytes())?;
+        let mut answer = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+        // SAFETY: the name ends with a zero byte, and the answer has the
+        // right size; it is read only where the call filled it in.
+        let answer = unsafe {
+            if libc::statvfs(name.as_ptr(), answer.as_mut_ptr()) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            answer.assume_init()
+        };
+        Ok(answer.f_bavail.saturating_mul(answer.f_frsize))
+    };
+    at("look at", path, ask())
+}
+
 /// Now, on the clock that the kernel takes file times from: a file that is
 /// changed from now on has no earlier time. The clock ticks every few
 /// milliseconds.

@@ -5,7 +5,7 @@
 use super::Cancel;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
@@ -165,6 +165,39 @@ impl Command {
         Ok(Output { status, stdout: join(stdout), stderr: join(stderr) })
     }
 
+    /// Runs to the end in the foreground: the child has our terminal, may ask
+    /// its user there, and gets Ctrl-C itself. What it writes goes to standard
+    /// error, because it is no result of ours.
+    pub fn run_in_front(&self, cancel: &Cancel) -> Result<ExitStatus, Error> {
+        let failed = |source| Error::Start { program: self.program.clone(), source };
+        let stderr = || io::stderr().as_fd().try_clone_to_owned().map(Stdio::from).map_err(failed);
+        let mut command = std::process::Command::new(&self.program);
+        command
+            .args(&self.args)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::inherit())
+            .stdout(stderr()?)
+            .stderr(stderr()?);
+        if let Some(dir) = &self.cwd {
+            command.current_dir(dir);
+        }
+        let mut child = command.spawn().map_err(failed)?;
+        loop {
+            match child.try_wait() {
+                Ok(Some(_)) if cancel.is_cancelled() => return Err(Error::Cancelled),
+                Ok(Some(status)) => return Ok(status),
+                Ok(None) => {}
+                Err(source) => return Err(failed(source)),
+            }
+            if cancel.is_cancelled() {
+                // It heard the same signal, unless that was meant for us
+                // alone; an installer must not be torn from its work.
+                return child.wait().map_err(failed).and(Err(Error::Cancelled));
+            }
+            thread::sleep(TICK);
+        }
+    }
+
     fn may_wait(&self, cancel: &Cancel, deadline: Option<Instant>) -> Result<(), Error> {
         if cancel.is_cancelled() {
             return Err(Error::Cancelled);
@@ -274,11 +307,16 @@ impl Output {
 
     /// How the child ended, in words: `exit code 1`, `signal 9`.
     pub fn ending(&self) -> String {
-        match (self.status.code(), self.status.signal()) {
-            (Some(code), _) => format!("exit code {code}"),
-            (None, Some(signal)) => format!("signal {signal}"),
-            (None, None) => self.status.to_string(),
-        }
+        ending(self.status)
+    }
+}
+
+/// How a child ended, in words: `exit code 1`, `signal 9`.
+pub fn ending(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => status.to_string(),
     }
 }
 

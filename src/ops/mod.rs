@@ -3,6 +3,7 @@
 //! front ends above parse the request and render the outcome.
 
 pub mod build;
+pub mod doctor;
 pub mod explain;
 pub mod init;
 pub mod kernel;

@@ -518,11 +518,13 @@ pub fn table(table: &Table, cx: &Context) -> String {
         table.rows.iter().any(|row| number(&row[index]))
     };
     let on_right: Vec<bool> = shown.iter().map(is_number).collect();
-    let titles: Vec<&str> = shown.iter().map(|&index| table.columns[index].title).collect();
+    // Capitals set the heading apart where there is no colour.
+    let titles: Vec<String> =
+        shown.iter().map(|&index| table.columns[index].title.to_uppercase()).collect();
     let mut widths: Vec<usize> = (0..shown.len())
         .map(|at| {
             let cells = words.iter().map(|row| text::width(&row[at]));
-            cells.chain([text::width(titles[at])]).max().unwrap_or(0)
+            cells.chain([text::width(&titles[at])]).max().unwrap_or(0)
         })
         .collect();
     fit(&mut widths, &on_right, cx.width);
@@ -540,7 +542,7 @@ pub fn table(table: &Table, cx: &Context) -> String {
         out.push_str(line.trim_end());
         out.push('\n');
     };
-    line(&mut titles.iter().map(|title| ((*title).to_owned(), Some(Paint::Strong))));
+    line(&mut titles.iter().map(|title| (title.clone(), Some(Paint::Strong))));
     for (row, words) in table.rows.iter().zip(words) {
         let paints = shown.iter().map(|&index| paint_of_cell(&row[index]));
         line(&mut words.into_iter().zip(paints));

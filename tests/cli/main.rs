@@ -6,6 +6,7 @@
 mod support;
 
 mod docs;
+mod doctor;
 mod explain;
 mod man;
 mod output;

@@ -112,3 +112,94 @@ impl std::fmt::Display for Run {
         )
     }
 }
+
+/// A run of `skep` on a terminal of its own, typed at by the test.
+pub struct Session {
+    child: std::process::Child,
+    terminal: std::fs::File,
+    /// All that was shown so far.
+    pub shown: String,
+}
+
+impl Place {
+    /// Runs `skep` here on a terminal of 100 columns.
+    pub fn on_terminal(&self, args: &[&str]) -> Session {
+        use std::os::fd::{AsRawFd as _, FromRawFd as _};
+        use std::os::unix::process::CommandExt as _;
+        let (mut ours, mut theirs) = (0, 0);
+        let size = libc::winsize { ws_row: 40, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+        // SAFETY: the pointers are to locals, or null where that is allowed;
+        // both descriptors are ours once the call has succeeded.
+        let (terminal, theirs) = unsafe {
+            let null = std::ptr::null_mut();
+            assert_eq!(libc::openpty(&mut ours, &mut theirs, null, null.cast(), &size), 0);
+            (std::fs::File::from_raw_fd(ours), std::fs::File::from_raw_fd(theirs))
+        };
+        let mut command = self.command(args);
+        command
+            .env("TERM", "xterm")
+            .stdin(theirs.try_clone().unwrap())
+            .stdout(theirs.try_clone().unwrap())
+            .stderr(theirs);
+        // SAFETY: only system calls between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                if libc::setsid() < 0 || libc::ioctl(0, libc::TIOCSCTTY, 0) != 0 {
+                    return Err(std::io::Error::last_os_error());
+                }
+                Ok(())
+            });
+        }
+        let child = command.spawn().unwrap();
+        // The command keeps the other side open; it must not.
+        drop(command);
+        // SAFETY: the descriptor is open.
+        unsafe { libc::fcntl(terminal.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
+        Session { child, terminal, shown: String::new() }
+    }
+}
+
+impl Session {
+    /// Types these characters.
+    pub fn type_in(&mut self, keys: &str) -> &mut Self {
+        use std::io::Write as _;
+        self.terminal.write_all(keys.as_bytes()).unwrap();
+        self
+    }
+
+    /// Waits until this was shown.
+    #[track_caller]
+    pub fn wait_for(&mut self, text: &str) -> &mut Self {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !self.shown.contains(text) {
+            assert!(self.look(), "it ended without showing {text:?}: {}", self.shown);
+            assert!(std::time::Instant::now() < deadline, "no {text:?} in {}", self.shown);
+        }
+        self
+    }
+
+    /// Waits for the end; returns the exit code.
+    pub fn finish(&mut self) -> i32 {
+        while self.look() {}
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+
+    /// Reads what is there; says whether there may be more.
+    fn look(&mut self) -> bool {
+        use std::io::Read as _;
+        let mut buffer = [0; 4096];
+        match self.terminal.read(&mut buffer) {
+            Ok(0) => false,
+            Ok(count) => {
+                self.shown.push_str(&String::from_utf8_lossy(&buffer[..count]));
+                true
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+                true
+            }
+            // The other side is closed.
+            Err(_) => false,
+        }
+    }
+}

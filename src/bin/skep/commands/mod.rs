@@ -3,6 +3,7 @@
 
 mod build;
 mod completions;
+mod doctor;
 mod explain;
 mod init;
 mod kernel;
@@ -28,12 +29,14 @@ pub enum Command {
     Init(init::Args),
     /// Compile the project's BPF sources
     Build(build::Args),
-    /// Say what a code of a finding means
-    Explain(explain::Args),
     /// Load every program into real kernels and report their verifiers' verdicts
     Verify(verify::Args),
     /// Manage the kernels that programs are verified on
     Kernel(kernel::Args),
+    /// Say what this machine lacks, and install it
+    Doctor(doctor::Args),
+    /// Say what a code of a finding means
+    Explain(explain::Args),
     /// Write a shell's completion script to standard output
     Completions(completions::Args),
     /// Write manual pages
@@ -46,9 +49,10 @@ pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult 
         Command::New(args) => new::run(args, session, shell),
         Command::Init(args) => init::run(args, session, shell),
         Command::Build(args) => build::run(args, session, shell),
-        Command::Explain(args) => explain::run(&args, shell),
         Command::Verify(args) => verify::run(args, session, shell),
         Command::Kernel(args) => kernel::run(args, session, shell),
+        Command::Doctor(args) => doctor::run(&args, session, shell),
+        Command::Explain(args) => explain::run(&args, shell),
         Command::Completions(args) => completions::run(&args, shell),
         Command::Man(args) => man::run(&args, session, shell),
     }
