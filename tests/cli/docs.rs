@@ -128,8 +128,11 @@ fn the_index_of_diagnostics_has_every_code() {
 fn the_summary_leads_to_every_page() {
     let mut commands: Vec<String> = commands().into_iter().map(|(name, _)| name).collect();
     commands.sort();
-    let mut summary = String::from(SUMMARY);
-    summary += "# Reference\n\n- [Commands](commands.md)\n";
+    let mut summary = String::from("# Summary\n\n[Introduction](introduction.md)\n\n# Guide\n\n");
+    for (title, page) in guide() {
+        summary += &format!("- [{title}]({page})\n");
+    }
+    summary += "\n# Reference\n\n- [Commands](commands.md)\n";
     for name in commands {
         summary += &format!("  - [skep {name}](commands/{name}.md)\n");
     }
@@ -154,18 +157,26 @@ fn the_summary_leads_to_every_page() {
     }
 }
 
-const SUMMARY: &str = "\
-# Summary
-
-[Introduction](introduction.md)
-
-# Guide
-
-- [Quickstart](quickstart.md)
-- [Skep.toml](manifest.md)
-- [Kernels](kernels.md)
-
-";
+/// The pages of the guide with their titles: the first ones in the order they
+/// are to be read in, then the others.
+fn guide() -> Vec<(String, String)> {
+    let first = ["quickstart", "manifest", "kernels"];
+    let mut pages: Vec<String> = fs::read_dir(docs().join("guide"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    pages.sort_by_key(|page| {
+        let rank = first.iter().position(|name| *name == page.trim_end_matches(".md"));
+        (rank.unwrap_or(first.len()), page.clone())
+    });
+    let titled = |page: String| {
+        let page = format!("guide/{page}");
+        let text = fs::read_to_string(docs().join(&page)).unwrap();
+        let title = text.lines().next().and_then(|line| line.strip_prefix("# "));
+        (title.unwrap_or_else(|| panic!("docs/{page} has no title")).to_owned(), page)
+    };
+    pages.into_iter().map(titled).collect()
+}
 
 #[test]
 fn links_lead_somewhere() {
