@@ -180,6 +180,10 @@ fn guide() -> Vec<(String, String)> {
 
 #[test]
 fn links_lead_somewhere() {
+    if is_blessed() {
+        // The pages are being written at this moment.
+        return;
+    }
     let mut pages = vec![docs().join("../README.md")];
     list(&docs(), &mut pages);
     for page in pages {
