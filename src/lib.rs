@@ -48,5 +48,7 @@ pub mod project;
 pub mod relocate;
 pub mod report;
 pub mod scaffold;
+pub mod verdict;
+pub mod verifier_log;
 pub mod vm;
 pub mod wire;

@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn the_nearest_code_is_named() {
         let help = |name: &str| explain(name).unwrap_err().diagnostic().helps[0].message.clone();
-        assert_eq!(help("E0310"), "the nearest is E0301 map-value-maybe-null");
+        assert_eq!(help("map-valu-maybe-nul"), "the nearest is E0301 map-value-maybe-null");
         assert_eq!(help("map-value-null"), "the nearest is E0301 map-value-maybe-null");
         assert_eq!(help("xyzzy"), "`skep explain --list` shows them all");
         assert_eq!(explain("e0301").unwrap().code, codes::MAP_VALUE_MAYBE_NULL);

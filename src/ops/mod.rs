@@ -8,6 +8,7 @@ pub mod explain;
 pub mod init;
 pub mod kernel;
 pub mod new;
+mod places;
 mod session;
 pub mod verify;
 

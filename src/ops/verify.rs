@@ -7,6 +7,7 @@
 //! in the order the kernels were asked for.
 
 use super::kernel::{reference, store};
+use super::places::{ProgramPlaces, SourceFinder};
 use super::{Session, build};
 use crate::base::digest::Digest;
 use crate::base::fs;
@@ -14,8 +15,9 @@ use crate::diagnostics::{self, Diagnostic, Failure, ObjectPlace, Origin, codes};
 use crate::elf;
 use crate::events::{Ending, Event, Step};
 use crate::kernels::Reference;
+use crate::verdict::errno;
 use crate::vm::{self, Initramfs, Loaded, Qemu, Runner, Settings};
-use crate::{relocate, wire};
+use crate::{verifier_log, wire};
 use globset::{Glob, GlobMatcher};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -28,8 +30,6 @@ use std::time::Duration;
 const DEFAULT: &str = "debian/bookworm";
 /// How long a machine may take to come up.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
-/// How many lines of the verifier's log a finding shows.
-const LOG_LINES: usize = 8;
 
 /// What to verify, and where.
 #[derive(Clone, Debug)]
@@ -462,25 +462,22 @@ fn finding(
     log: &str,
     kernel: &str,
 ) -> Diagnostic {
-    let place = ObjectPlace {
-        object: object.path.clone(),
-        section: Some(program.entry.section.clone()),
-        instruction: None,
-    };
     let name = &program.entry.name;
     let diagnostic = match &program.outcome {
-        wire::Outcome::Refused(refusal) if refusal.stage == wire::Stage::Verifier => {
-            rejection(session, object, name, log)
-        }
         wire::Outcome::Refused(refusal) => {
-            let (code, message) = if refusal.stage == wire::Stage::AttachTarget {
-                (codes::NO_ATTACH_TARGET, "there is nothing to attach to")
-            } else {
-                (codes::LOAD_REFUSED, "the program cannot be loaded")
-            };
-            let message = format!("{message}: {}", reason(refusal, name));
-            with_messages(Diagnostic::new(code, Origin::Vm, message), &refusal.messages)
-                .note(format!("it failed at the stage `{}`", refusal.stage.as_str()))
+            let finder = SourceFinder::new(session, &object.root);
+            return verifier_log::explain(&verifier_log::Rejection {
+                log,
+                errno: refusal.errno,
+                stage: stage(refusal.stage),
+                libbpf: &refusal.messages.join("\n"),
+                program: Some(name),
+                object: Some(&object.path),
+                section: Some(&program.entry.section),
+                kernel: Some(kernel),
+                raw_log: None,
+                places: &ProgramPlaces::new(Some(&object.elf), Some(name), finder),
+            });
         }
         wire::Outcome::TimedOut { stage } => Diagnostic::new(
             codes::NO_VERDICT,
@@ -499,33 +496,23 @@ fn finding(
             Diagnostic::new(codes::NO_VERDICT, Origin::Vm, "the program was accepted")
         }
     };
+    let place = ObjectPlace {
+        object: object.path.clone(),
+        section: Some(program.entry.section.clone()),
+        instruction: None,
+    };
     diagnostic.program(name.clone()).object_place(place).kernel(kernel)
 }
 
-/// A rejection, from the verifier's log.
-fn rejection(session: &Session, object: &Object, program: &str, log: &str) -> Diagnostic {
-    let is_statistics = |line: &str| {
-        ["processed ", "verification time", "stack depth"].iter().any(|text| line.starts_with(text))
-    };
-    let lines: Vec<&str> =
-        log.lines().filter(|line| !line.trim().is_empty() && !is_statistics(line)).collect();
-    let message = lines.last().map_or("the verifier rejects the program", |line| line.trim());
-    let mut diagnostic = Diagnostic::new(codes::VERIFIER_REJECTED, Origin::Verifier, message);
-    let image = relocate::image(&object.elf, program).ok();
-    let instruction = lines.iter().rev().find_map(|line| instruction(line));
-    if let Some(mut span) = image.zip(instruction).and_then(|(image, n)| image.span(n)) {
-        span.file = session.display(&object.root.join(&span.file)).to_owned();
-        diagnostic = diagnostic.at(span);
+/// The guest's word for how far a load got, in the words of verdicts.
+fn stage(stage: wire::Stage) -> errno::Stage {
+    match stage {
+        wire::Stage::Open => errno::Stage::Open,
+        wire::Stage::Prepare => errno::Stage::Prepare,
+        wire::Stage::AttachTarget => errno::Stage::AttachTarget,
+        wire::Stage::Load => errno::Stage::Load,
+        wire::Stage::Verifier => errno::Stage::Verifier,
     }
-    let shown = &lines[lines.len().saturating_sub(LOG_LINES)..];
-    diagnostic.note(format!("the verifier's log ends with:\n{}", shown.join("\n")))
-}
-
-/// The number of the instruction that a line of the log shows: `7: (79) …`.
-fn instruction(line: &str) -> Option<usize> {
-    let (number, rest) = line.split_once(": (")?;
-    rest.get(2..3).filter(|close| *close == ")")?;
-    number.parse().ok()
 }
 
 /// The first thing libbpf said, which is the cause of the rest; else what the
@@ -736,12 +723,5 @@ mod tests {
         };
         assert_eq!(Statistics::of_log(log), expected);
         assert_eq!(Statistics::of_log(""), Statistics::default());
-    }
-
-    #[test]
-    fn instructions_are_told_from_other_lines() {
-        assert_eq!(instruction("7: (79) r0 = *(u64 *)(r0 +0)"), Some(7));
-        assert_eq!(instruction("7: R0_w=inv0 R10=fp0"), None);
-        assert_eq!(instruction("from 3 to 7: (x"), None);
     }
 }

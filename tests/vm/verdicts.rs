@@ -35,7 +35,7 @@ fn a_bad_program_is_rejected_and_hides_no_other() {
         assert!(verdicts(program) >= KERNELS.len(), "{program}: {run}");
     }
     assert_eq!(run.stdout.matches("accepted").count(), KERNELS.len(), "{run}");
-    assert!(run.stdout.contains("rejected") && run.stdout.contains("E0300"), "{run}");
+    assert!(run.stdout.contains("rejected") && run.stdout.contains("E0301"), "{run}");
     assert!(run.stdout.contains("attach-target") && run.stdout.contains("E0351"), "{run}");
     assert!(run.stdout.contains("refused (load)") && run.stdout.contains("E0350"), "{run}");
     let log = place.read("all.log");

@@ -1,0 +1,224 @@
+//! Someone else's log: what loaders print around the verifier's text.
+//!
+//! - libbpf, bpftool and libbpf-rs: `libbpf: -- BEGIN PROG LOAD LOG --` …
+//!   `-- END PROG LOAD LOG --` (before 1.0: `-- BEGIN DUMP LOG ---`), and
+//!   `libbpf: prog 'NAME': BPF program load failed: …`;
+//! - cilium/ebpf: an error in one line, then the log, each line indented by a
+//!   tab or joined by `: `;
+//! - aya: `Verifier output: …`;
+//! - bcc: the log as it is, then `HINT:` lines;
+//! - dmesg and journald: a time stamp before each line.
+
+/// A log cut out of what was around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Framed {
+    /// The verifier's text.
+    pub log: String,
+    /// The program it is about, where the text says so.
+    pub program: Option<String>,
+    /// The error number, where the text says so.
+    pub errno: Option<i32>,
+    /// What the loader itself said.
+    pub loader: String,
+}
+
+/// Cuts the logs out of a text; text without any known frame is one log.
+pub fn extract(text: &str) -> Vec<Framed> {
+    let lines: Vec<&str> = text.lines().map(strip_stamp).collect();
+    let mut found: Vec<Framed> = Vec::new();
+    let mut loader = String::new();
+    let mut program = None;
+    let mut errno = None;
+    let mut at = 0;
+    while at < lines.len() {
+        let line = strip_loader(lines[at]);
+        if let Some(name) = program_name(line) {
+            program = Some(name.to_owned());
+        }
+        if let Some(number) = error_number(line) {
+            errno = Some(number);
+        }
+        if is_begin(line) {
+            let end = (at + 1..lines.len()).find(|&end| is_end(strip_loader(lines[end])));
+            let end = end.unwrap_or(lines.len());
+            let log = join(lines[at + 1..end].iter().map(|line| strip_loader(line)));
+            found.push(Framed {
+                log,
+                program: program.take(),
+                errno: errno.take(),
+                loader: std::mem::take(&mut loader),
+            });
+            at = end;
+        } else {
+            loader.push_str(line);
+            loader.push('\n');
+        }
+        at += 1;
+    }
+    if found.is_empty() {
+        found.push(unframed(&lines, program, errno));
+    }
+    found
+}
+
+/// A log without begin and end: from its first line that is the verifier's.
+fn unframed(lines: &[&str], program: Option<String>, errno: Option<i32>) -> Framed {
+    let stripped: Vec<&str> = lines.iter().map(|line| strip_loader(line)).collect();
+    let first = stripped.iter().position(|line| is_verifiers(line.trim_start()));
+    let (before, log) = stripped.split_at(first.unwrap_or(0));
+    // cilium/ebpf indents the whole log; the verifier's own indentation is
+    // one blank.
+    let indent = log.first().map_or(0, |line| line.len() - line.trim_start().len());
+    let log = log.iter().map(|line| {
+        let own = line.len() - line.trim_start().len();
+        line.get(own.min(indent)..).unwrap_or(line)
+    });
+    let log = join(log.map(after_prefix));
+    Framed { log, program, errno, loader: join(before.iter().copied()) }
+}
+
+/// aya and cilium/ebpf put the log's first line behind words of their own.
+fn after_prefix(line: &str) -> &str {
+    for prefix in ["Verifier output: ", "verifier log: ", "Verifier log: "] {
+        if let Some((_, rest)) = line.split_once(prefix) {
+            return rest;
+        }
+    }
+    line
+}
+
+fn join<'l>(lines: impl Iterator<Item = &'l str>) -> String {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}
+
+/// Whether a line can only come from the verifier.
+fn is_verifiers(line: &str) -> bool {
+    let line = after_prefix(line);
+    let numbered = || {
+        let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+        let rest = &line[digits..];
+        digits > 0 && (rest.starts_with(": (") || rest.starts_with(": R"))
+    };
+    line.starts_with("func#0 @0")
+        || line.starts_with("; ")
+        || line.starts_with("processed ")
+        || line.starts_with("Live regs before insn:")
+        || line.starts_with("reg type unsupported for arg#0")
+        || numbered()
+}
+
+fn is_begin(line: &str) -> bool {
+    line.contains("-- BEGIN ") && line.contains(" LOG --")
+}
+
+fn is_end(line: &str) -> bool {
+    line.contains("-- END ") && line.contains(" LOG --")
+}
+
+/// `libbpf: prog 'count': …` → `count`
+fn program_name(line: &str) -> Option<&str> {
+    let rest = line.split_once("prog '").or_else(|| line.split_once("program "))?.1;
+    let name = rest.split(['\'', ':', ' ']).next()?;
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'.';
+    (!name.is_empty() && name.bytes().all(is_name)).then_some(name)
+}
+
+/// `BPF program load failed: Permission denied`, `failed to load: -13`,
+/// `load program: permission denied`, `(os error 13)` → 13
+fn error_number(line: &str) -> Option<i32> {
+    if let Some(rest) = line.split_once("failed to load: -").map(|(_, rest)| rest) {
+        return rest.trim().parse().ok();
+    }
+    if let Some((_, rest)) = line.split_once("(os error ") {
+        return rest.split(')').next()?.parse().ok();
+    }
+    let lower = line.to_ascii_lowercase();
+    if !lower.contains("load") {
+        return None;
+    }
+    let words = [
+        ("permission denied", libc::EACCES),
+        ("invalid argument", libc::EINVAL),
+        ("operation not permitted", libc::EPERM),
+        ("argument list too long", libc::E2BIG),
+        ("no such process", libc::ESRCH),
+        ("no space left on device", libc::ENOSPC),
+        ("cannot allocate memory", libc::ENOMEM),
+        ("bad address", libc::EFAULT),
+        ("operation not supported", libc::EOPNOTSUPP),
+        ("unknown error 524", 524),
+    ];
+    words.iter().find(|(words, _)| lower.contains(words)).map(|&(_, number)| number)
+}
+
+/// Removes `libbpf: ` before a line. The verifier's own text follows it
+/// unchanged.
+fn strip_loader(line: &str) -> &str {
+    line.strip_prefix("libbpf: ").unwrap_or(line)
+}
+
+/// Removes the time stamps of dmesg (`[  12.345678] `) and journald
+/// (`Nov 23 21:10:54 host kernel: `).
+fn strip_stamp(line: &str) -> &str {
+    if let Some(rest) = line.strip_prefix('[')
+        && let Some((stamp, rest)) = rest.split_once("] ")
+        && stamp.contains('.')
+        && stamp.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b' ')
+    {
+        return rest;
+    }
+    if let Some((before, rest)) = line.split_once(" kernel: ")
+        && before.split_whitespace().count() <= 4
+        && before.contains(':')
+    {
+        return rest;
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libbpfs_frame_with_the_programs_name() {
+        let text = "\
+libbpf: prog 'count': BPF program load failed: Permission denied
+libbpf: prog 'count': -- BEGIN PROG LOAD LOG --
+0: R1=ctx() R10=fp0
+0: (79) r1 = *(u64 *)(r0 +0)
+R0 !read_ok
+processed 1 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+-- END PROG LOAD LOG --
+libbpf: failed to load object 'a.bpf.o'
+";
+        let found = extract(text);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].program.as_deref(), Some("count"));
+        assert_eq!(found[0].errno, Some(13));
+        assert!(found[0].log.starts_with("0: R1=ctx()"));
+        assert!(found[0].log.trim_end().ends_with("mark_read 0"));
+    }
+
+    #[test]
+    fn time_stamps_go() {
+        let text = "[   12.345678] 0: R1=ctx() R10=fp0\n[   12.345679] R0 !read_ok\n";
+        assert_eq!(extract(text)[0].log, "0: R1=ctx() R10=fp0\nR0 !read_ok\n");
+        let text = "Nov 23 21:10:54 host kernel: 0: R1=ctx() R10=fp0\n";
+        assert_eq!(extract(text)[0].log, "0: R1=ctx() R10=fp0\n");
+    }
+
+    #[test]
+    fn an_indented_log_loses_its_indentation_only() {
+        let text =
+            "load program: permission denied:\n\t0: R1=ctx() R10=fp0\n\t R0=1\n\tR0 !read_ok\n";
+        let found = extract(text);
+        assert_eq!(found[0].errno, Some(13));
+        assert_eq!(found[0].log, "0: R1=ctx() R10=fp0\n R0=1\nR0 !read_ok\n");
+    }
+}

@@ -1,0 +1,309 @@
+//! The shape of the program: loops, calls, stack, references, returns.
+
+use super::super::disasm::{Callee, Operand, Operation};
+use super::super::line::number;
+use super::super::path::At;
+use super::{Draft, Story, bytes, number_after};
+use crate::diagnostics::Label;
+use crate::verdict::Reason;
+use std::collections::BTreeMap;
+
+impl Story<'_> {
+    /// A loop without an end that the verifier can see, or too much of
+    /// everything.
+    pub(super) fn endless(&self, reason: Reason) -> Draft {
+        let at = instruction_in(self.line).and_then(|index| self.path.find(index)).or(self.last);
+        let mut draft = match reason {
+            Reason::UnboundedLoop => {
+                Draft::new(reason, "the verifier cannot see that this loop ends")
+            }
+            _ if self.line.contains("jumps is too complex") => Draft::new(
+                reason,
+                "the program has more branches open at once than the verifier keeps",
+            ),
+            _ => {
+                let processed = self.log.summary.as_ref().map_or(1_000_000, |s| s.processed.max(1));
+                Draft::new(reason, format!("the verifier gave up after {processed} instructions"))
+            }
+        };
+        let hot = self.hottest();
+        let place = if reason == Reason::UnboundedLoop { at } else { hot.map(|(at, _)| at).or(at) };
+        draft.primary = self.maybe_label(
+            place,
+            match reason {
+                Reason::UnboundedLoop => "the loop comes here again with nothing changed",
+                _ => "most of them were spent here",
+            },
+        );
+        draft.instruction = place.and_then(|at| self.path.instruction(at)).map(|i| i.index);
+        if let (Some((_, count)), Reason::TooComplex) = (hot, reason)
+            && count > 1
+        {
+            draft.notes.push(format!(
+                "the instruction there was walked {count} times on the failing path"
+            ));
+        }
+        draft
+    }
+
+    /// The instruction that occurs most often on the path.
+    fn hottest(&self) -> Option<(At, u32)> {
+        let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
+        for (_, instruction) in self.path.back_from(self.last?) {
+            *counts.entry(instruction.index).or_default() += 1;
+        }
+        let (index, count) =
+            counts.into_iter().max_by_key(|&(index, count)| (count, std::cmp::Reverse(index)))?;
+        Some((self.path.find(index)?, count))
+    }
+
+    /// The stack of a chain of calls is too large. The log does not say which
+    /// chain; the walked calls and frame offsets do.
+    pub(super) fn stack_overflow(&self) -> Draft {
+        let reason = Reason::StackOverflow;
+        let needed = if let Some((_, rest)) = self.line.split_once("calls is ") {
+            number(rest).map(|(bytes, _)| i64::from(bytes))
+        } else {
+            self.line
+                .rsplit_once(" is ")
+                .and_then(|(_, rest)| number(rest))
+                .map(|(bytes, _)| i64::from(bytes))
+        };
+        let functions = self.functions();
+        let deepest = self.deepest_chain(&functions);
+        let message = match needed {
+            Some(needed) if self.line.starts_with("combined") => {
+                format!("a chain of calls needs {} of stack; there are 512", bytes(needed))
+            }
+            Some(needed) if self.line.starts_with("tail_calls") => {
+                format!(
+                    "a tail call is made with {} of stack in use by its callers; there may be 255",
+                    bytes(needed)
+                )
+            }
+            Some(needed) => format!("a function needs {} of stack; there are 512", bytes(needed)),
+            None => reason.code().summary().to_owned(),
+        };
+        let mut draft = Draft::new(reason, message);
+        let Some((call, chain)) = deepest else { return draft };
+        draft.primary = self
+            .place_of(call)
+            .map(|span| Label { span, message: "the last call of the chain".to_owned() });
+        draft.instruction = Some(call);
+        for first in chain {
+            let Some(function) = functions.get(&first) else { continue };
+            if let Some(span) = self.place_of(first)
+                && function.stack > 0
+            {
+                draft.labels.push(Label {
+                    span,
+                    message: format!("{} of stack here", bytes(function.stack)),
+                });
+            }
+        }
+        draft
+    }
+
+    /// The walked functions: how much stack each touches and whom it calls.
+    fn functions(&self) -> BTreeMap<u32, Function> {
+        let mut starts = self.log.functions.clone();
+        if starts.is_empty() {
+            starts.push(0);
+        }
+        starts.sort_unstable();
+        let mut functions: BTreeMap<u32, Function> =
+            starts.iter().map(|&start| (start, Function::default())).collect();
+        for instruction in self.log.instructions() {
+            let at = starts.partition_point(|&start| start <= instruction.index);
+            let Some(start) = at.checked_sub(1).map(|at| starts[at]) else { continue };
+            let Some(function) = functions.get_mut(&start) else { continue };
+            match instruction.operation() {
+                Operation::Call(Callee::Own(offset)) => {
+                    let target = i64::from(instruction.index) + 1 + i64::from(offset);
+                    if let Ok(target) = u32::try_from(target) {
+                        function.calls.insert(instruction.index, target);
+                    }
+                }
+                Operation::Compute { operator: "+=", with: Operand::Number(offset), .. }
+                    if offset < 0 =>
+                {
+                    // `r2 = r10; r2 += -300`: an address on the stack.
+                    if offset >= -512 {
+                        function.stack = function.stack.max(-offset);
+                    }
+                }
+                operation => {
+                    if let Some((10, offset, _)) = operation.access() {
+                        function.stack = function.stack.max(-i64::from(offset));
+                    }
+                }
+            }
+        }
+        functions
+    }
+
+    /// The chain of calls with the most stack: its last call, and the first
+    /// instruction of each function on it.
+    fn deepest_chain(&self, functions: &BTreeMap<u32, Function>) -> Option<(u32, Vec<u32>)> {
+        let mut best: Option<(i64, u32, Vec<u32>)> = None;
+        let mut open: Vec<(u32, i64, Option<u32>, Vec<u32>)> = vec![(0, 0, None, Vec::new())];
+        while let Some((start, sum, call, mut chain)) = open.pop() {
+            let Some(function) = functions.get(&start) else { continue };
+            if chain.contains(&start) || chain.len() > 8 {
+                continue;
+            }
+            let sum = sum + function.stack;
+            chain.push(start);
+            if let Some(call) = call
+                && best.as_ref().is_none_or(|(most, ..)| sum > *most)
+            {
+                best = Some((sum, call, chain.clone()));
+            }
+            for (&call, &target) in &function.calls {
+                open.push((target, sum, Some(call), chain.clone()));
+            }
+        }
+        best.map(|(_, call, chain)| (call, chain))
+    }
+
+    /// A reference that a path does not give back.
+    pub(super) fn unreleased_reference(&self) -> Draft {
+        let reason = Reason::UnreleasedReference;
+        let made = number_after(self.line, "alloc_insn=")
+            .and_then(|index| u32::try_from(index).ok())
+            .and_then(|index| self.path.find(index));
+        let Some(made) = made else { return self.plain(reason) };
+        let name = self.variable_set_at(made);
+        let callee = self.callee(made);
+        let subject = match (&name, callee) {
+            (Some(name), _) => format!("`{name}`"),
+            (None, Some(callee)) => format!("what {callee}() returns"),
+            (None, None) => "a reference".to_owned(),
+        };
+        let mut draft = Draft::new(reason, format!("{subject} is not released on every path"));
+        draft.primary = self.label(made, "acquired here");
+        draft.instruction = self.path.instruction(made).map(|i| i.index);
+        if let Some(last) = self.last {
+            draft.labels.extend(self.label(last, "the program ends here and still holds it"));
+            let branch = self.path.branches_before(last).find(|(at, ..)| *at > made);
+            if let Some((branch, ..)) = branch {
+                draft
+                    .labels
+                    .extend(self.label(branch, "the path that forgets it goes on from here"));
+            }
+        }
+        let release = match callee {
+            Some("bpf_ringbuf_reserve") => Some("bpf_ringbuf_submit() or bpf_ringbuf_discard()"),
+            Some(name) if name.starts_with("bpf_sk") => Some("bpf_sk_release()"),
+            Some(name) if name.starts_with("bpf_task_") => Some("bpf_task_release()"),
+            Some(name) if name.starts_with("bpf_cgroup_") => Some("bpf_cgroup_release()"),
+            Some(name) if name.starts_with("bpf_cpumask_") => Some("bpf_cpumask_release()"),
+            Some("bpf_obj_new_impl" | "bpf_obj_new") => Some("bpf_obj_drop()"),
+            _ => None,
+        };
+        match release {
+            Some(release) => {
+                draft.help(format!("call {release} on every path to the end, error paths included"))
+            }
+            None => draft,
+        }
+    }
+
+    /// The program returns what it must not.
+    pub(super) fn return_value(&self) -> Draft {
+        let reason = Reason::ReturnValue;
+        let Some(last) = self.last else { return self.plain(reason) };
+        let register = self.register_named().unwrap_or(0);
+        let origin = self.path.origin(last, register, false);
+        let value = self.path.before(last, &format!("R{register}"));
+        let given = value.map(|value| match value.constant {
+            Some(number) if value.is_scalar() => number.to_string(),
+            _ if value.is_scalar() => value.bounds.words(),
+            _ => super::values::kind_in_words(value.kind),
+        });
+        let allowed = allowed_range(self.line);
+        let message = match (given, &allowed) {
+            (Some(given), Some(allowed)) => {
+                format!("the program returns {given}; allowed is {allowed}")
+            }
+            (None, Some(allowed)) => {
+                format!("the program may return any value; allowed is {allowed}")
+            }
+            (Some(given), None) => {
+                format!("the program returns {given}, which its type does not allow")
+            }
+            (None, None) => reason.code().summary().to_owned(),
+        };
+        let mut draft = Draft::new(reason, message);
+        let made = origin.map(|origin| origin.at);
+        draft.primary = self.maybe_label(made.or(Some(last)), "the value comes from here");
+        draft.instruction = made.and_then(|at| self.path.instruction(at)).map(|i| i.index);
+        if allowed.is_none() {
+            draft = draft.note(format!("the verifier says: {}", self.line));
+        }
+        draft
+    }
+
+    /// Instructions that nothing leads to.
+    pub(super) fn unreachable_code(&self) -> Draft {
+        let reason = Reason::UnreachableCode;
+        let mut draft = Draft::new(reason, "nothing leads to this code");
+        let index = instruction_in(self.line);
+        draft.instruction = index;
+        draft.primary = index
+            .and_then(|index| self.place_of(index))
+            .map(|span| Label { span, message: String::new() });
+        draft
+    }
+}
+
+/// What is known of one function of the program.
+#[derive(Clone, Debug, Default)]
+struct Function {
+    /// Bytes of stack it touches, as far as its walked instructions show.
+    stack: i64,
+    /// Calls: instruction → first instruction of the callee.
+    calls: BTreeMap<u32, u32>,
+}
+
+/// `… at insn 7`, `unreachable insn 12`, `from insn 4 to 2` → the number.
+fn instruction_in(line: &str) -> Option<u32> {
+    let (_, rest) = line.split_once("insn ")?;
+    number(rest).map(|(index, _)| index)
+}
+
+/// What the verifier allows: `should have been in [0, 1]`, and before 6.8
+/// as a value and a mask of free bits, `should have been in (0x0; 0x1)`.
+fn allowed_range(line: &str) -> Option<String> {
+    let (_, range) = line.split_once("should have been in ")?;
+    let range = range.trim();
+    let inner = range.trim_matches(['[', ']', '(', ')']);
+    if let Some((low, high)) = inner.split_once(", ") {
+        return Some(in_words(low.parse().ok()?, high.parse().ok()?));
+    }
+    let (value, mask) = inner.split_once("; ")?;
+    let hex = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();
+    let (value, mask) = (hex(value)?, hex(mask)?);
+    Some(in_words(value.cast_signed(), (value | mask).cast_signed()))
+}
+
+fn in_words(low: i64, high: i64) -> String {
+    match high.checked_sub(low) {
+        Some(0) => format!("only {low}"),
+        Some(1) => format!("{low} or {high}"),
+        _ => format!("{low} to {high}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allowed_values_in_both_spellings() {
+        assert_eq!(allowed_range("x should have been in (0x0; 0x1)").as_deref(), Some("0 or 1"));
+        assert_eq!(allowed_range("smin=5 should have been in [0, 3]").as_deref(), Some("0 to 3"));
+        assert_eq!(allowed_range("should have been in [0, 0]").as_deref(), Some("only 0"));
+        assert_eq!(instruction_in("infinite loop detected at insn 7"), Some(7));
+    }
+}

@@ -1,0 +1,395 @@
+//! The story of a rejection: one diagnostic, told on C lines.
+//!
+//! What the kernel said gives a [`Reason`]; the failing path may make it more
+//! exact (a number that was a packet pointer until a call took it away). Each
+//! family of reasons has a file here that finds the places of the story and
+//! the developer's words for it. Registers are not mentioned; variables are
+//! named where the source line names them.
+
+mod bounds;
+mod c_text;
+mod calls;
+mod flow;
+mod null;
+mod values;
+
+use super::disasm::{Callee, Operation, Register};
+use super::log::Log;
+use super::path::{At, Path};
+use crate::diagnostics::{Diagnostic, Edit, Label, ObjectPlace, Origin, Span};
+use crate::verdict::errno::{self, Stage};
+use crate::verdict::{Reason, messages};
+use std::path::{Path as FilePath, PathBuf};
+
+/// How many of the log's last lines a diagnostic shows, and how wide.
+const TAIL_LINES: usize = 8;
+const TAIL_WIDTH: usize = 160;
+
+/// A program that a kernel refused, with what is known about it.
+pub struct Rejection<'a> {
+    /// The verifier's log; may be empty.
+    pub log: &'a str,
+    /// The error number, positive; 0 where it is not known.
+    pub errno: i32,
+    /// How far the load got.
+    pub stage: Stage,
+    /// What libbpf said.
+    pub libbpf: &'a str,
+    /// The program's name.
+    pub program: Option<&'a str>,
+    /// The object file.
+    pub object: Option<&'a FilePath>,
+    /// The ELF section the program is in.
+    pub section: Option<&'a str>,
+    /// The kernel, as a reference (`debian/trixie`).
+    pub kernel: Option<&'a str>,
+    /// The file that keeps the raw log.
+    pub raw_log: Option<PathBuf>,
+    /// The C lines of instructions.
+    pub places: &'a dyn Places,
+}
+
+/// Knows the C lines of a program's instructions.
+pub trait Places {
+    /// Where the instruction was compiled from; counted as the kernel does.
+    fn span(&self, instruction: u32) -> Option<Span>;
+
+    /// Where a file is that the log calls by the last part of its path.
+    fn named(&self, _file: &str, _line: u32) -> Option<Span> {
+        None
+    }
+
+    /// The text of a source file, if it can be had and is the one that was
+    /// compiled.
+    fn source(&self, _file: &FilePath) -> Option<String> {
+        None
+    }
+}
+
+/// Nothing is known but what the log says itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoPlaces;
+
+impl Places for NoPlaces {
+    fn span(&self, _: u32) -> Option<Span> {
+        None
+    }
+}
+
+/// Explains a rejection.
+pub fn explain(rejection: &Rejection<'_>) -> Diagnostic {
+    let log = Log::parse(rejection.log);
+    let path = Path::new(&log);
+    let said = messages::reason_of(log.error.iter().copied());
+    // libbpf's lines name what it could not resolve better than the text it
+    // put into the program in its place.
+    let draft = match said {
+        Some((reason, line)) => Story::new(rejection, &log, &path, line).tell(reason),
+        None if log.error.is_empty() && log.summary.is_none() => unsaid(rejection),
+        None => Story::new(rejection, &log, &path, log.error.first().copied().unwrap_or_default())
+            .tell(Reason::Unknown),
+    };
+    draft.finish(rejection, &log)
+}
+
+/// The kernel gave no reason.
+fn unsaid(rejection: &Rejection<'_>) -> Draft {
+    let unsaid = errno::explain(rejection.errno, rejection.stage, rejection.libbpf);
+    let mut draft = Draft::new(unsaid.reason, unsaid.message);
+    draft.primary = rejection.places.span(0).map(|span| Label { span, message: String::new() });
+    draft.helps.extend(unsaid.help.map(|help| (help, None)));
+    let lines: Vec<&str> = rejection
+        .libbpf
+        .lines()
+        .filter(|line| !line.contains("failed to load object"))
+        .filter(|line| !line.trim().is_empty())
+        .take(TAIL_LINES)
+        .collect();
+    if !lines.is_empty() {
+        draft.notes.push(format!("libbpf says:\n{}", lines.join("\n")));
+    }
+    draft
+}
+
+/// A diagnostic in the making.
+struct Draft {
+    reason: Reason,
+    message: String,
+    primary: Option<Label>,
+    labels: Vec<Label>,
+    notes: Vec<String>,
+    helps: Vec<(String, Option<Edit>)>,
+    instruction: Option<u32>,
+}
+
+impl Draft {
+    fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            primary: None,
+            labels: Vec::new(),
+            notes: Vec::new(),
+            helps: Vec::new(),
+            instruction: None,
+        }
+    }
+
+    fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.helps.push((help.into(), None));
+        self
+    }
+
+    fn finish(mut self, rejection: &Rejection<'_>, log: &Log<'_>) -> Diagnostic {
+        if self.helps.is_empty() {
+            self.helps.extend(self.reason.help().map(|help| (help.to_owned(), None)));
+        }
+        let mut diagnostic = Diagnostic::new(self.reason.code(), Origin::Verifier, self.message);
+        // A second label on the primary's own line says nothing new unless
+        // it stands elsewhere in it.
+        let primary = self.primary;
+        for label in self.labels {
+            let same = |other: &Label| {
+                other.span.file == label.span.file && other.span.start == label.span.start
+            };
+            if !primary.as_ref().is_some_and(same) && !diagnostic.secondary.iter().any(same) {
+                diagnostic.secondary.push(label);
+            }
+        }
+        diagnostic.primary = primary;
+        diagnostic.notes = self.notes;
+        if !log.error.is_empty() || log.summary.is_some() {
+            let tail = log.tail(TAIL_LINES, TAIL_WIDTH);
+            if !tail.is_empty() {
+                diagnostic.notes.push(format!("the verifier's log ends:\n{}", tail.join("\n")));
+            }
+        }
+        for (message, edit) in self.helps {
+            diagnostic = match edit {
+                Some(edit) => diagnostic.help_edit(message, edit),
+                None => diagnostic.help(message),
+            };
+        }
+        if let Some(program) = rejection.program {
+            diagnostic = diagnostic.program(program);
+        }
+        if let Some(kernel) = rejection.kernel {
+            diagnostic = diagnostic.kernel(kernel);
+        }
+        if let Some(object) = rejection.object {
+            diagnostic = diagnostic.object_place(ObjectPlace {
+                object: object.to_owned(),
+                section: rejection.section.map(str::to_owned),
+                instruction: self.instruction,
+            });
+        }
+        diagnostic.raw_log.clone_from(&rejection.raw_log);
+        diagnostic
+    }
+}
+
+/// What the tellers of stories work with.
+struct Story<'a> {
+    rejection: &'a Rejection<'a>,
+    log: &'a Log<'a>,
+    path: &'a Path<'a, 'a>,
+    /// The line of the kernel's error that names the cause.
+    line: &'a str,
+    /// The instruction that was refused.
+    last: Option<At>,
+}
+
+impl<'a> Story<'a> {
+    fn new(
+        rejection: &'a Rejection<'a>,
+        log: &'a Log<'a>,
+        path: &'a Path<'a, 'a>,
+        line: &'a str,
+    ) -> Self {
+        Self { rejection, log, path, line: line.trim(), last: path.last() }
+    }
+
+    fn tell(&self, reason: Reason) -> Draft {
+        use Reason::*;
+        let mut draft = match reason {
+            MapValueMaybeNull => self.maybe_null(),
+            PacketOutOfBounds => self.packet_out_of_bounds(),
+            MapValueOutOfBounds => self.map_value_out_of_bounds(),
+            MemoryOutOfBounds => self.memory_out_of_bounds(),
+            StackOutOfBounds => self.stack_out_of_bounds(),
+            UnboundedAccess => self.unbounded_access(),
+            UninitializedStack => self.uninitialized_stack(),
+            NotAPointer => self.not_a_pointer(),
+            UninitializedRegister => self.uninitialized_register(),
+            InvalidContextAccess => self.invalid_context_access(),
+            GplOnlyHelper | UnknownHelper | HelperNotAllowed | WrongMapType | SleepableMisuse => {
+                self.call(reason)
+            }
+            WrongArgument | SubprogramArgument => self.wrong_argument(reason),
+            UnboundedLoop | TooComplex => self.endless(reason),
+            StackOverflow => self.stack_overflow(),
+            UnreleasedReference => self.unreleased_reference(),
+            ReturnValue => self.return_value(),
+            UnreachableCode => self.unreachable_code(),
+            CoreRelocation => self.core_relocation(),
+            _ => self.plain(reason),
+        };
+        if draft.primary.is_none() {
+            draft.primary = self.last.and_then(|at| self.label(at, "")).or_else(|| {
+                let span = self.rejection.places.span(0)?;
+                Some(Label { span, message: String::new() })
+            });
+        }
+        if draft.instruction.is_none() {
+            draft.instruction = self.last.and_then(|at| self.path.instruction(at)).map(|i| i.index);
+        }
+        draft
+    }
+
+    /// Where no story is known: what the code means, and the kernel's words.
+    fn plain(&self, reason: Reason) -> Draft {
+        let said = if self.line.is_empty() { "nothing more" } else { self.line };
+        if reason == Reason::Unknown {
+            return Draft::new(reason, format!("the verifier rejects the program: {said}"));
+        }
+        Draft::new(reason, reason.code().summary()).note(format!("the verifier says: {said}"))
+    }
+
+    /// The C place of an instruction on the path.
+    fn place(&self, at: At) -> Option<Span> {
+        let index = self.path.instruction(at)?.index;
+        self.rejection.places.span(index).or_else(|| self.place_in_log(at))
+    }
+
+    /// The C place as the log itself gives it.
+    fn place_in_log(&self, at: At) -> Option<Span> {
+        let source = self.log.source_before(self.path.log_position(at))?;
+        let (file, line) = source.place?;
+        let known = self.rejection.places.named(file, line);
+        Some(known.unwrap_or_else(|| Span::line(file, line)).with_line_text(source.text))
+    }
+
+    /// The C place of an instruction wherever it is.
+    fn place_of(&self, index: u32) -> Option<Span> {
+        let known = self.rejection.places.span(index);
+        known.or_else(|| self.place_in_log(self.path.find(index)?))
+    }
+
+    /// The text of the C line of an instruction.
+    fn c_line(&self, at: At) -> Option<String> {
+        let index = self.path.instruction(at)?.index;
+        let text = self.rejection.places.span(index).and_then(|span| span.line_text);
+        let text = text.or_else(|| {
+            Some(self.log.source_before(self.path.log_position(at))?.text.to_owned())
+        })?;
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    fn label(&self, at: At, message: impl Into<String>) -> Option<Label> {
+        Some(Label { span: self.place(at)?, message: message.into() })
+    }
+
+    /// The name of the variable that the C line of an instruction sets.
+    fn variable_set_at(&self, at: At) -> Option<String> {
+        let line = self.c_line(at)?;
+        if let Some(name) = c_text::assigned(&line) {
+            return Some(name.to_owned());
+        }
+        // The call may stand on a line of its own: `value =\n\tlookup(…);`.
+        let span = self.place(at)?;
+        let source = self.rejection.places.source(&span.file)?;
+        c_text::assigned(&c_text::statement(&source, span.start.line)?.text).map(str::to_owned)
+    }
+
+    /// The name of the helper or kernel function that an instruction calls.
+    fn callee(&self, at: At) -> Option<&'a str> {
+        match self.path.instruction(at)?.operation() {
+            Operation::Call(Callee::Kernel(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The first register the kernel's line names: `R3`, or the argument
+    /// `arg#2`, `arg2` of a call.
+    fn register_named(&self) -> Option<Register> {
+        register_in(self.line)
+    }
+}
+
+/// `R3 …` → 3; `helper arg2` → 2; kernel functions count `arg#0` from zero.
+fn register_in(line: &str) -> Option<Register> {
+    let mut words = line.split([' ', ',', '(', '\'']);
+    words.find_map(|word| {
+        let digits = |text: &str| {
+            let end = text.bytes().take_while(u8::is_ascii_digit).count();
+            text[..end].parse::<Register>().ok().filter(|&number| number <= 11)
+        };
+        if let Some(rest) = word.strip_prefix("arg#").or_else(|| word.strip_prefix("args#")) {
+            return digits(rest).map(|number| number + 1);
+        }
+        if let Some(rest) = word.strip_prefix("arg") {
+            let counted_from_zero = line.contains("trusted arg");
+            return digits(rest).map(|number| number + u8::from(counted_from_zero));
+        }
+        let rest = word.strip_prefix('R')?;
+        rest.starts_with(|c: char| c.is_ascii_digit()).then(|| digits(rest)).flatten()
+    })
+}
+
+/// The number behind `key` in a line: `off=12` for `off=`.
+fn number_after(line: &str, key: &str) -> Option<i64> {
+    let mut from = 0;
+    while let Some(found) = line[from..].find(key) {
+        let at = from + found;
+        let alone = at == 0
+            || !line.as_bytes()[at - 1].is_ascii_alphanumeric() && line.as_bytes()[at - 1] != b'_';
+        if alone {
+            let rest = &line[at + key.len()..];
+            let sign = usize::from(rest.starts_with('-'));
+            let end = sign + rest[sign..].bytes().take_while(u8::is_ascii_digit).count();
+            return rest[..end].parse().ok();
+        }
+        from = at + key.len();
+    }
+    None
+}
+
+/// `1 byte`, `8 bytes`.
+fn bytes(count: i64) -> String {
+    if count == 1 { "1 byte".to_owned() } else { format!("{count} bytes") }
+}
+
+/// `byte 12`, `bytes 12 to 13`: a stretch of memory in words.
+fn stretch(offset: i64, size: i64) -> String {
+    if size <= 1 {
+        format!("byte {offset}")
+    } else {
+        format!("bytes {offset} to {}", offset.saturating_add(size - 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernels_lines_name() {
+        assert_eq!(register_in("R3 invalid mem access 'scalar'"), Some(3));
+        assert_eq!(
+            register_in("invalid access to packet, off=12 size=1, R1(id=0,off=12,r=8)"),
+            Some(1)
+        );
+        assert_eq!(register_in("Possibly NULL pointer passed to helper arg2"), Some(2));
+        assert_eq!(register_in("Possibly NULL pointer passed to trusted arg0"), Some(1));
+        assert_eq!(register_in("arg#1 expected pointer to ctx"), Some(2));
+        assert_eq!(register_in("invalid func unknown#5"), None);
+        assert_eq!(number_after("invalid access to packet, off=12 size=1", "size="), Some(1));
+        assert_eq!(number_after("R1 off=-8", "off="), Some(-8));
+        assert_eq!(number_after("value_size=8 off=8 size=4", "size="), Some(4));
+    }
+}
