@@ -18,6 +18,7 @@ mod error;
 pub mod ext;
 mod header;
 mod names;
+pub(crate) mod raw;
 mod read;
 mod types;
 

@@ -38,9 +38,9 @@ const MAX_TYPES: usize = 1 << 26;
 #[derive(Debug)]
 pub struct Btf {
     /// The bytes, with the words of the type section in little-endian order.
-    data: Vec<u8>,
+    pub(super) data: Vec<u8>,
     endian: Endian,
-    strings: Range<usize>,
+    pub(super) strings: Range<usize>,
     /// Where in `data` each own type's record begins.
     offsets: Vec<u32>,
     /// The size of the elements of kinds this reader does not know.
@@ -50,8 +50,8 @@ pub struct Btf {
     /// The number of the first own type.
     first: u32,
     /// How many bytes of strings the base has.
-    base_strings: u32,
-    base: Option<Arc<Btf>>,
+    pub(super) base_strings: u32,
+    pub(super) base: Option<Arc<Btf>>,
     pub(super) names: OnceLock<Names>,
 }
 
@@ -78,7 +78,7 @@ impl Layout {
 
 /// A record as it lies there.
 #[derive(Clone, Copy)]
-pub(super) struct Record<'b> {
+pub(crate) struct Record<'b> {
     pub name: u32,
     pub info: u32,
     /// Size or type.
@@ -94,7 +94,7 @@ impl Record<'_> {
     }
 
     #[inline]
-    fn kind_flag(&self) -> bool {
+    pub fn kind_flag(&self) -> bool {
         self.info >> 31 == 1
     }
 }
@@ -254,6 +254,9 @@ impl Btf {
                 return Ok(());
             }
             return Err(Error::ty(id, format!("has a name at {name}, past the last string")));
+        }
+        if name != 0 && self.bytes_of(name).is_empty() {
+            return Err(Error::ty(id, format!("has an empty name at {name}")));
         }
         if !ascii && std::str::from_utf8(self.bytes_of(name)).is_err() {
             return Err(Error::ty(id, "has a name that is not text"));
@@ -689,16 +692,18 @@ impl Checker<'_> {
             Kind::Array => {
                 let [element, index, _] = words(record.rest);
                 self.value_kind(id, index)?;
-                match self.value_kind(id, element)? {
-                    Kind::Void | Kind::FuncProto => {
+                if self.value_kind(id, element)? != Kind::Void {
+                    let inner = self.contain(element, level + 1)?;
+                    (depth, align) = (inner.0 + 1, inner.1);
+                }
+                match btf.size(TypeId(id)) {
+                    None => {
                         return Err(Error::ty(id, "is an array of something that has no size"));
                     }
-                    _ => {}
-                }
-                let inner = self.contain(element, level + 1)?;
-                (depth, align) = (inner.0 + 1, inner.1);
-                if btf.size(TypeId(id)).is_some_and(|size| size > u32::MAX.into()) {
-                    return Err(Error::ty(id, "is an array of more than 4 GiB"));
+                    Some(size) if size > u32::MAX.into() => {
+                        return Err(Error::ty(id, "is an array of more than 4 GiB"));
+                    }
+                    Some(_) => {}
                 }
             }
             Kind::Typedef | Kind::Const | Kind::Volatile | Kind::Restrict | Kind::TypeTag => {
@@ -713,13 +718,18 @@ impl Checker<'_> {
                 for member in record.rest.chunks_exact(12) {
                     let [_, ty, offset] = words(member);
                     let kind = self.value_kind(id, ty)?;
-                    if matches!(kind, Kind::Void | Kind::FuncProto) {
+                    if kind == Kind::Void {
                         return Err(Error::ty(id, "has a member that has no size"));
                     }
                     let inner = self.contain(ty, level + 1)?;
                     depth = depth.max(inner.0 + 1);
                     let (start, width) = btf.member_bits(flag, ty, offset);
-                    let size = btf.size(TypeId(ty)).unwrap_or(0) * 8;
+                    let Some(size) = btf.size(TypeId(ty)).map(|bytes| bytes * 8) else {
+                        return Err(Error::ty(id, "has a member that has no size"));
+                    };
+                    if width.is_none() && start % 8 != 0 {
+                        return Err(Error::ty(id, "has a member that does not begin at a byte"));
+                    }
                     let bits = width.map_or(size, u64::from);
                     if u64::from(start) + bits > u64::from(record.third) * 8 || bits > size {
                         return Err(Error::ty(id, "has a member that lies outside of it"));
@@ -836,9 +846,7 @@ impl Speller<'_> {
                     self.add(&mut cost, words::<2>(param)[1], level)?;
                 }
             }
-            Kind::Struct | Kind::Union
-                if record.name == 0 || btf.bytes_of(record.name).is_empty() =>
-            {
+            Kind::Struct | Kind::Union if record.name == 0 => {
                 self.depths[slot] = BUSY;
                 for member in record.rest.chunks_exact(12) {
                     self.add(&mut cost, words::<2>(member)[1], level)?;

@@ -15,12 +15,14 @@ mod lines;
 mod maps;
 mod problem;
 mod read;
+mod section;
 #[cfg(test)]
 mod tests;
 
 pub use error::Error;
 pub use maps::{MapDef, Pinning};
 pub use problem::Problem;
+pub use section::section;
 
 use crate::bpf::{self, Insn, SectionError, SectionTarget};
 use crate::btf::{Btf, TypeId, ext};

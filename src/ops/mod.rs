@@ -11,5 +11,6 @@ pub mod new;
 mod places;
 mod session;
 pub mod verify;
+pub mod vmlinux;
 
 pub use session::Session;

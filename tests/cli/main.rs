@@ -11,3 +11,4 @@ mod explain;
 mod man;
 mod output;
 mod usage;
+mod vmlinux;

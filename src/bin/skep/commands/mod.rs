@@ -10,6 +10,7 @@ mod kernel;
 mod man;
 mod new;
 mod verify;
+mod vmlinux;
 
 use crate::shell::Shell;
 use clap::Subcommand;
@@ -35,6 +36,8 @@ pub enum Command {
     Kernel(kernel::Args),
     /// Say what this machine lacks, and install it
     Doctor(doctor::Args),
+    /// Write vmlinux.h, or parts of it, from a kernel's BTF
+    Vmlinux(vmlinux::Args),
     /// Say what a code of a finding means
     Explain(explain::Args),
     /// Write a shell's completion script to standard output
@@ -52,6 +55,7 @@ pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult 
         Command::Verify(args) => verify::run(args, session, shell),
         Command::Kernel(args) => kernel::run(args, session, shell),
         Command::Doctor(args) => doctor::run(&args, session, shell),
+        Command::Vmlinux(args) => vmlinux::run(args, session, shell),
         Command::Explain(args) => explain::run(&args, shell),
         Command::Completions(args) => completions::run(&args, shell),
         Command::Man(args) => man::run(&args, session, shell),

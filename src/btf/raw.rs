@@ -1,0 +1,61 @@
+//! The records as they lie there, for engines that read all of a kernel's
+//! BTF and must not spend time on views.
+
+use super::types;
+use super::{Btf, names, read};
+
+pub(crate) use read::Record;
+
+/// The record of a type, if there is one.
+#[inline]
+pub(crate) fn record(btf: &Btf, id: u32) -> Option<Record<'_>> {
+    btf.record(id)
+}
+
+/// The first words of a record's rest, which are there by the record's kind.
+#[inline]
+pub(crate) fn words<const N: usize>(rest: &[u8]) -> [u32; N] {
+    types::words(rest)
+}
+
+/// The first word of a record's rest.
+#[inline]
+pub(crate) fn word(rest: &[u8]) -> u32 {
+    types::words::<1>(rest)[0]
+}
+
+/// The bytes of the string at an offset.
+#[inline]
+pub(crate) fn bytes(btf: &Btf, offset: u32) -> &[u8] {
+    btf.bytes_of(offset)
+}
+
+/// The bytes of the string at an offset up to the first that fits, and that
+/// byte; 0 if the string ends there.
+#[inline]
+pub(crate) fn until(btf: &Btf, offset: u32, stop: impl Fn(u8) -> bool) -> (&[u8], u8) {
+    if offset < btf.base_strings {
+        return btf.base.as_ref().map_or((&[], 0), |base| until(base, offset, stop));
+    }
+    let strings = &btf.data[btf.strings.clone()];
+    let rest = strings.get((offset - btf.base_strings) as usize..).unwrap_or_default();
+    let end = rest.iter().position(|byte| *byte == 0 || stop(*byte)).unwrap_or(0);
+    (&rest[..end], rest.get(end).copied().unwrap_or(0))
+}
+
+/// The offset in bits of a member, and the width of a bit-field.
+#[inline]
+pub(crate) fn member_bits(btf: &Btf, flag: bool, ty: u32, offset: u32) -> (u32, Option<u8>) {
+    btf.member_bits(flag, ty, offset)
+}
+
+/// How many bytes the BTF has, its base included.
+pub(crate) fn data_len(btf: &Btf) -> usize {
+    btf.data.len() + btf.base.as_ref().map_or(0, |base| data_len(base))
+}
+
+/// A hash of a name.
+#[inline]
+pub(crate) fn hash(name: &[u8]) -> u32 {
+    names::hash(name)
+}

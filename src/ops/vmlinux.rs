@@ -1,0 +1,165 @@
+//! `skep vmlinux`: BTF from wherever it is, a header from the BTF.
+
+use super::Session;
+use crate::base::fs;
+use crate::btf::{Btf, Kind};
+use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
+use crate::vmlinux::{self, Kfuncs, Scope};
+use crate::{btf, elf};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where the kernel lays its own BTF, and beside it that of its modules.
+const RUNNING: &str = "/sys/kernel/btf";
+
+/// What a header is made of.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Where the BTF is; the running kernel's if nowhere is said.
+    pub from: Option<PathBuf>,
+    /// Modules whose types are wanted too: a name below `/sys/kernel/btf`, or
+    /// a path.
+    pub modules: Vec<String>,
+    /// The names of the types that are wanted; all if empty.
+    pub types: Vec<String>,
+}
+
+/// Reads the BTF and writes the header.
+pub fn run(session: &Session, request: &Request) -> Result<Vec<u8>, Failure> {
+    let btf = load(session, request)?;
+    let ids = find(&btf, &request.types)?;
+    let request = if request.types.is_empty() {
+        vmlinux::Request::default()
+    } else {
+        vmlinux::Request { scope: Scope::Only(&ids), kfuncs: Kfuncs::None }
+    };
+    Ok(vmlinux::header(&btf, &request)?)
+}
+
+/// The BTF that a request names, its modules' included.
+pub fn load(session: &Session, request: &Request) -> Result<Arc<Btf>, Failure> {
+    let path = match &request.from {
+        Some(path) => session.absolute(path),
+        None => Path::new(RUNNING).join("vmlinux"),
+    };
+    let mut btf = Arc::new(read(session, &path, None)?);
+    for module in &request.modules {
+        let path = match module.contains(['/', '.']) {
+            true => session.absolute(module),
+            false => Path::new(RUNNING).join(module),
+        };
+        btf = Arc::new(read(session, &path, Some(btf))?);
+    }
+    Ok(btf)
+}
+
+/// Reads BTF from a file of any kind that may hold some; `base` is what split
+/// BTF continues.
+pub fn read(session: &Session, path: &Path, base: Option<Arc<Btf>>) -> Result<Btf, Failure> {
+    let in_file = |diagnostic: Diagnostic| diagnostic.in_file(session.display(path));
+    if fs::is_dir(path) {
+        let message = format!("{} is a directory", session.display(path).display());
+        return Err(Diagnostic::new(codes::WRONG_INPUT, Origin::Command, message)
+            .help("name a raw BTF file, an ELF file, or a kernel image")
+            .into());
+    }
+    let bytes = match fs::read(path) {
+        Err(error)
+            if error.source.kind() == std::io::ErrorKind::NotFound && path.starts_with(RUNNING) =>
+        {
+            return Err(no_running_btf(path).into());
+        }
+        result => result?,
+    };
+    parse(bytes, base).map_err(|diagnostic| in_file(*diagnostic).into())
+}
+
+/// Reads BTF from a file's bytes.
+fn parse(bytes: Vec<u8>, base: Option<Arc<Btf>>) -> Result<Btf, Box<Diagnostic>> {
+    let data = if bytes.starts_with(b"\x7fELF") {
+        match elf::section(&bytes, ".BTF").map_err(|error| Box::new(error.into()))? {
+            Some(section) => section.to_vec(),
+            None => {
+                let message = "the ELF file has no .BTF section";
+                return Err(Box::new(
+                    Diagnostic::new(codes::BTF_MISSING, Origin::Object, message).help(
+                        "compile with `-g`, or take a kernel built with CONFIG_DEBUG_INFO_BTF",
+                    ),
+                ));
+            }
+        }
+    } else {
+        bytes
+    };
+    let result = match base {
+        Some(base) => Btf::parse_split(data, base),
+        None => Btf::parse(data),
+    };
+    result.map_err(|error| {
+        Box::new(match error {
+            btf::Error::Empty => {
+                Diagnostic::from(error).help("name a raw BTF file, an ELF file, or a kernel image")
+            }
+            btf::Error::NotBtf => {
+                let message = "the file is no BTF, no ELF file and no kernel image";
+                Diagnostic::new(codes::NOT_BTF, Origin::Object, message).help(
+                    "name a raw BTF file such as /sys/kernel/btf/vmlinux, or a file with BTF in it",
+                )
+            }
+            error => error.into(),
+        })
+    })
+}
+
+fn no_running_btf(path: &Path) -> Diagnostic {
+    let is_kernel = path.ends_with("vmlinux");
+    let message = match is_kernel {
+        true => "the running kernel has no BTF".to_owned(),
+        false => format!("the running kernel has no BTF at {}", path.display()),
+    };
+    Diagnostic::new(codes::BTF_MISSING, Origin::Object, message).help(match is_kernel {
+        true => "name another kernel's with `--from`",
+        false => "load the module first, or name its file",
+    })
+}
+
+/// The types with these names, each name with all its types.
+fn find(btf: &Btf, names: &[String]) -> Result<Vec<btf::TypeId>, Failure> {
+    let mut ids = Vec::new();
+    for name in names {
+        let name = name
+            .trim_start_matches("struct ")
+            .trim_start_matches("union ")
+            .trim_start_matches("enum ")
+            .trim();
+        let before = ids.len();
+        ids.extend(btf.named(name).filter(|id| is_written(btf.kind(*id))));
+        if ids.len() == before {
+            return Err(no_such_type(btf, name).into());
+        }
+    }
+    Ok(ids)
+}
+
+/// Whether a header has types of a kind.
+fn is_written(kind: Kind) -> bool {
+    kind.is_composite() || kind.is_enum() || kind == Kind::Typedef
+}
+
+fn no_such_type(btf: &Btf, name: &str) -> Diagnostic {
+    let message = format!("there is no type `{name}` in the BTF");
+    let diagnostic = Diagnostic::new(codes::NO_SUCH_TYPE, Origin::Object, message);
+    let nearest = btf
+        .ids()
+        .filter(|id| is_written(btf.kind(*id)))
+        .map(|id| btf.name(id))
+        .filter(|known| !known.is_empty() && known.len().abs_diff(name.len()) <= 3)
+        .map(|known| (strsim::damerau_levenshtein(name, known), known))
+        .min();
+    match nearest {
+        Some((distance, known)) if distance <= 3 => {
+            diagnostic.help(format!("did you mean `{known}`?"))
+        }
+        _ => diagnostic,
+    }
+}

@@ -1,0 +1,374 @@
+//! Names as C wants them: identifiers, no keyword, no name twice.
+//!
+//! BTF has many types of one name, because a kernel is many translation
+//! units. C has one name space for tags and one for everything else; the
+//! first type of a name (by number) keeps it, later ones get `___2`, `___3`,
+//! … behind it, which libbpf takes off again when it looks for the kernel's
+//! type (a "flavour").
+
+use crate::btf::{Btf, Kind, raw};
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// The characters of an identifier.
+static IDENTIFIER: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || byte == b'_' as usize;
+        byte += 1;
+    }
+    table
+};
+
+/// What C23 and GNU C reserve. `true`, `false` and `bool` are not here: the
+/// kernel defines them, and the header guards them.
+const KEYWORDS: &[&[u8]] = &[
+    b"alignas",
+    b"alignof",
+    b"asm",
+    b"auto",
+    b"break",
+    b"case",
+    b"char",
+    b"const",
+    b"constexpr",
+    b"continue",
+    b"default",
+    b"do",
+    b"double",
+    b"else",
+    b"enum",
+    b"extern",
+    b"float",
+    b"for",
+    b"goto",
+    b"if",
+    b"inline",
+    b"int",
+    b"long",
+    b"nullptr",
+    b"register",
+    b"restrict",
+    b"return",
+    b"short",
+    b"signed",
+    b"sizeof",
+    b"static",
+    b"static_assert",
+    b"struct",
+    b"switch",
+    b"thread_local",
+    b"typedef",
+    b"typeof",
+    b"typeof_unqual",
+    b"union",
+    b"unsigned",
+    b"void",
+    b"volatile",
+    b"while",
+];
+
+/// For each first letter, the lengths that keywords with it have, as bits.
+static KEYWORD_LENGTHS: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut index = 0;
+    while index < KEYWORDS.len() {
+        let word = KEYWORDS[index];
+        table[word[0] as usize] |= 1 << word.len();
+        index += 1;
+    }
+    table
+};
+
+fn is_keyword(name: &[u8]) -> bool {
+    let Some(first) = name.first() else { return false };
+    name.len() < 16
+        && KEYWORD_LENGTHS[*first as usize] >> name.len() & 1 == 1
+        && KEYWORDS.contains(&name)
+}
+
+/// A name as an identifier: the name itself, nearly always. Other characters
+/// become `_`, a digit in front or a keyword gets one more.
+#[inline]
+pub(super) fn identifier(btf: &Btf, offset: u32) -> Cow<'_, [u8]> {
+    let name = raw::until(btf, offset, |byte| !IDENTIFIER[byte as usize]);
+    match name {
+        (name, 0) if name.first().is_none_or(|first| !first.is_ascii_digit()) => {
+            if is_keyword(name) { Cow::Owned([name, b"_"].concat()) } else { Cow::Borrowed(name) }
+        }
+        _ => Cow::Owned(mangled(raw::bytes(btf, offset))),
+    }
+}
+
+#[cold]
+fn mangled(name: &[u8]) -> Vec<u8> {
+    let mut mangled: Vec<u8> =
+        name.iter().map(|byte| if IDENTIFIER[*byte as usize] { *byte } else { b'_' }).collect();
+    if mangled.first().is_some_and(u8::is_ascii_digit) {
+        mangled.insert(0, b'_');
+    }
+    mangled
+}
+
+/// The typedefs that the compiler knows by itself.
+pub(super) fn is_builtin(name: &[u8]) -> bool {
+    matches!(name, b"__builtin_va_list" | b"__int128_t" | b"__uint128_t")
+}
+
+/// Whether a name can be written as it is.
+pub(super) fn is_plain(name: &str) -> bool {
+    let name = name.as_bytes();
+    name.iter().all(|byte| IDENTIFIER[*byte as usize])
+        && name.first().is_some_and(|first| !first.is_ascii_digit())
+        && !is_keyword(name)
+}
+
+/// The typedefs that come to `__builtin_va_list`, itself included.
+fn va_lists(btf: &Btf, builtin: u32) -> Vec<u32> {
+    let mut found = vec![builtin];
+    // Chains of typedefs are short, but may come in any order.
+    loop {
+        let before = found.len();
+        for id in 1..btf.len() {
+            let Some(record) = raw::record(btf, id) else { continue };
+            if record.kind() == Kind::Typedef
+                && found.contains(&record.third)
+                && !found.contains(&id)
+            {
+                found.push(id);
+            }
+        }
+        if found.len() == before || before > 64 {
+            return found;
+        }
+    }
+}
+
+/// A counting set of names.
+struct Table<'b> {
+    btf: &'b Btf,
+    /// Offset of the name plus one, and how many have it; free if 0.
+    slots: Vec<(u32, u32)>,
+    taken: usize,
+}
+
+impl<'b> Table<'b> {
+    fn new(btf: &'b Btf, expected: usize) -> Self {
+        let size = (expected * 2).next_power_of_two().max(16);
+        Self { btf, slots: vec![(0, 0); size], taken: 0 }
+    }
+
+    fn slot(&self, name: &[u8]) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut slot = raw::hash(name) as usize & mask;
+        while self.slots[slot].0 != 0 && raw::bytes(self.btf, self.slots[slot].0 - 1) != name {
+            slot = (slot + 1) & mask;
+        }
+        slot
+    }
+
+    /// Counts a name; says how many have it now.
+    fn count(&mut self, offset: u32) -> u32 {
+        let slot = self.slot(raw::bytes(self.btf, offset));
+        if self.slots[slot].0 == 0 {
+            self.slots[slot].0 = offset + 1;
+            self.taken += 1;
+            if self.taken * 4 > self.slots.len() * 3 {
+                self.slots[slot].1 = 1;
+                self.grow();
+                return 1;
+            }
+        }
+        self.slots[slot].1 += 1;
+        self.slots[slot].1
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let bigger = vec![(0, 0); self.slots.len() * 2];
+        for entry in std::mem::replace(&mut self.slots, bigger) {
+            if entry.0 != 0 {
+                let slot = self.slot(raw::bytes(self.btf, entry.0 - 1));
+                self.slots[slot] = entry;
+            }
+        }
+    }
+}
+
+/// Which name each type and enumerator has in C.
+pub(super) struct Names<'b> {
+    /// For each type: 0 or 1 if it has its own name, else the number behind
+    /// it.
+    suffixes: Vec<u32>,
+    /// The enumerators that do not have their own name: type and index.
+    enumerators: HashMap<(u32, u32), u32>,
+    /// Every typedef's and enumerator's name.
+    idents: Table<'b>,
+    /// What a forward declaration (or an enumeration without values) stands
+    /// for.
+    resolved: HashMap<u32, u32>,
+    /// Enumerations and typedefs whose names C23 made keywords.
+    pub guarded: Vec<u32>,
+    /// The typedefs that stand for the compiler's own `va_list`.
+    pub va_lists: Vec<u32>,
+    /// Whether values of enumerations say whether they have a sign: BTF from
+    /// before Linux 6.0 does not.
+    pub enums_have_signs: bool,
+}
+
+impl<'b> Names<'b> {
+    /// Names everything in a BTF, independently of what is written, so that
+    /// a header with a part of the types names them as the full one does.
+    pub fn of(btf: &'b Btf) -> Self {
+        let mut names = Self {
+            suffixes: vec![0; btf.len() as usize],
+            enumerators: HashMap::new(),
+            idents: Table::new(btf, btf.len() as usize / 3),
+            resolved: HashMap::new(),
+            va_lists: Vec::new(),
+            guarded: Vec::new(),
+            enums_have_signs: false,
+        };
+        let mut tags = Table::new(btf, btf.len() as usize / 8);
+        let mut incomplete = Vec::new();
+        let mut builtin_va_list = 0;
+        for id in 1..btf.len() {
+            let Some(record) = raw::record(btf, id) else { continue };
+            let kind = record.kind();
+            match kind {
+                Kind::Struct | Kind::Union if record.name != 0 => {
+                    names.suffixes[id as usize] = tags.count(record.name);
+                }
+                Kind::Enum | Kind::Enum64 => {
+                    names.enums_have_signs |= record.kind_flag() || kind == Kind::Enum64;
+                    if record.rest.is_empty() {
+                        incomplete.push(id);
+                        continue;
+                    }
+                    if record.name != 0 {
+                        names.suffixes[id as usize] = tags.count(record.name);
+                    }
+                    let size = if kind == Kind::Enum { 8 } else { 12 };
+                    for (index, value) in record.rest.chunks_exact(size).enumerate() {
+                        let name = raw::word(value);
+                        let count = names.idents.count(name);
+                        if count > 1 {
+                            names.enumerators.insert((id, index as u32), count);
+                        } else if matches!(raw::bytes(btf, name), b"true" | b"false") {
+                            names.guarded.push(id);
+                        }
+                    }
+                }
+                Kind::Typedef => {
+                    names.suffixes[id as usize] = names.idents.count(record.name);
+                    match raw::bytes(btf, record.name) {
+                        b"bool" => names.guarded.push(id),
+                        b"__builtin_va_list" => builtin_va_list = id,
+                        _ => {}
+                    }
+                }
+                Kind::Fwd => incomplete.push(id),
+                _ => {}
+            }
+        }
+        names.guarded.dedup();
+        if builtin_va_list != 0 {
+            names.va_lists = va_lists(btf, builtin_va_list);
+        }
+        for id in incomplete {
+            names.resolve_incomplete(btf, &mut tags, id);
+        }
+        names
+    }
+
+    /// A forward declaration means the first complete type of its name and
+    /// kind; if there is none, it is a type of its own.
+    fn resolve_incomplete(&mut self, btf: &Btf, tags: &mut Table<'_>, id: u32) {
+        let Some(record) = raw::record(btf, id) else { return };
+        if record.name == 0 {
+            return;
+        }
+        let wanted = match record.kind() {
+            Kind::Fwd if record.kind_flag() => Kind::Union,
+            Kind::Fwd => Kind::Struct,
+            kind => kind,
+        };
+        let name = raw::bytes(btf, record.name);
+        let known = &tags.slots[tags.slot(name)];
+        if known.0 == 0 {
+            // Nothing has the name yet; further declarations mean this one.
+            self.suffixes[id as usize] = tags.count(record.name);
+            self.resolved.insert(id, id);
+            return;
+        }
+        let text = std::str::from_utf8(name).unwrap_or_default();
+        let mut complete = None;
+        for other in btf.named(text) {
+            let is_match = match btf.kind(other) {
+                Kind::Fwd => {
+                    other.0 < id
+                        && raw::record(btf, other.0)
+                            .is_some_and(|other| other.info >> 31 == record.info >> 31)
+                        && record.kind() == Kind::Fwd
+                }
+                kind if kind.is_enum() && wanted.is_enum() => {
+                    other.0 != id
+                        && (!raw::record(btf, other.0).is_some_and(|r| r.rest.is_empty())
+                            || other.0 < id)
+                }
+                kind => kind == wanted && other.0 != id,
+            };
+            if is_match {
+                complete = Some(other.0);
+                break;
+            }
+        }
+        match complete {
+            Some(other) => {
+                let other = self.resolved.get(&other).copied().unwrap_or(other);
+                self.resolved.insert(id, other);
+            }
+            None => {
+                self.suffixes[id as usize] = tags.count(record.name);
+                self.resolved.insert(id, id);
+            }
+        }
+    }
+
+    /// Whether a typedef or an enumerator has a name.
+    pub fn is_taken(&self, name: &str) -> bool {
+        self.idents.slots[self.idents.slot(name.as_bytes())].0 != 0
+    }
+
+    /// The type a mention of this one means.
+    pub fn resolve(&self, id: u32) -> u32 {
+        self.resolved.get(&id).copied().unwrap_or(id)
+    }
+
+    /// The number behind a type's name, if it has one there.
+    #[inline]
+    pub fn suffix(&self, id: u32) -> Option<u32> {
+        self.suffixes.get(id as usize).copied().filter(|suffix| *suffix > 1)
+    }
+
+    /// The number behind an enumerator's name, if it has one there.
+    pub fn enumerator_suffix(&self, id: u32, index: u32) -> Option<u32> {
+        if self.enumerators.is_empty() {
+            return None;
+        }
+        self.enumerators.get(&(id, index)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keywords_are_known_by_length_and_letter() {
+        assert!(KEYWORDS.iter().all(|word| is_keyword(word)));
+        assert!(!is_keyword(b"next") && !is_keyword(b"") && !is_keyword(b"inlines"));
+        assert_eq!(mangled(b"3com<u8>"), b"_3com_u8_");
+    }
+}

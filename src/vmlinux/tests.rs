@@ -1,0 +1,219 @@
+//! What is written for what. That it means the right thing is for clang to
+//! say: `tests/vmlinux`.
+
+use super::*;
+use crate::btf::{Builder, Endian};
+
+/// The types of a BTF in C, without what stands around them.
+fn written(builder: Builder) -> String {
+    let btf = Btf::parse(builder.finish(Endian::Little)).unwrap();
+    let header = String::from_utf8(header(&btf, &Request::default()).unwrap()).unwrap();
+    let types = header.strip_prefix(PROLOGUE).unwrap().strip_suffix(EPILOGUE).unwrap();
+    types.to_owned()
+}
+
+#[test]
+fn declarations() {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    let character = b.int("char", 1, 1);
+    let constant = b.reference(Kind::Const, "", character);
+    let text = b.reference(Kind::Ptr, "", constant);
+    let fixed = b.reference(Kind::Const, "", text);
+    let grid = b.array(int, int, 3);
+    let grid = b.array(grid, int, 2);
+    let to_grid = b.reference(Kind::Ptr, "", grid);
+    let fwd = b.raw("device", Kind::Fwd, false, 0, 0, &[]);
+    let device = b.reference(Kind::Ptr, "", fwd);
+    let proto = b.proto(device, &[("dev", device), ("fmt", text), ("", TypeId::VOID)]);
+    let callback = b.reference(Kind::Ptr, "", proto);
+    let table = b.array(callback, int, 4);
+    let user = b.reference(Kind::TypeTag, "user", character);
+    let user = b.reference(Kind::Ptr, "", user);
+    let fallible = b.proto(callback, &[]);
+    let fallible = b.reference(Kind::Ptr, "", fallible);
+    b.reference(Kind::Typedef, "probe_t", proto);
+    b.composite(
+        Kind::Struct,
+        "all",
+        104,
+        &[
+            ("name", text, 0, 0),
+            ("fixed", fixed, 64, 0),
+            ("grid", grid, 128, 0),
+            ("to_grid", to_grid, 320, 0),
+            ("table", table, 384, 0),
+            ("user", user, 640, 0),
+            ("fallible", fallible, 704, 0),
+        ],
+    );
+    insta::assert_snapshot!(written(b));
+}
+
+#[test]
+fn layouts() {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    let byte = b.int("unsigned char", 1, 0);
+    let long = b.int("long unsigned int", 8, 0);
+    let flag = b.int("_Bool", 1, 4);
+    b.composite(Kind::Struct, "packed", 12, &[("a", int, 0, 0), ("b", long, 32, 0)]);
+    b.composite(Kind::Struct, "aligned", 64, &[("a", int, 0, 0), ("b", int, 256, 0)]);
+    b.composite(Kind::Struct, "far", 4096, &[("a", byte, 0, 0), ("b", int, 16384, 0)]);
+    let bits = [
+        ("a", int, 0, 3),
+        ("b", int, 5, 10),
+        ("c", flag, 15, 1),
+        ("d", byte, 32, 0),
+        ("e", int, 40, 8),
+        ("f", long, 64, 40),
+        ("g", int, 104, 8),
+    ];
+    b.composite(Kind::Struct, "bits", 16, &bits);
+    b.composite(Kind::Struct, "crossing", 8, &[("a", int, 0, 20), ("b", int, 20, 20)]);
+    b.composite(Kind::Union, "wide", 32, &[("a", int, 0, 0), ("b", long, 0, 0)]);
+    b.composite(Kind::Union, "odd", 9, &[("a", int, 0, 0), ("b", long, 0, 0)]);
+    b.composite(Kind::Struct, "overlap", 8, &[("a", long, 0, 0), ("b", byte, 24, 0)]);
+    b.composite(Kind::Struct, "empty", 0, &[]);
+    b.composite(Kind::Struct, "opaque", 24, &[]);
+    let flexible = b.array(int, int, 0);
+    b.composite(Kind::Struct, "flexible", 4, &[("n", int, 0, 0), ("tail", flexible, 32, 0)]);
+    insta::assert_snapshot!(written(b));
+}
+
+#[test]
+fn anonymous_and_tagged_members() {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    let tagged = b.composite(Kind::Struct, "tagged", 8, &[("x", int, 0, 0), ("y", int, 32, 0)]);
+    let plain = b.composite(Kind::Union, "", 4, &[("p", int, 0, 0), ("q", int, 0, 0)]);
+    let alias = b.reference(Kind::Typedef, "plain_t", plain);
+    b.composite(
+        Kind::Struct,
+        "outer",
+        24,
+        &[("", tagged, 0, 0), ("", plain, 64, 0), ("", alias, 96, 0), ("named", tagged, 128, 0)],
+    );
+    insta::assert_snapshot!(written(b));
+}
+
+#[test]
+fn enumerations() {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    b.enumeration("small", 1, false, &[("SMALL", 1), ("SMALLER", 255)]);
+    b.enumeration("short_", 2, true, &[("SHORT", -2)]);
+    b.enumeration("wide", 8, false, &[("WIDE", -1), ("WIDER", 1)]);
+    b.enumeration("negative", 8, true, &[("NEGATIVE", i64::MIN), ("LESS", -7)]);
+    b.enumeration("", 4, false, &[("false", 0), ("true", 1)]);
+    let once = b.enumeration("", 4, false, &[("ONCE", 1)]);
+    let twice = b.enumeration("", 4, false, &[("TWICE", 2)]);
+    b.enumeration("declared", 4, false, &[]);
+    b.composite(Kind::Struct, "first", 8, &[("once", once, 0, 0), ("twice", twice, 32, 0)]);
+    b.composite(Kind::Struct, "second", 4, &[("twice", twice, 0, 0)]);
+    b.enumeration("again", 4, false, &[("SMALL", 7)]);
+    b.reference(Kind::Typedef, "SHORT", int);
+    let flag = b.int("_Bool", 1, 4);
+    b.reference(Kind::Typedef, "bool", flag);
+    insta::assert_snapshot!(written(b));
+}
+
+#[test]
+fn enumerations_from_before_they_had_signs() {
+    let mut b = Builder::new();
+    b.enumeration("error", 4, false, &[("ERROR", -1), ("FINE", 0)]);
+    b.enumeration("bits", 4, false, &[("HIGH", 0x8000_0000), ("LOW", 1)]);
+    insta::assert_snapshot!(written(b));
+}
+
+#[test]
+fn one_name_for_many() {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    let first = b.composite(Kind::Struct, "node", 4, &[("a", int, 0, 0)]);
+    let second = b.composite(Kind::Struct, "node", 4, &[("b", int, 0, 0)]);
+    let third = b.composite(Kind::Union, "node", 4, &[("c", int, 0, 0)]);
+    let fwd = b.raw("node", Kind::Fwd, true, 0, 0, &[]);
+    let fwd = b.reference(Kind::Ptr, "", fwd);
+    let members =
+        [("x", first, 0, 0), ("y", second, 32, 0), ("z", third, 64, 0), ("p", fwd, 128, 0)];
+    b.composite(Kind::Struct, "users", 24, &members);
+    b.composite(Kind::Struct, "int", 4, &[("default", int, 0, 0)]);
+    b.composite(Kind::Struct, "Vec<u8>", 4, &[("1st", int, 0, 0)]);
+    insta::assert_snapshot!(written(b));
+}
+
+#[test]
+fn what_a_parameter_names_is_declared_before() {
+    let mut b = Builder::new();
+    let late = b.reference(Kind::Ptr, "", TypeId(4));
+    let own = b.reference(Kind::Ptr, "", TypeId(6));
+    let proto = b.proto(TypeId::VOID, &[("late", late), ("own", own)]);
+    let int = TypeId(7);
+    b.composite(Kind::Struct, "late", 4, &[("a", int, 0, 0)]);
+    let callback = b.reference(Kind::Ptr, "", proto);
+    b.composite(Kind::Struct, "own", 16, &[("call", callback, 0, 0), ("late", late, 64, 0)]);
+    b.int("int", 4, 1);
+    insta::assert_snapshot!(written(b));
+}
+
+#[test]
+fn the_machines_va_list_keeps_its_size() {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    let tag = b.composite(Kind::Struct, "__va_list_tag", 24, &[("gp", int, 0, 0)]);
+    let list = b.array(tag, int, 1);
+    let builtin = b.reference(Kind::Typedef, "__builtin_va_list", list);
+    let list = b.reference(Kind::Typedef, "va_list", builtin);
+    b.composite(Kind::Struct, "args", 24, &[("args", list, 0, 0)]);
+    insta::assert_snapshot!(written(b));
+}
+
+#[test]
+fn kernel_functions() {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    let task = b.composite(Kind::Struct, "task", 4, &[("pid", int, 0, 0)]);
+    let task = b.reference(Kind::Ptr, "", task);
+    let proto = b.proto(task, &[("p", task)]);
+    let acquire = b.raw("task_acquire", Kind::Func, false, 1, proto.0, &[]);
+    let other = b.raw("not_for_programs", Kind::Func, false, 1, proto.0, &[]);
+    b.raw("bpf_kfunc", Kind::DeclTag, false, 0, acquire.0, &[u32::MAX]);
+    b.raw("bpf_fastcall", Kind::DeclTag, false, 0, acquire.0, &[u32::MAX]);
+    b.raw("bpf_fastcall", Kind::DeclTag, false, 0, other.0, &[u32::MAX]);
+    let text = written(b);
+    let (types, functions) = text.split_once(BEFORE_KFUNCS).unwrap();
+    assert_eq!(types, "struct task {\n\tint pid;\n};\n\n");
+    let line = "extern struct task *task_acquire(struct task *p) __weak __ksym __bpf_fastcall;\n";
+    assert_eq!(functions, format!("{line}#endif\n\n"));
+}
+
+#[test]
+fn only_what_is_asked_for_and_what_it_contains() {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    let inner = b.composite(Kind::Struct, "inner", 4, &[("a", int, 0, 0)]);
+    let far = b.composite(Kind::Struct, "far", 4, &[("a", int, 0, 0)]);
+    let far = b.reference(Kind::Ptr, "", far);
+    let members = [("inner", inner, 0, 0), ("far", far, 64, 0)];
+    let wanted = b.composite(Kind::Struct, "wanted", 16, &members);
+    let btf = Btf::parse(b.finish(Endian::Little)).unwrap();
+    let request = Request { scope: Scope::Only(&[wanted]), kfuncs: Kfuncs::None };
+    let text = String::from_utf8(header(&btf, &request).unwrap()).unwrap();
+    assert!(text.contains("struct inner {") && text.contains("struct far *far;"), "{text}");
+    assert!(!text.contains("struct far {"), "{text}");
+}
+
+#[test]
+fn a_cycle_through_pointers_that_c_cannot_order_still_ends() {
+    let mut b = Builder::new();
+    // Two structs with pointers to arrays of each other.
+    let to_second = b.reference(Kind::Ptr, "", TypeId(2));
+    b.array(TypeId(6), TypeId(7), 2);
+    let to_first = b.reference(Kind::Ptr, "", TypeId(4));
+    b.array(TypeId(5), TypeId(7), 2);
+    b.composite(Kind::Struct, "first", 8, &[("second", to_second, 0, 0)]);
+    b.composite(Kind::Struct, "second", 8, &[("first", to_first, 0, 0)]);
+    b.int("int", 4, 1);
+    insta::assert_snapshot!(written(b));
+}
