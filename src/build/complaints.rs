@@ -103,8 +103,10 @@ pub fn parse(text: &str, root: &Path, read: &dyn Fn(&Path) -> Option<String>) ->
                 _ => format!("`{flag}` makes this an error"),
             });
         }
-        for included in message.included {
-            diagnostic = diagnostic.note(format!("in a file included from {included}"));
+        if !message.included.is_empty() {
+            // clang begins with the source; what is nearest is told first.
+            let chain: Vec<_> = message.included.iter().rev().copied().collect();
+            diagnostic = diagnostic.note(format!("included from {}", chain.join(", from ")));
         }
         diagnostic.helps.extend(fix);
         found.push(diagnostic);
@@ -365,7 +367,7 @@ mod tests {
 
     #[test]
     fn header_flag_range_and_includes() {
-        let text = "In file included from src/a.bpf.c:2:\n\
+        let text = "In file included from src/a.bpf.c:2:\nIn file included from inc/g.h:1:\n\
                     ./inc/h.h:2:29:{2:29-2:34}: warning: bad thing [-Wint-conversion]\n    \
                     2 | static int\n      |    ^\n1 warning generated.\n";
         let found = parse_in_root(text);
@@ -377,7 +379,7 @@ mod tests {
         );
         assert_eq!(
             found[0].notes,
-            ["`-Wint-conversion` is on", "in a file included from src/a.bpf.c:2"]
+            ["`-Wint-conversion` is on", "included from inc/g.h:1, from src/a.bpf.c:2"]
         );
     }
 

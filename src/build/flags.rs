@@ -74,6 +74,11 @@ impl Common<'_> {
             argument.push(to);
             argument
         };
+        // clang splits the argument at the first `=`. Where that is part of
+        // the project's own name, line information says `./src/opens.bpf.c`.
+        if self.root.as_os_str().as_encoded_bytes().contains(&b'=') {
+            return vec![OsString::from("-fdebug-compilation-dir=.")];
+        }
         let mut maps = vec![map(self.root, "")];
         if !self.target.starts_with(self.root) {
             maps.push(map(self.target, "target/skep"));

@@ -384,8 +384,13 @@ fn report(request: &Request<'_>, outcomes: &[Outcome]) -> Report {
             Outcome::Skipped => continue,
         };
         for diagnostic in complaints::parse(log, request.root, &read) {
-            // A warning in a header that several sources include is one.
-            if !report.diagnostics.contains(&diagnostic) {
+            // What is wrong in a header that several sources include is said
+            // once.
+            let is_same = |known: &Diagnostic| {
+                (known.code, &known.message, &known.primary)
+                    == (diagnostic.code, &diagnostic.message, &diagnostic.primary)
+            };
+            if diagnostic.primary.is_none() || !report.diagnostics.iter().any(is_same) {
                 report.diagnostics.push(diagnostic);
             }
         }

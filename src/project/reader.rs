@@ -1,6 +1,6 @@
 //! Reading values out of TOML's syntax tree, collecting every mistake.
 
-use crate::diagnostics::{Diagnostic, Edit, Origin, Span, codes};
+use crate::diagnostics::{Diagnostic, Edit, Help, Origin, Span, codes};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -123,9 +123,20 @@ impl<'t> Reader<'t> {
     }
 
     pub fn string(&mut self, value: &Spanned<DeValue<'_>>, key: &str) -> Option<Located<String>> {
-        match value.get_ref().as_str() {
-            Some(text) => Some(Located::written(text.to_owned(), value.span())),
-            None => {
+        let range = value.span();
+        match value.get_ref() {
+            DeValue::String(text) => Some(Located::written(text.clone().into_owned(), range)),
+            DeValue::Integer(_) | DeValue::Float(_) => {
+                let found = kind_of(value.get_ref());
+                let text = self.text.get(range.clone()).unwrap_or_default();
+                let replacement = format!("\"{text}\"");
+                let edit = Edit { span: self.span(range.clone()), replacement };
+                self.wrong(range, format!("`{key}` is {found} where a string is expected"))
+                    .helps
+                    .push(Help { message: "put it in quotes".to_owned(), edit: Some(edit) });
+                None
+            }
+            _ => {
                 self.wrong_type(value, key, "a string");
                 None
             }
@@ -171,7 +182,7 @@ impl<'t> Reader<'t> {
                     Edit { span: self.span(range.clone()), replacement: format!("[{text}]") };
                 self.wrong(range, format!("`{key}` is a string where {expected} is expected"))
                     .helps
-                    .push(crate::diagnostics::Help {
+                    .push(Help {
                         message: "put it in brackets".to_owned(),
                         edit: Some(edit),
                     });
@@ -206,7 +217,7 @@ impl<'t> Reader<'t> {
             ),
         );
         if let Some(near) = near {
-            diagnostic.helps.push(crate::diagnostics::Help {
+            diagnostic.helps.push(Help {
                 message: format!("did you mean `{near}`?"),
                 edit: Some(Edit { span, replacement: format!("\"{near}\"") }),
             });
@@ -220,7 +231,7 @@ fn kind_of(value: &DeValue<'_>) -> &'static str {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a number",
         DeValue::Float(_) => "a fraction",
-        DeValue::Boolean(_) => "true or false",
+        DeValue::Boolean(_) => "a boolean",
         DeValue::Datetime(_) => "a date",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",

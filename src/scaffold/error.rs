@@ -48,6 +48,11 @@ pub enum Error {
         /// Something in it.
         example: PathBuf,
     },
+    /// Where the directory of a new project should be, something else is.
+    NoDirectory {
+        /// It.
+        path: PathBuf,
+    },
     /// A file of the project is there already.
     Exists {
         /// It.
@@ -117,6 +122,11 @@ impl From<Error> for Diagnostic {
             )
             .note(format!("it has {}", example.display()))
             .help("choose another name, or run `skep init` in it"),
+            Error::NoDirectory { path } => new(
+                codes::NOT_EMPTY,
+                format!("{} is there already and is no directory", path.display()),
+            )
+            .help("choose another name"),
             Error::Exists { path } => {
                 new(codes::NOT_EMPTY, format!("{} is there already", path.display()))
                     .note("skep overwrites nothing; no file was written")

@@ -11,6 +11,9 @@ const KEPT: &[&str] = &[".gitignore", "README.md"];
 /// Makes the directory `dir` with these files in it. It may be there if it is
 /// empty.
 pub fn write_new(dir: &Path, files: &[File]) -> Result<(), Error> {
+    if fs::exists(dir) && !fs::is_dir(dir) {
+        return Err(Error::NoDirectory { path: dir.to_owned() });
+    }
     if fs::exists(dir)
         && let Some(example) = fs::read_dir(dir)?.into_iter().next()
     {

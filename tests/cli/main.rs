@@ -5,10 +5,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod build;
 mod docs;
 mod doctor;
 mod explain;
+mod init;
 mod man;
+mod manifest;
+mod new;
 mod output;
 mod usage;
 mod vmlinux;

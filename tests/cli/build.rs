@@ -1,0 +1,514 @@
+//! `skep build`: real clang on real sources.
+
+use crate::support::{Place, Run};
+use serde_json::Value;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A program that includes `shared.h` of the project's include directory.
+const WITH_HEADER: &str = "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n\
+    #include \"shared.h\"\nchar LICENSE[] SEC(\"license\") = \"GPL\";\n\
+    SEC(\"tp/syscalls/sys_enter_write\") int one(void *ctx) { return SHARED; }\n";
+
+/// One that includes nothing of the project's.
+const ALONE: &str = "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n\
+    char LICENSE[] SEC(\"license\") = \"GPL\";\n\
+    SEC(\"tp/syscalls/sys_enter_write\") int two(void *ctx) { return 0; }\n";
+
+/// A project of two sources, one of which includes a header.
+fn project() -> Place {
+    let place = Place::new();
+    place.file("Skep.toml", "");
+    place.file("include/shared.h", "#define SHARED 0\n");
+    place.file("src/one.bpf.c", WITH_HEADER);
+    place.file("src/two.bpf.c", ALONE);
+    place
+}
+
+/// The records of one kind that a run printed.
+fn records(run: &Run, reason: &str) -> Vec<Value> {
+    run.stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|record| record["reason"] == reason)
+        .collect()
+}
+
+/// Builds, and says of each object whether it was compiled: `one two` if both
+/// were.
+#[track_caller]
+fn compiled(place: &Place) -> String {
+    compiled_with(place, &[])
+}
+
+#[track_caller]
+fn compiled_with(place: &Place, args: &[&str]) -> String {
+    let run = place.skep(&[&["build", "--message-format", "json"], args].concat()).expect(0);
+    let built = records(&run, "artifact").into_iter().filter(|record| record["fresh"] == false);
+    built.map(|record| record["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+}
+
+/// A clang that does something else first: a shell script that ends by being
+/// the real one.
+fn clang_that(place: &Place, name: &str, script: &str) -> PathBuf {
+    let real = real_clang();
+    let text = format!("#!/bin/sh\n{script}\nexec '{}' \"$@\"\n", real.display());
+    let path = place.file(name, text);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn real_clang() -> PathBuf {
+    let cancel = skep::base::Cancel::new();
+    let programs =
+        skep::base::programs::Programs::new(std::env::var_os("PATH").unwrap(), "/".into());
+    let answers = tempfile::tempdir().unwrap();
+    let file = answers.path().join("clang.json");
+    let clang = skep::build::clang::find(Default::default(), &programs, &file, &cancel);
+    clang.expect("clang is installed").path
+}
+
+/// Whether a program is started to compile, and not to be asked what it is.
+const COMPILES: &str = "case \" $* \" in *\" -MD \"*)";
+
+#[test]
+fn objects_lie_in_the_profiles_directory_and_editors_are_told() {
+    let place = project();
+    let run = place.skep(&["build", "--message-format", "json"]).expect(0);
+    let artifacts = records(&run, "artifact");
+    let paths: Vec<_> = artifacts.iter().map(|record| record["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["target/skep/dev/one.bpf.o", "target/skep/dev/two.bpf.o"]);
+    for path in paths {
+        let object = std::fs::read(place.path().join(path)).unwrap();
+        // ELF, and e_machine is BPF.
+        assert_eq!((&object[..4], object[18]), (&b"\x7fELF"[..], 247));
+    }
+    let commands: Value = serde_json::from_str(&place.read("compile_commands.json")).unwrap();
+    assert_eq!(commands[0]["directory"].as_str(), place.path().to_str());
+    assert_eq!(commands[0]["file"], "src/one.bpf.c");
+    let arguments: Vec<_> =
+        commands[0]["arguments"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
+    for wanted in ["-target", "-mcpu=v3", "-g", "-O2"] {
+        assert!(arguments.contains(&wanted), "{arguments:?}");
+    }
+    // What editors are told compiles.
+    let status = Command::new(arguments[0])
+        .args(&arguments[1..])
+        .current_dir(place.path())
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn only_what_changed_is_compiled() {
+    let place = project();
+    assert_eq!(compiled(&place), "one two");
+    assert_eq!(compiled(&place), "", "nothing changed");
+    place.file("include/shared.h", "#define SHARED 1\n");
+    assert_eq!(compiled(&place), "one", "only one includes the header");
+    place.file("include/shared.h", "#define SHARED 1\n");
+    assert_eq!(compiled(&place), "", "saved, but with the same bytes");
+    place.file("src/two.bpf.c", format!("{ALONE}\n"));
+    assert_eq!(compiled(&place), "two");
+    place.file("Skep.toml", "[bpf]\ndefines = [\"A\"]\n");
+    assert_eq!(compiled(&place), "one two", "the flags changed");
+    place.file("Skep.toml", "[bpf]\ndefines = [\"A\"]\n# a comment\n");
+    assert_eq!(compiled(&place), "");
+    std::fs::remove_file(place.path().join("target/skep/dev/two.bpf.o")).unwrap();
+    assert_eq!(compiled(&place), "two", "an object is gone");
+    place.file("target/skep/dev/one.bpf.o", "damage");
+    assert_eq!(compiled(&place), "one", "an object is damaged");
+    place.file("target/skep/.state/dev/one.bpf.o.json", "{\"format\": 1,");
+    assert_eq!(compiled(&place), "one", "a record is damaged");
+    assert_eq!(compiled_with(&place, &["--release"]), "one two");
+    assert_eq!(compiled(&place), "", "profiles do not disturb each other");
+}
+
+#[test]
+fn a_file_changed_right_after_the_build_is_noticed() {
+    let place = project();
+    for value in 0..10 {
+        // Same size, written within the same few milliseconds as the build.
+        place.file("include/shared.h", format!("#define SHARED {value}\n"));
+        let built = compiled(&place);
+        assert!(built.contains("one"), "{value}: {built}");
+    }
+}
+
+#[test]
+fn another_compiler_compiles_again_and_v_says_why() {
+    let place = project();
+    let (first, second) = (clang_that(&place, "bin/a", ""), clang_that(&place, "bin/b", ""));
+    let place = place.env("SKEP_CLANG", &first);
+    assert_eq!(compiled(&place), "one two");
+    assert_eq!(compiled(&place), "");
+    let place = place.env("SKEP_CLANG", &second);
+    let run = place.skep(&["build", "-v"]).expect(0);
+    let why = format!(
+        "src/one.bpf.c: the compiler's place changed from {} to {}",
+        first.display(),
+        second.display()
+    );
+    assert!(run.stderr.contains(&why), "{run}");
+}
+
+#[test]
+fn a_moved_project_stays_fresh() {
+    let place = Place::new();
+    place.file("before/Skep.toml", "");
+    place.file("before/src/two.bpf.c", ALONE);
+    assert_eq!(compiled_with(&place, &["-C", "before"]), "two");
+    std::fs::rename(place.path().join("before"), place.path().join("after")).unwrap();
+    assert_eq!(compiled_with(&place, &["-C", "after"]), "");
+}
+
+#[test]
+fn objects_do_not_depend_on_the_place() {
+    let objects = [(); 2].map(|()| {
+        let place = project();
+        place.skep(&["build"]).expect(0);
+        let object = std::fs::read(place.path().join("target/skep/dev/one.bpf.o")).unwrap();
+        let text = String::from_utf8_lossy(&object).into_owned();
+        assert!(!text.contains(place.path().to_str().unwrap()), "a path of the machine");
+        assert!(text.contains("\0src/one.bpf.c\0"), "line information names the source");
+        object
+    });
+    assert!(objects[0] == objects[1], "two places, two objects");
+}
+
+#[test]
+fn warnings_are_shown_at_every_build() {
+    let place = project();
+    let source = ALONE.replace("return 0;", "int unused; return 0;");
+    place.file("src/two.bpf.c", &source);
+    let short = &["build", "--message-format", "short"];
+    let first = place.skep(short).expect(0);
+    let warning = "src/two.bpf.c:4:61: warning[W0201]: unused variable 'unused' [clang-warning]";
+    assert_eq!(first.stdout.lines().next(), Some(warning), "{first}");
+    let second = place.skep(short).expect(0);
+    assert_eq!(second.stdout.lines().next(), Some(warning), "{second}");
+    assert!(
+        second.stderr.contains("1 warning") && !second.stderr.contains("Compiling"),
+        "{second}"
+    );
+    // A warning of a header that two sources include is said once.
+    place.file("include/shared.h", "#define SHARED 0\nstatic int f(void) { int x; return 0; }\n");
+    place.file("src/two.bpf.c", format!("{ALONE}#include \"shared.h\"\n"));
+    let run = place.skep(short).expect(0);
+    assert_eq!(run.stdout.matches("unused variable 'x'").count(), 1, "{run}");
+}
+
+#[test]
+fn what_clang_rejects_is_placed_and_the_rest_is_built() {
+    let place = project();
+    place.file("src/one.bpf.c", WITH_HEADER.replace("return SHARED", "return SHARED + nothing"));
+    let run = place.skep(&["build", "--message-format", "json"]).expect(1);
+    let messages = records(&run, "compiler-message");
+    assert_eq!(messages.len(), 1, "{run}");
+    let message = &messages[0]["message"];
+    assert_eq!(message["code"]["code"], "E0201");
+    assert_eq!(message["message"], "use of undeclared identifier 'nothing'");
+    let span = &message["spans"][0];
+    assert_eq!(span["file_name"], "src/one.bpf.c");
+    assert_eq!((&span["line_start"], &span["column_start"]), (&5.into(), &73.into()));
+    let built = records(&run, "artifact");
+    assert_eq!(built.len(), 1);
+    assert_eq!(built[0]["name"], "two");
+    // The error is not forgotten.
+    place.skep(&["build"]).expect(1);
+    place.file("src/one.bpf.c", WITH_HEADER);
+    assert_eq!(compiled(&place), "one");
+}
+
+#[test]
+fn an_error_for_people() {
+    let place = project().env("LC_ALL", "C.UTF-8");
+    let header = "#define SHARED 0\nstatic int f(int a) { retrun a; }\n";
+    place.file("include/shared.h", header);
+    let run = place.skep(&["build"]).expect(1);
+    assert!(run.stdout.contains("included from src/one.bpf.c:3"), "{run}");
+    assert!(run.stdout.contains("[include/shared.h:2:23]"), "{run}");
+    assert!(run.stderr.contains("the build failed: 1 error"), "{run}");
+}
+
+#[test]
+fn a_fix_of_clangs_is_an_edit() {
+    let place = project();
+    place.file("src/two.bpf.c", ALONE.replace("return 0;", "return 0"));
+    let run = place.skep(&["build", "--message-format", "json"]).expect(1);
+    let help = &records(&run, "compiler-message")[0]["message"]["children"][0];
+    assert_eq!(help["message"], "insert `;`");
+    assert_eq!(help["spans"][0]["suggested_replacement"], ";");
+}
+
+#[test]
+fn a_source_that_belongs_to_no_project() {
+    let place = Place::new();
+    place.file("a dir/hello.bpf.c", ALONE);
+    let run = place.skep(&["build", "a dir/hello.bpf.c"]).expect(0);
+    assert!(run.stdout.contains("a dir/hello.bpf.o"), "{run}");
+    let left: Vec<_> = std::fs::read_dir(place.path().join("a dir")).unwrap().collect();
+    assert_eq!(left.len(), 2, "the source, the object and nothing else: {left:?}");
+    assert_eq!(compiled_with(&place, &["a dir/hello.bpf.c"]), "");
+    assert_eq!(compiled_with(&place, &["./a dir/hello.bpf.c"]), "");
+}
+
+#[test]
+fn a_part_of_a_project() {
+    let place = project();
+    assert_eq!(compiled_with(&place, &["src/two.bpf.c"]), "two");
+    assert!(!place.path().join("compile_commands.json").exists(), "only the whole tells editors");
+    assert_eq!(compiled_with(&place, &["src"]), "one");
+    assert_eq!(compiled_with(&place, &["-C", "src"]), "");
+    let place = Place::new();
+    place.file("p/Skep.toml", "");
+    place.file("p/src/two.bpf.c", ALONE);
+    place.file("q/Skep.toml", "");
+    place.file("q/src/two.bpf.c", ALONE);
+    assert_eq!(compiled_with(&place, &["p", "q/Skep.toml"]), "two two");
+}
+
+#[test]
+fn directories_below_the_patterns_make_names() {
+    let place = Place::new();
+    place.file("Skep.toml", "");
+    place.file("src/net/two.bpf.c", ALONE);
+    place.file("src/fs/two.bpf.c", ALONE);
+    assert_eq!(compiled(&place), "fs/two net/two");
+    assert!(place.path().join("target/skep/dev/net/two.bpf.o").exists());
+}
+
+#[test]
+fn what_cannot_be_built_is_said() {
+    let place = Place::new();
+    place.file("empty.bpf.o", "");
+    place.file("notes.txt", "");
+    for (args, code, words) in [
+        (&["build"][..], "E0105", "no project in"),
+        (&["build", "nix.bpf.c"], "E0601", "nix.bpf.c is not there"),
+        (&["build", "empty.bpf.o"], "E0111", "is an object already"),
+        (&["build", "notes.txt"], "E0111", "notes.txt is no project"),
+    ] {
+        let run = place.skep(args).expect(2);
+        let said = format!("{}{}", run.stdout, run.stderr);
+        assert!(said.contains(code) && said.contains(words), "{args:?}: {run}");
+    }
+    place.file("Skep.toml", "");
+    let run = place.skep(&["build"]).expect(2);
+    assert!(run.stdout.contains("E0106"), "{run}");
+}
+
+#[test]
+fn without_clang_it_says_how_to_get_one() {
+    let place = project();
+    let empty = place.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let place = place.env("PATH", &empty);
+    let run = place.skep(&["build"]).expect(3);
+    assert!(run.stderr.contains("E0203") && run.stderr.contains("apt-get install clang"), "{run}");
+    let place = place.env("SKEP_CLANG", "clang-99");
+    let run = place.skep(&["build"]).expect(3);
+    assert!(run.stderr.contains("no clang `clang-99`, which SKEP_CLANG names"), "{run}");
+    place.file("Skep.toml", "[bpf]\nclang = \"clang-98\"\n");
+    let run = place.env("SKEP_CLANG", "").skep(&["build"]).expect(3);
+    assert!(run.stderr.contains("no clang `clang-98`, which the manifest names"), "{run}");
+}
+
+#[test]
+fn a_clang_that_is_too_old_or_cannot_compile_bpf() {
+    let place = project();
+    let old = clang_that(&place, "old", "echo 'Debian clang version 9.0.1-16' >&2; exit 0");
+    let run = project().env("SKEP_CLANG", &old).skep(&["build"]).expect(3);
+    assert!(run.stderr.contains("E0204") && run.stderr.contains("is clang 9.0.1"), "{run}");
+    let small = clang_that(
+        &place,
+        "small",
+        "case \"$*\" in *bpf*) echo 'error: unable to create target' >&2; exit 1;; esac",
+    );
+    let run = project().env("SKEP_CLANG", &small).skep(&["build"]).expect(3);
+    assert!(run.stderr.contains("small cannot compile for BPF"), "{run}");
+    let other = clang_that(&place, "other", "echo 'gcc version 12.2.0' >&2; exit 0");
+    let run = project().env("SKEP_CLANG", &other).skep(&["build"]).expect(3);
+    assert!(run.stderr.contains("it calls itself: gcc version 12.2.0"), "{run}");
+}
+
+#[test]
+fn the_newest_clang_is_taken_whatever_it_is_called() {
+    let place = project();
+    let bin = place.path().join("bin");
+    for (name, version) in [("clang", "15.0.7"), ("clang-13", "13.0.1"), ("clang-18", "18.1.8")] {
+        let script = format!(
+            "case \"$1\" in -v) '{}' \"$@\" 2>&1 | \
+             /bin/sed 's/clang version [0-9.]*/clang version {version}/' >&2; exit 0;; esac",
+            real_clang().display()
+        );
+        clang_that(&place, &format!("bin/{name}"), &script);
+    }
+    let place = place.env("PATH", &bin);
+    let version = |place: &Place| {
+        let run = place.skep(&["build", "-v"]).expect(0);
+        let line = run.stderr.lines().find(|line| line.contains("/bin/clang")).unwrap().to_owned();
+        line.split(" -target").next().unwrap().rsplit('/').next().unwrap().to_owned()
+    };
+    assert_eq!(version(&place), "clang-18");
+    std::fs::remove_file(bin.join("clang-18")).unwrap();
+    assert_eq!(version(&place), "clang");
+}
+
+#[test]
+fn a_clang_that_breaks_down_is_no_fault_of_the_source() {
+    let place = project();
+    let script = format!("{COMPILES} echo 'Stack dump: …' >&2; kill -9 $$;; esac");
+    let broken = clang_that(&place, "broken", &script);
+    let run = place.env("SKEP_CLANG", &broken).skep(&["build"]).expect(3);
+    assert!(run.stderr.contains("E0202") && run.stderr.contains("signal 9"), "{run}");
+    assert!(run.stderr.contains("Stack dump"), "{run}");
+}
+
+#[test]
+fn a_second_build_waits_and_says_for_whom() {
+    let place = project();
+    let slow = clang_that(&place, "slow", &format!("{COMPILES} touch begun; sleep 1;; esac"));
+    let place = place.env("SKEP_CLANG", &slow);
+    let first = place.command(&["build"]).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&place.path().join("begun"));
+    let second = place.skep(&["build"]).expect(0);
+    let holder = format!("waiting for skep build (process {})", first.id());
+    assert!(second.stderr.contains(&holder), "{second}");
+    assert!(!second.stderr.contains("Compiling"), "the first one did it: {second}");
+    assert!(first.wait_with_output().unwrap().status.success());
+}
+
+#[track_caller]
+fn wait_for(path: &Path) {
+    let started = Instant::now();
+    while !path.exists() {
+        assert!(started.elapsed() < Duration::from_secs(20), "{} never came", path.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn ctrl_c_ends_clang_and_leaves_nothing_half_written() {
+    let place = project();
+    let script = format!("{COMPILES} echo $$ > pid.new; mv pid.new pid; sleep 60;; esac");
+    let hung = clang_that(&place, "hung", &script);
+    let place = place.env("SKEP_CLANG", &hung);
+    let mut build = place.command(&["build", "-j1"]).stderr(Stdio::null()).spawn().unwrap();
+    wait_for(&place.path().join("pid"));
+    signal(build.id(), libc::SIGINT);
+    let status = build.wait().unwrap();
+    assert_eq!(status.code(), Some(130));
+    let clang = place.read("pid");
+    assert!(!Path::new("/proc").join(clang.trim()).exists(), "clang lives");
+    assert!(!place.path().join("target/skep/dev").exists());
+}
+
+fn signal(process: u32, signal: i32) {
+    // SAFETY: a process that this test started and has not waited for.
+    unsafe { libc::kill(process.try_into().unwrap(), signal) };
+}
+
+/// Every object, by its path.
+fn objects(place: &Place) -> Vec<(PathBuf, Vec<u8>)> {
+    let dir = place.path().join("target/skep/dev");
+    let mut objects: Vec<_> = std::fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.strip_prefix(&dir).unwrap().to_owned(), std::fs::read(&path).unwrap()))
+        .collect();
+    objects.sort();
+    objects
+}
+
+#[test]
+fn a_build_killed_at_any_moment_is_repaired_by_the_next() {
+    let place = project();
+    place.skep(&["build"]).expect(0);
+    let clean = objects(&place);
+    // Moments spread over a whole build and a bit more.
+    for moment in 0..24_u64 {
+        if moment % 4 == 0 {
+            std::fs::remove_dir_all(place.path().join("target")).unwrap();
+        } else {
+            // Something to do, back and forth.
+            place.file("src/two.bpf.c", format!("{ALONE}// {moment}\n"));
+            place.file("include/shared.h", format!("#define SHARED {moment}\n"));
+        }
+        let mut build = place.command(&["build", "-q"]).stdout(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(moment * 9));
+        signal(build.id(), libc::SIGKILL);
+        build.wait().unwrap();
+        place.file("include/shared.h", "#define SHARED 0\n");
+        place.file("src/two.bpf.c", ALONE);
+        place.skep(&["build"]).expect(0);
+        assert!(objects(&place) == clean, "killed after {} ms", moment * 9);
+    }
+}
+
+/// Runs `skep` in a mount namespace of its own with a file system of a few
+/// kilobytes, or a read-only one, at `at`.
+fn with_tmpfs(place: &Place, options: &str, at: &str, args: &[&str]) -> Run {
+    let at = place.path().join(at);
+    std::fs::create_dir_all(&at).unwrap();
+    let script = "mount -t tmpfs -o \"$1\" none \"$2\" && shift 2 && exec \"$@\"";
+    let output = Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-c", script, "sh", options])
+        .arg(&at)
+        .arg(env!("CARGO_BIN_EXE_skep"))
+        .args(args)
+        .current_dir(place.path())
+        .env("SKEP_CACHE_DIR", place.path().join("cache"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    Run::from(output)
+}
+
+#[test]
+fn a_full_disk_is_named_and_the_next_build_is_whole() {
+    let place = project();
+    // Enough for nothing; for the state; for libbpf's headers but no object.
+    for size in ["4k", "40k", "296k", "300k", "304k", "312k"] {
+        let run = with_tmpfs(&place, &format!("size={size}"), "target", &["build"]);
+        assert!(run.code == 3 || run.code == 0, "{size}: {run}");
+        if run.code == 3 {
+            assert!(run.stderr.contains("error[E0603]"), "{size}: {run}");
+            assert!(run.stderr.contains("no space left") || run.stderr.contains("No space left"));
+        }
+    }
+    let small = with_tmpfs(&place, "size=4k", "target", &["build"]).expect(3);
+    assert!(small.stderr.contains("E0603"), "{small}");
+    assert_eq!(compiled(&place), "one two");
+}
+
+#[test]
+fn a_read_only_cache_matters_only_outside_of_projects() {
+    let place = project();
+    with_tmpfs(&place, "ro", "cache", &["build"]).expect(0);
+    place.file("hello.bpf.c", ALONE);
+    let run = with_tmpfs(&place, "ro", "cache", &["build", "hello.bpf.c"]).expect(3);
+    assert!(run.stderr.contains("E0602") && run.stderr.contains("ead-only file system"), "{run}");
+}
+
+#[test]
+fn a_cargo_package_is_a_project() {
+    let place = Place::new();
+    place.file("Cargo.toml", "[package]\nname = \"plain\"\n");
+    place.file("src/main.rs", "fn main() {}\n");
+    let run = place.skep(&["build"]).expect(2);
+    assert!(run.stdout.contains("E0105"), "it does not speak of skep: {run}");
+    place.file(
+        "Cargo.toml",
+        "[package]\nname = \"loader\"\nversion = \"0.2.0\"\nedition = \"2024\"\n\
+         [package.metadata.skep.bpf]\nsources = [\"bpf/*.bpf.c\"]\ndefines = [\"X=1\"]\n",
+    );
+    place.file("bpf/two.bpf.c", ALONE.replace("return 0", "return X"));
+    let run = place.skep(&["build", "--message-format", "json"]).expect(0);
+    assert_eq!(records(&run, "artifact")[0]["path"], "target/skep/dev/two.bpf.o");
+    let run = place.env("CARGO_TARGET_DIR", "elsewhere").skep(&["build"]).expect(0);
+    assert!(run.stdout.contains("elsewhere/skep/dev/two.bpf.o"), "{run}");
+}
