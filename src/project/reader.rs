@@ -182,10 +182,7 @@ impl<'t> Reader<'t> {
                     Edit { span: self.span(range.clone()), replacement: format!("[{text}]") };
                 self.wrong(range, format!("`{key}` is a string where {expected} is expected"))
                     .helps
-                    .push(Help {
-                        message: "put it in brackets".to_owned(),
-                        edit: Some(edit),
-                    });
+                    .push(Help { message: "put it in brackets".to_owned(), edit: Some(edit) });
             } else {
                 self.wrong_type(value, key, expected);
             }
