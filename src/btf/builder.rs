@@ -1,6 +1,6 @@
 //! Writing BTF.
 
-use super::{Endian, Kind, TypeId};
+use super::{Btf, Endian, Kind, TypeId};
 use std::collections::HashMap;
 
 /// Writes BTF type by type. Nothing is checked: what comes out is what was
@@ -10,12 +10,20 @@ pub struct Builder {
     types: Vec<u32>,
     count: u32,
     strings: Vec<u8>,
+    /// How many bytes of strings come before the own ones.
+    base_strings: u32,
     known: HashMap<String, u32>,
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { types: Vec::new(), count: 1, strings: vec![0], known: HashMap::new() }
+        Self {
+            types: Vec::new(),
+            count: 1,
+            strings: vec![0],
+            base_strings: 0,
+            known: HashMap::new(),
+        }
     }
 }
 
@@ -23,6 +31,12 @@ impl Builder {
     /// BTF with nothing but `void`.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Split BTF that continues the types and strings of `base`.
+    pub fn over(base: &Btf) -> Self {
+        let (count, base_strings) = (base.len(), base.strings_end());
+        Self { count, base_strings, strings: Vec::new(), ..Self::default() }
     }
 
     /// The offset of a string, which is added if it is new.
@@ -33,7 +47,7 @@ impl Builder {
         if let Some(offset) = self.known.get(text) {
             return *offset;
         }
-        let offset = self.strings.len() as u32;
+        let offset = self.base_strings + self.strings.len() as u32;
         self.strings.extend_from_slice(text.as_bytes());
         self.strings.push(0);
         self.known.insert(text.to_owned(), offset);

@@ -265,7 +265,7 @@ impl Btf {
     }
 
     /// One past the last string offset, the base's strings counted.
-    fn strings_end(&self) -> u32 {
+    pub(super) fn strings_end(&self) -> u32 {
         self.base_strings.saturating_add(self.strings.len() as u32)
     }
 
@@ -593,12 +593,6 @@ impl Btf {
             Some(base) => Box::new(base.named(name).chain(own)),
             None => Box::new(own),
         }
-    }
-
-    /// How many bytes the strings have, the base's counted.
-    #[cfg(test)]
-    pub(super) fn string_count(&self) -> u32 {
-        self.strings_end()
     }
 
     pub(super) fn has_string(&self, offset: u32) -> bool {

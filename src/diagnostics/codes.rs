@@ -129,6 +129,8 @@ codes! {
     BTF_MISSING = "E0502" "btf-missing" Finding "there is no BTF where some is needed";
     NOT_BTF = "E0503" "not-btf" Usage "the file holds no BTF";
     NO_SUCH_TYPE = "E0504" "no-such-type" Usage "the BTF has no type of that name";
+    CORE_INVALID = "E0505" "core-invalid" Finding "libbpf refuses a CO-RE relocation of the object";
+    CORE_AMBIGUOUS = "E0506" "core-ambiguous" Finding "a CO-RE relocation has more than one answer";
 
     // 06: the machine
     FILE_NOT_FOUND = "E0601" "file-not-found" Usage "a file that is needed is not there";
