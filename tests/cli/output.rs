@@ -84,3 +84,130 @@ fn results_with_a_format_of_their_own_stand_alone() {
         assert!(!run.stdout.contains("build-finished") && !run.stdout.contains("sarif-schema"));
     }
 }
+
+const PROGRAM: &str = "\
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+SEC(\"xdp\")
+int ignore(struct xdp_md *ctx)
+{
+	return XDP_PASS;
+}
+
+char LICENSE[] SEC(\"license\") = \"MIT\";
+";
+
+#[test]
+fn progress_is_plain_lines_off_a_terminal_and_none_where_quiet() {
+    let place = Place::new();
+    place.file("a.bpf.c", PROGRAM);
+    let run = place.skep(&["build", "a.bpf.c"]).expect(0);
+    assert!(run.stderr.starts_with("   Compiling a.bpf.c\n"), "{run}");
+    assert!(!run.stderr.contains('\r') && !run.stdout.contains("Compiling"), "{run}");
+
+    place.file("b.bpf.c", PROGRAM);
+    let run = place.skep(&["-q", "build", "b.bpf.c"]).expect(0);
+    assert_eq!(run.stderr, "");
+    assert!(run.stdout.contains("b.bpf.o"), "{run}");
+}
+
+#[test]
+fn on_a_terminal_moving_lines_leave_nothing_behind() {
+    let place = Place::new().env("LC_ALL", "C.UTF-8");
+    place.file("a.bpf.c", PROGRAM);
+    place.file("b.bpf.c", PROGRAM.replace("return", "int unused; return"));
+    let mut session = place.on_terminal(&["build", "a.bpf.c", "b.bpf.c"]);
+    assert_eq!(session.finish(), 0, "{}", session.shown);
+    let screen = screen(&session.shown);
+    let shown = screen.join("\n");
+    for line in ["   Compiling a.bpf.c", "   Compiling b.bpf.c"] {
+        assert_eq!(screen.iter().filter(|shown| *shown == line).count(), 1, "{shown}");
+    }
+    assert!(shown.contains("warning[W0201]: unused variable 'unused'"), "{shown}");
+    assert!(shown.contains("OBJECT"), "{shown}");
+    assert!(!shown.contains(['⠋', '⠙', '⠹', '⠸']), "{shown}");
+}
+
+/// What a terminal shows in the end: as much of one as our output needs.
+fn screen(text: &str) -> Vec<String> {
+    let (mut lines, mut row, mut column) = (vec![Vec::<char>::new()], 0_usize, 0_usize);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\n' => row += 1,
+            '\r' => column = 0,
+            '\x1b' => {
+                assert_eq!(chars.next(), Some('['));
+                let mut number = String::new();
+                let end = loop {
+                    match chars.next() {
+                        Some(c) if c.is_ascii_digit() || c == ';' || c == '?' => number.push(c),
+                        Some(c) => break c,
+                        None => panic!("an open escape sequence"),
+                    }
+                };
+                let count = number.parse::<usize>().unwrap_or(1);
+                match end {
+                    'A' => row = row.saturating_sub(count),
+                    'B' => row += count,
+                    'K' if number == "2" => lines[row].clear(),
+                    'K' => lines[row].truncate(column),
+                    'm' | 'h' | 'l' => {}
+                    other => panic!("what is ESC [ {number} {other}?"),
+                }
+            }
+            c => {
+                let line = &mut lines[row];
+                line.resize(line.len().max(column + 1), ' ');
+                line[column] = c;
+                column += 1;
+            }
+        }
+        while lines.len() <= row {
+            lines.push(Vec::new());
+        }
+    }
+    lines.into_iter().map(|line| line.into_iter().collect::<String>().trim_end().into()).collect()
+}
+
+#[test]
+fn ctrl_c_ends_the_children_too() {
+    let place = Place::new();
+    // A clang that takes its time over a source, and says what its number is.
+    let clang = place.file(
+        "slow",
+        "#!/bin/sh\ncase \"$*\" in *slow.bpf.c*) echo $$ > pid; sleep 600;; esac\nexec clang-19 \"$@\"\n",
+    );
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&clang, mode).unwrap();
+    place.file("slow.bpf.c", PROGRAM);
+    let place = place.env("SKEP_CLANG", &clang);
+    let mut session = place.on_terminal(&["build", "slow.bpf.c"]);
+    session.wait_for("slow.bpf.c");
+    let pid = loop {
+        match std::fs::read_to_string(place.path().join("pid")) {
+            Ok(pid) if pid.ends_with('\n') => break pid.trim().to_owned(),
+            _ => std::thread::sleep(std::time::Duration::from_millis(10)),
+        }
+    };
+    session.type_in("\x03");
+    assert_eq!(session.finish(), 130, "{}", session.shown);
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "clang still runs");
+    let left: Vec<_> = walk(&place.path().join("target"));
+    assert!(
+        left.iter().all(|name| !name.ends_with(".o") && !name.starts_with(".skep-")),
+        "{left:?}"
+    );
+}
+
+fn walk(dir: &std::path::Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.unwrap();
+        names.push(entry.file_name().into_string().unwrap());
+        names.extend(walk(&entry.path()));
+    }
+    names
+}

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 /// Arguments of `skep new`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The project's name, and its directory's
-    #[arg(value_name = "NAME", required_unless_present = "list")]
+    /// The project's name, and its directory's; asked for if it is left out
+    #[arg(value_name = "NAME")]
     name: Option<String>,
     #[command(flatten)]
     choices: Choices,
@@ -49,7 +49,12 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         shell.table(&list());
         return Ok(());
     }
-    let name = args.name.unwrap_or_default();
+    let name = match args.name {
+        Some(name) => name,
+        None => shell.ask("Name", None, |answer| {
+            new::check_name(answer).map_err(|failure| failure.to_string())
+        })?,
+    };
     new::check_name(&name)?;
     let request = request(name, args.choices, shell)?;
     let outcome = new::run(session, &request)?;

@@ -123,11 +123,6 @@ impl Shell {
         self.settings.format
     }
 
-    /// How much is to be said.
-    pub fn verbosity(&self) -> Verbosity {
-        self.settings.verbosity
-    }
-
     /// Reports findings as results.
     pub fn diagnostics(&self, diagnostics: &[Diagnostic]) {
         for diagnostic in diagnostics {

@@ -101,8 +101,8 @@ impl Shell {
 }
 
 fn nobody(question: &str) -> Failure {
-    let message = format!("there is no terminal to ask on: {question}");
+    let message = format!("`{question}` is not given, and there is no terminal to ask for it on");
     Diagnostic::new(codes::USAGE, Origin::Command, message)
-        .help("give the answer on the command line")
+        .help("give it on the command line")
         .into()
 }
