@@ -20,6 +20,7 @@ mod header;
 mod names;
 pub(crate) mod raw;
 mod read;
+mod rewrite;
 mod types;
 
 pub use builder::Builder;

@@ -39,7 +39,7 @@ const MAX_TYPES: usize = 1 << 26;
 pub struct Btf {
     /// The bytes, with the words of the type section in little-endian order.
     pub(super) data: Vec<u8>,
-    endian: Endian,
+    pub(super) endian: Endian,
     pub(super) strings: Range<usize>,
     /// Where in `data` each own type's record begins.
     offsets: Vec<u32>,
@@ -305,12 +305,18 @@ impl Btf {
         if id < self.first {
             return self.base.as_ref().and_then(|base| base.record(id));
         }
-        let index = (id - self.first) as usize;
-        let start = *self.offsets.get(index)? as usize;
-        let end = *self.offsets.get(index + 1).unwrap_or(&self.end_of_types) as usize;
-        let bytes = self.data.get(start..end)?;
+        let bytes = self.record_bytes(id)?;
         let [name, info, third] = words(bytes);
         Some(Record { name, info, third, rest: bytes.get(12..)? })
+    }
+
+    /// The bytes of an own type's record.
+    #[inline]
+    pub(super) fn record_bytes(&self, id: u32) -> Option<&[u8]> {
+        let index = id.checked_sub(self.first)? as usize;
+        let start = *self.offsets.get(index)? as usize;
+        let end = *self.offsets.get(index + 1).unwrap_or(&self.end_of_types) as usize;
+        self.data.get(start..end)
     }
 
     /// The type with this number, or nothing if there is none.

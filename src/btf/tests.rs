@@ -208,3 +208,32 @@ fn ext_info_is_read_and_checked_against_its_btf() {
         let _ = ext::Ext::parse(&bytes, &btf);
     }
 }
+
+#[test]
+fn split_btfs_over_one_base_are_put_together() {
+    let base = Arc::new(Btf::parse(pair(Endian::Little)).unwrap());
+    let strings = base.string_count();
+    let part = |name: &str, member: &str| {
+        let mut b = Builder::new();
+        let own = base.len();
+        b.composite(Kind::Struct, name, 24, &[(member, TypeId(4), 0, 0)]);
+        b.reference(Kind::Ptr, "", TypeId(own));
+        b.proto(TypeId(own + 1), &[("arg", TypeId(1))]);
+        let mut bytes = b.finish(Endian::Little);
+        for at in [24, 36, 24 + 24 + 12 + 12] {
+            let word = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+            bytes[at..at + 4].copy_from_slice(&(word + strings).to_le_bytes());
+        }
+        Btf::parse_split(bytes, base.clone()).unwrap()
+    };
+    let joined = Btf::join(&base, &[part("one", "a"), part("two", "bcd")]).unwrap();
+    assert_eq!(joined.len(), base.len() + 6);
+    let two = joined.find(Kind::Struct, "two").unwrap();
+    assert_eq!(two.0, base.len() + 3);
+    assert_eq!(joined.as_composite(two).unwrap().member(0).unwrap().name, "bcd");
+    let Type::Ptr(target) = joined.ty(TypeId(two.0 + 1)) else { panic!() };
+    assert_eq!(target, two);
+    let Type::FuncProto(proto) = joined.ty(TypeId(two.0 + 2)) else { panic!() };
+    assert_eq!(proto.returns, TypeId(two.0 + 1));
+    assert_eq!(proto.params().next().map(|param| (param.name, param.ty)), Some(("arg", TypeId(1))));
+}

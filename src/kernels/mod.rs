@@ -13,6 +13,7 @@ mod reference;
 mod store;
 
 pub use apt::Apt;
+pub use package::looks_like_deb;
 pub use reference::Reference;
 pub use store::{Kernel, Store, Stored};
 

@@ -4,18 +4,20 @@ use super::Session;
 use crate::base::fs;
 use crate::btf::{Btf, Kind};
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
+use crate::kernels::{Kernel, Reference, image, looks_like_deb};
 use crate::vmlinux::{self, Kfuncs, Scope};
 use crate::{btf, elf};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Where the kernel lays its own BTF, and beside it that of its modules.
-const RUNNING: &str = "/sys/kernel/btf";
+pub const RUNNING: &str = "/sys/kernel/btf";
 
 /// What a header is made of.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// Where the BTF is; the running kernel's if nowhere is said.
+    /// Where the BTF is: a file of any kind that holds some, or a kernel's
+    /// reference (`debian/trixie`); the running kernel's if nowhere is said.
     pub from: Option<PathBuf>,
     /// Modules whose types are wanted too: a name below `/sys/kernel/btf`, or
     /// a path.
@@ -38,29 +40,63 @@ pub fn run(session: &Session, request: &Request) -> Result<Vec<u8>, Failure> {
 
 /// The BTF that a request names, its modules' included.
 pub fn load(session: &Session, request: &Request) -> Result<Arc<Btf>, Failure> {
-    let path = match &request.from {
-        Some(path) => session.absolute(path),
-        None => Path::new(RUNNING).join("vmlinux"),
-    };
-    let mut btf = Arc::new(read(session, &path, None)?);
+    let base = Arc::new(kernel(session, request.from.as_deref())?);
+    let mut parts = Vec::new();
     for module in &request.modules {
         let path = match module.contains(['/', '.']) {
             true => session.absolute(module),
             false => Path::new(RUNNING).join(module),
         };
-        btf = Arc::new(read(session, &path, Some(btf))?);
+        parts.push(file(session, &path, Some(base.clone()))?);
     }
-    Ok(btf)
+    match parts.is_empty() {
+        true => Ok(base),
+        false => Ok(Arc::new(Btf::join(&base, &parts)?)),
+    }
+}
+
+/// The BTF that a path or text names: a file of any kind that may hold some, or a
+/// kernel's reference; the running kernel's if none is named.
+pub fn kernel(session: &Session, from: Option<&Path>) -> Result<Btf, Failure> {
+    let from = match from {
+        Some(from) if from != Path::new("host") => from,
+        _ => return file(session, &Path::new(RUNNING).join("vmlinux"), None),
+    };
+    let path = session.absolute(from);
+    if !fs::exists(&path)
+        && let Ok(reference) = Reference::parse(from.to_str().unwrap_or_default(), |_| false)
+        && !matches!(reference, Reference::File(_))
+    {
+        let store = super::kernel::store(session);
+        let kernel = store.get(&reference, &session.cancel, &*session.sink)?;
+        return stored(session, &kernel);
+    }
+    file(session, &path, None)
+}
+
+/// The BTF of a kernel in the store, kept in the cache because unpacking an
+/// image takes longer than all the rest.
+pub fn stored(session: &Session, kernel: &Kernel) -> Result<Btf, Failure> {
+    let path = session.cache.join("btf").join(format!("{}.btf", kernel.key()));
+    // A damaged file in the cache is replaced.
+    if let Some(bytes) = fs::read_if_exists(&path)?
+        && let Ok(btf) = Btf::parse(bytes)
+    {
+        return Ok(btf);
+    }
+    let vmlinux = kernel.vmlinux()?;
+    let section = section(&vmlinux).map_err(|what| *what)?;
+    fs::write_atomic(&path, section)?;
+    Ok(Btf::parse(section)?)
 }
 
 /// Reads BTF from a file of any kind that may hold some; `base` is what split
 /// BTF continues.
-pub fn read(session: &Session, path: &Path, base: Option<Arc<Btf>>) -> Result<Btf, Failure> {
-    let in_file = |diagnostic: Diagnostic| diagnostic.in_file(session.display(path));
+pub fn file(session: &Session, path: &Path, base: Option<Arc<Btf>>) -> Result<Btf, Failure> {
     if fs::is_dir(path) {
         let message = format!("{} is a directory", session.display(path).display());
         return Err(Diagnostic::new(codes::WRONG_INPUT, Origin::Command, message)
-            .help("name a raw BTF file, an ELF file, or a kernel image")
+            .help(WHAT_TO_NAME)
             .into());
     }
     let bytes = match fs::read(path) {
@@ -71,40 +107,48 @@ pub fn read(session: &Session, path: &Path, base: Option<Arc<Btf>>) -> Result<Bt
         }
         result => result?,
     };
-    parse(bytes, base).map_err(|diagnostic| in_file(*diagnostic).into())
+    if looks_like_deb(&bytes) || (image::looks_like_image(&bytes) && !is_elf(&bytes)) {
+        let reference = Reference::File(path.to_owned());
+        let store = super::kernel::store(session);
+        return stored(session, &store.get(&reference, &session.cancel, &*session.sink)?);
+    }
+    parse(bytes, base).map_err(|diagnostic| diagnostic.in_file(session.display(path)).into())
 }
 
-/// Reads BTF from a file's bytes.
-fn parse(bytes: Vec<u8>, base: Option<Arc<Btf>>) -> Result<Btf, Box<Diagnostic>> {
-    let data = if bytes.starts_with(b"\x7fELF") {
-        match elf::section(&bytes, ".BTF").map_err(|error| Box::new(error.into()))? {
-            Some(section) => section.to_vec(),
-            None => {
-                let message = "the ELF file has no .BTF section";
-                return Err(Box::new(
-                    Diagnostic::new(codes::BTF_MISSING, Origin::Object, message).help(
-                        "compile with `-g`, or take a kernel built with CONFIG_DEBUG_INFO_BTF",
-                    ),
-                ));
-            }
+const WHAT_TO_NAME: &str =
+    "name raw BTF such as /sys/kernel/btf/vmlinux, an ELF file, a kernel image or its package";
+
+fn is_elf(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\x7fELF")
+}
+
+/// The `.BTF` section of an ELF file.
+fn section(bytes: &[u8]) -> Result<&[u8], Box<Diagnostic>> {
+    match elf::section(bytes, ".BTF").map_err(|error| Box::new(Diagnostic::from(error)))? {
+        Some(section) => Ok(section),
+        None => {
+            let message = "the ELF file has no .BTF section";
+            Err(Box::new(
+                Diagnostic::new(codes::BTF_MISSING, Origin::Object, message)
+                    .help("compile with `-g`, or take a kernel built with CONFIG_DEBUG_INFO_BTF"),
+            ))
         }
-    } else {
-        bytes
-    };
+    }
+}
+
+/// Reads BTF from the bytes of an ELF file or of raw BTF.
+fn parse(bytes: Vec<u8>, base: Option<Arc<Btf>>) -> Result<Btf, Box<Diagnostic>> {
+    let data = if is_elf(&bytes) { section(&bytes)?.to_vec() } else { bytes };
     let result = match base {
         Some(base) => Btf::parse_split(data, base),
         None => Btf::parse(data),
     };
     result.map_err(|error| {
         Box::new(match error {
-            btf::Error::Empty => {
-                Diagnostic::from(error).help("name a raw BTF file, an ELF file, or a kernel image")
-            }
+            btf::Error::Empty => Diagnostic::from(error).help(WHAT_TO_NAME),
             btf::Error::NotBtf => {
                 let message = "the file is no BTF, no ELF file and no kernel image";
-                Diagnostic::new(codes::NOT_BTF, Origin::Object, message).help(
-                    "name a raw BTF file such as /sys/kernel/btf/vmlinux, or a file with BTF in it",
-                )
+                Diagnostic::new(codes::NOT_BTF, Origin::Object, message).help(WHAT_TO_NAME)
             }
             error => error.into(),
         })

@@ -2,22 +2,23 @@
 
 use crate::asserts;
 use crate::support::Place;
+use skep::base::Cancel;
+use skep::base::programs::Programs;
 use skep::btf::Btf;
-use std::path::Path;
+use skep::events::Silent;
+use skep::kernels::{Apt, Reference, Store};
 use std::process::Command;
 
 /// The compilers that the header has to please.
 const CLANGS: [&str; 2] = ["clang-14", "clang-19"];
 
-/// Writes the header of a BTF and has clang check every layout in it, without
-/// a warning.
-fn check(btf: &Path) {
+/// Writes the header of a kernel's BTF and has clang check every layout in
+/// it, without a warning.
+fn check(kernel: &str, btf: &[u8]) {
     let place = Place::new();
-    let from = btf.to_str().unwrap();
-    place.skep(&["vmlinux", "--from", from, "-o", "vmlinux.h"]).expect(0);
-    let btf = Btf::parse(std::fs::read(btf).unwrap()).unwrap();
-    let (source, count) = asserts::source(&btf, "vmlinux.h");
-    assert!(count > 40_000, "only {count} asserts about {from}");
+    place.skep(&["vmlinux", "--from", kernel, "-o", "vmlinux.h"]).expect(0);
+    let (source, count) = asserts::source(&Btf::parse(btf).unwrap(), "vmlinux.h");
+    assert!(count > 40_000, "only {count} asserts about {kernel}");
     place.file("asserts.c", source);
     for clang in CLANGS {
         let output = Command::new(clang)
@@ -26,13 +27,46 @@ fn check(btf: &Path) {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{clang} about {from}:\n{said}");
+        assert!(output.status.success(), "{clang} about {kernel}:\n{said}");
     }
+}
+
+/// Checks a Debian kernel, fetched into the cache that all tests share.
+fn check_debian(suite: &str) {
+    let path = std::env::var_os("PATH").unwrap();
+    let apt = Apt::new(Programs::new(path, "/".into()));
+    let store = Store::new(crate::support::shared_cache().join("kernels"), apt, false);
+    let reference = format!("debian/{suite}");
+    let parsed = Reference::parse(&reference, |_| false).unwrap();
+    let kernel = store.get(&parsed, &Cancel::new(), &Silent).unwrap();
+    let vmlinux = kernel.vmlinux().unwrap();
+    let btf = skep::elf::section(&vmlinux, ".BTF").unwrap().unwrap();
+    check(&reference, btf);
 }
 
 #[test]
 fn the_running_kernel_keeps_its_layout() {
-    check(Path::new("/sys/kernel/btf/vmlinux"));
+    check("host", &std::fs::read("/sys/kernel/btf/vmlinux").unwrap());
+}
+
+#[test]
+fn debians_5_10_keeps_its_layout() {
+    check_debian("bullseye");
+}
+
+#[test]
+fn debians_6_1_keeps_its_layout() {
+    check_debian("bookworm");
+}
+
+#[test]
+fn debians_6_12_keeps_its_layout() {
+    check_debian("trixie");
+}
+
+#[test]
+fn debians_7_x_keeps_its_layout() {
+    check_debian("sid");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// Arguments of `skep vmlinux`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where the BTF is: raw BTF, an ELF file, a kernel image or package
+    /// Where the BTF is: raw BTF, an ELF file, a kernel image, package or reference
     /// [default: /sys/kernel/btf/vmlinux]
     #[arg(long, value_name = "SRC")]
     from: Option<PathBuf>,
