@@ -212,19 +212,13 @@ fn ext_info_is_read_and_checked_against_its_btf() {
 #[test]
 fn split_btfs_over_one_base_are_put_together() {
     let base = Arc::new(Btf::parse(pair(Endian::Little)).unwrap());
-    let strings = base.string_count();
     let part = |name: &str, member: &str| {
-        let mut b = Builder::new();
-        let own = base.len();
+        let mut b = Builder::over(&base);
+        let own = b.next_id();
         b.composite(Kind::Struct, name, 24, &[(member, TypeId(4), 0, 0)]);
-        b.reference(Kind::Ptr, "", TypeId(own));
-        b.proto(TypeId(own + 1), &[("arg", TypeId(1))]);
-        let mut bytes = b.finish(Endian::Little);
-        for at in [24, 36, 24 + 24 + 12 + 12] {
-            let word = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-            bytes[at..at + 4].copy_from_slice(&(word + strings).to_le_bytes());
-        }
-        Btf::parse_split(bytes, base.clone()).unwrap()
+        let pointer = b.reference(Kind::Ptr, "", own);
+        b.proto(pointer, &[("arg", TypeId(1))]);
+        Btf::parse_split(b.finish(Endian::Little), base.clone()).unwrap()
     };
     let joined = Btf::join(&base, &[part("one", "a"), part("two", "bcd")]).unwrap();
     assert_eq!(joined.len(), base.len() + 6);
