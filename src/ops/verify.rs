@@ -700,11 +700,6 @@ impl Outcome {
     }
 }
 
-/// Says the summary to everyone who is not quiet.
-pub fn say_summary(session: &Session, outcome: &Outcome) {
-    session.sink.emit(Event::Note(outcome.summary()));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -53,7 +53,7 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     }
     shell.diagnostics(&outcome.diagnostics);
     if !outcome.verdicts.is_empty() {
-        verify::say_summary(session, &outcome);
+        shell.status("Verified", &outcome.summary());
     }
     Ok(())
 }

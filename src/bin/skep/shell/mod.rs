@@ -83,6 +83,8 @@ struct State {
     codes: Vec<Code>,
     /// Findings that wait for the end of a document.
     collected: Vec<Diagnostic>,
+    /// The last thing on standard output was a table.
+    after_table: bool,
     /// The format's opening was written.
     opened: bool,
     /// What went to standard output is not in the format at all.
@@ -127,7 +129,11 @@ impl Shell {
     pub fn diagnostics(&self, diagnostics: &[Diagnostic]) {
         for diagnostic in diagnostics {
             self.count(diagnostic);
-            let text = self.render(diagnostic, &self.out());
+            let mut text = self.render(diagnostic, &self.out());
+            let is_first = std::mem::take(&mut self.state().after_table);
+            if is_first && self.settings.format == Format::Human {
+                text.insert(0, '\n');
+            }
             self.write_out(text.as_bytes());
         }
     }
@@ -144,6 +150,7 @@ impl Shell {
             Format::Github => github::table(table, &cx),
         };
         self.write_out(text.as_bytes());
+        self.state().after_table = true;
     }
 
     /// Reports what kept a command from doing its work.
