@@ -1,12 +1,15 @@
 //! `skep build`, and what every command does first that works on objects:
 //! finding out what the paths on its command line stand for, and building it.
 
-use super::Session;
+use super::{Session, vmlinux};
+use crate::base::digest::Digest;
 use crate::base::fs;
-use crate::build::{self, Arch, Clang};
+use crate::build::{self, Arch, Clang, Header};
 use crate::diagnostics::{Diagnostic, Failure, Label, Origin, Severity, Span, codes};
-use crate::project::manifest::Mcpu;
+use crate::project::manifest::{Mcpu, Vmlinux};
 use crate::project::{self, Project};
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// How objects are built.
@@ -146,7 +149,7 @@ fn work(session: &Session, request: &Request, take_objects: bool) -> Result<Outc
                 build_project(session, request, *project, &sources, whole, &mut outcome)?;
             }
             Input::Files(dir, files) => {
-                let id = crate::base::digest::Digest::of(dir.as_os_str().as_encoded_bytes());
+                let id = Digest::of(dir.as_os_str().as_encoded_bytes());
                 let target = session.cache.join("adhoc").join(id.short());
                 let project = Project::ad_hoc(&dir, target);
                 let sources: Vec<build::Source> = files
@@ -202,6 +205,7 @@ fn build_project(
     if outcome.failed() {
         return Ok(());
     }
+    let header = |_: &BTreeSet<PathBuf>| vmlinux_header(session, &project);
     let report = build::build(&build::Request {
         root: &project.root,
         target: &project.target,
@@ -213,7 +217,7 @@ fn build_project(
         mcpu: bpf.mcpu.value.as_str(),
         arch: Arch::host(),
         clang: &clang,
-        vmlinux: None,
+        vmlinux: (bpf.vmlinux.value != Vmlinux::None).then_some(&header),
         compile_commands: whole,
         jobs: session.jobs,
         cancel: &session.cancel,
@@ -234,6 +238,68 @@ fn build_project(
     outcome.diagnostics.extend(displayed(session, report.diagnostics));
     outcome.projects.push(project);
     Ok(())
+}
+
+/// How `vmlinux.h` is made for a project.
+fn vmlinux_header<'a>(session: &'a Session, project: &Project) -> Result<Header<'a>, Failure> {
+    // Another skep may write another header.
+    let executable = fs::metadata(&session.executable).ok();
+    let skep = executable.map(|meta| (meta.len(), meta.mtime(), meta.mtime_nsec()));
+    let value = &project.manifest.bpf.vmlinux;
+    let Vmlinux::Path(path) = &value.value else {
+        let running = Path::new(vmlinux::RUNNING).join("vmlinux");
+        if !fs::exists(&running) {
+            return Err(no_running_btf(project).into());
+        }
+        return Ok(Header {
+            from: "the running kernel's BTF".to_owned(),
+            key: format!("{} {skep:?}", running_kernel()),
+            // Its bytes need not be looked at: the kernel says who it is.
+            inputs: Vec::new(),
+            make: Box::new(move || vmlinux::run(session, &vmlinux::Request::default())),
+        });
+    };
+    let path = project.root.join(path);
+    if !fs::is_file(&path) {
+        let message =
+            format!("`vmlinux` names {}, which is no file", session.display(&path).display());
+        let mistake = Diagnostic::new(codes::MANIFEST_VALUE, Origin::Manifest, message).help(
+            "write `pruned`, `full`, `none`, or the path of BTF, an ELF file with BTF or a header",
+        );
+        return Err(placed(project, value, mistake).into());
+    }
+    let is_header = path.extension().is_some_and(|extension| extension == "h");
+    Ok(Header {
+        from: session.display(&path).display().to_string(),
+        key: if is_header { "a header".to_owned() } else { format!("BTF {skep:?}") },
+        inputs: vec![path.clone()],
+        make: Box::new(move || {
+            if is_header {
+                return Ok(fs::read(&path)?);
+            }
+            let request = vmlinux::Request { from: Some(path.clone()), ..Default::default() };
+            vmlinux::run(session, &request)
+        }),
+    })
+}
+
+/// Who the running kernel is: the hash of its ELF notes, which have its build
+/// id, else of its version.
+fn running_kernel() -> String {
+    let said = ["/sys/kernel/notes", "/proc/version"].map(Path::new).map(fs::read);
+    let said = said.into_iter().find_map(Result::ok).unwrap_or_default();
+    Digest::of(&said).to_string()
+}
+
+fn no_running_btf(project: &Project) -> Diagnostic {
+    let message = "a source includes vmlinux.h, and the running kernel has no BTF to make it from";
+    Diagnostic::new(codes::KERNEL_BTF_MISSING, Origin::Command, message)
+        .help(format!(
+            "name another kernel's in {}: `vmlinux = \"PATH\"` in [bpf] takes raw BTF, a vmlinux \
+             with BTF, or a header",
+            project.manifest_name()
+        ))
+        .help("or put a vmlinux.h of your own into an include directory")
 }
 
 /// The clang that a project is built with.

@@ -512,3 +512,60 @@ fn a_cargo_package_is_a_project() {
     let run = place.env("CARGO_TARGET_DIR", "elsewhere").skep(&["build"]).expect(0);
     assert!(run.stdout.contains("elsewhere/skep/dev/two.bpf.o"), "{run}");
 }
+
+/// A program that uses a kernel's types.
+const WITH_VMLINUX: &str = "#include \"vmlinux.h\"\n#include <bpf/bpf_helpers.h>\n\
+    char LICENSE[] SEC(\"license\") = \"GPL\";\nstruct task_struct *task;\n\
+    SEC(\"tp/syscalls/sys_enter_write\") int two(void *ctx) { return task ? task->pid : 0; }\n";
+
+#[test]
+fn vmlinux_h_comes_from_where_the_manifest_says() {
+    let place = Place::new();
+    place.file("src/two.bpf.c", WITH_VMLINUX);
+    place.file("Skep.toml", "[bpf]\nvmlinux = \"btf/small.h\"\n");
+    let run = place.skep(&["build", "--message-format", "short"]).expect(2);
+    assert!(run.stderr.contains("`vmlinux` names btf/small.h, which is no file"), "{run}");
+    assert!(run.stderr.contains("Skep.toml:2:11:"), "{run}");
+    place.file("btf/small.h", "struct task_struct { int pid; };\ntypedef unsigned u;\n");
+    // libbpf's headers want the kernel's integer types.
+    let types = "typedef unsigned char __u8; typedef unsigned short __u16;\n\
+        typedef unsigned __u32; typedef unsigned long long __u64; typedef int __s32;\n\
+        typedef long long __s64; typedef __u16 __be16; typedef __u32 __be32;\n\
+        typedef __u32 __wsum; enum { BPF_MAP_TYPE_X };\n";
+    place.file("btf/small.h", format!("{types}struct task_struct {{ int pid; }};\n"));
+    assert_eq!(compiled(&place), "two");
+    assert_eq!(compiled(&place), "");
+    place.file("btf/small.h", format!("{types}struct task_struct {{ long x; int pid; }};\n"));
+    assert_eq!(compiled(&place), "two");
+    // An object has BTF too, of the types it uses.
+    std::fs::copy("/sys/kernel/btf/vmlinux", place.path().join("btf/full.btf")).unwrap();
+    place.file("Skep.toml", "[bpf]\nvmlinux = \"btf/full.btf\"\n");
+    let run = place.skep(&["build"]).expect(0);
+    assert!(run.stderr.contains("Generating vmlinux.h from btf/full.btf"), "{run}");
+    assert_eq!(compiled(&place), "");
+}
+
+#[test]
+fn a_vmlinux_h_of_the_projects_own_wins() {
+    let place = Place::new();
+    place.file("Skep.toml", "");
+    place.file("src/two.bpf.c", "#include \"vmlinux.h\"\nint x = MINE;\n");
+    place.file("include/vmlinux.h", "#define MINE 1\n");
+    let run = place.skep(&["build"]).expect(0);
+    assert!(!run.stderr.contains("Generating"), "{run}");
+}
+
+#[test]
+fn without_btf_it_says_where_else_to_get_some() {
+    let place = Place::new();
+    place.file("Skep.toml", "");
+    place.file("src/two.bpf.c", WITH_VMLINUX);
+    let run = with_tmpfs(&place, "ro", "/sys/kernel/btf", &["build"]).expect(3);
+    assert!(run.stderr.contains("E0205") && run.stderr.contains("vmlinux = \"PATH\""), "{run}");
+    place.file("src/two.bpf.c", ALONE);
+    with_tmpfs(&place, "ro", "/sys/kernel/btf", &["build"]).expect(0);
+    place.file("src/two.bpf.c", WITH_VMLINUX);
+    place.file("Skep.toml", "[bpf]\nvmlinux = \"none\"\n");
+    let run = place.skep(&["build"]).expect(1);
+    assert!(run.stdout.contains("'vmlinux.h' file not found"), "{run}");
+}

@@ -130,3 +130,21 @@ fn machines_learn_where_it_is() {
     assert_eq!(record["reason"], "project");
     assert_eq!((&record["name"], &record["path"]), (&"a".into(), &"a".into()));
 }
+
+#[test]
+fn each_template_builds_at_once_and_without_a_warning() {
+    for template in ["minimal", "kprobe", "xdp"] {
+        let place = Place::new();
+        place.skep(&["new", "bees", "--template", template]).expect(0);
+        let run = place.skep(&["-C", "bees", "build"]).expect(0);
+        assert!(!run.stdout.contains("warning"), "{run}");
+        assert!(run.stderr.contains("Generating vmlinux.h from the running kernel's BTF"), "{run}");
+        let dir = place.path().join("bees");
+        let outside: Vec<_> =
+            tree(&dir).into_iter().filter(|path| !path.starts_with("target/")).collect();
+        let generated = outside.iter().any(|path| path.contains("vmlinux"));
+        assert!(!generated, "a generated header in the user's tree: {outside:?}");
+        let again = place.skep(&["-C", "bees", "build"]).expect(0);
+        assert!(!again.stderr.contains("ing vmlinux.h"), "{again}");
+    }
+}
