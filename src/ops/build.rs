@@ -6,6 +6,7 @@ use crate::base::digest::Digest;
 use crate::base::fs;
 use crate::build::{self, Arch, Clang, Header};
 use crate::diagnostics::{Diagnostic, Failure, Label, Origin, Severity, Span, codes};
+use crate::kernels::Reference;
 use crate::project::manifest::{Mcpu, Vmlinux};
 use crate::project::{self, Project};
 use std::collections::BTreeSet;
@@ -259,12 +260,23 @@ fn vmlinux_header<'a>(session: &'a Session, project: &Project) -> Result<Header<
             make: Box::new(move || vmlinux::run(session, &vmlinux::Request::default())),
         });
     };
-    let path = project.root.join(path);
+    let name = path;
+    let path = project.root.join(name);
+    if !fs::is_file(&path) && is_kernel_reference(name) {
+        let request = vmlinux::Request { from: Some(name.clone()), ..Default::default() };
+        return Ok(Header {
+            from: format!("the BTF of {}", name.display()),
+            key: format!("{} {skep:?}", name.display()),
+            inputs: Vec::new(),
+            make: Box::new(move || vmlinux::run(session, &request)),
+        });
+    }
     if !fs::is_file(&path) {
         let message =
             format!("`vmlinux` names {}, which is no file", session.display(&path).display());
         let mistake = Diagnostic::new(codes::MANIFEST_VALUE, Origin::Manifest, message).help(
-            "write `pruned`, `full`, `none`, or the path of BTF, an ELF file with BTF or a header",
+            "write `pruned`, `full`, `none`, a kernel such as `debian/trixie`, or the path of BTF, \
+             an ELF file with BTF or a header",
         );
         return Err(placed(project, value, mistake).into());
     }
@@ -283,6 +295,12 @@ fn vmlinux_header<'a>(session: &'a Session, project: &Project) -> Result<Header<
     })
 }
 
+/// Whether a text names a kernel and not a file.
+fn is_kernel_reference(text: &Path) -> bool {
+    let reference = Reference::parse(text.to_str().unwrap_or_default(), |_| false);
+    reference.is_ok_and(|reference| !matches!(reference, Reference::File(_)))
+}
+
 /// Who the running kernel is: the hash of its ELF notes, which have its build
 /// id, else of its version.
 fn running_kernel() -> String {
@@ -295,8 +313,8 @@ fn no_running_btf(project: &Project) -> Diagnostic {
     let message = "a source includes vmlinux.h, and the running kernel has no BTF to make it from";
     Diagnostic::new(codes::KERNEL_BTF_MISSING, Origin::Command, message)
         .help(format!(
-            "name another kernel's in {}: `vmlinux = \"PATH\"` in [bpf] takes raw BTF, a vmlinux \
-             with BTF, or a header",
+            "name another kernel's in {}: `vmlinux = \"debian/trixie\"` in [bpf] fetches one, a path \
+             names raw BTF, a vmlinux with BTF, or a header",
             project.manifest_name()
         ))
         .help("or put a vmlinux.h of your own into an include directory")

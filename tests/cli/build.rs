@@ -561,7 +561,10 @@ fn without_btf_it_says_where_else_to_get_some() {
     place.file("Skep.toml", "");
     place.file("src/two.bpf.c", WITH_VMLINUX);
     let run = with_tmpfs(&place, "ro", "/sys/kernel/btf", &["build"]).expect(3);
-    assert!(run.stderr.contains("E0205") && run.stderr.contains("vmlinux = \"PATH\""), "{run}");
+    assert!(
+        run.stderr.contains("E0205") && run.stderr.contains("vmlinux = \"debian/trixie\""),
+        "{run}"
+    );
     place.file("src/two.bpf.c", ALONE);
     with_tmpfs(&place, "ro", "/sys/kernel/btf", &["build"]).expect(0);
     place.file("src/two.bpf.c", WITH_VMLINUX);

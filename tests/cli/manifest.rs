@@ -101,7 +101,8 @@ fn a_cargo_manifest_has_the_same_keys() {
 
 #[test]
 fn the_documented_manifest_is_taken() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/manifest.md"));
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/guide/manifest.md"));
     let page = page.unwrap();
     let manifest = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     let place = Place::new();
