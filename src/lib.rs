@@ -9,7 +9,7 @@
 //!
 //! | floor | what | modules |
 //! |---|---|---|
-//! | 5 | front ends: the command line, report formats, editors | `src/bin/skep`, [`report`] |
+//! | 5 | front ends: the command line, report formats, editors | `src/bin/skep`, [`report`], [`ide`] |
 //! | 4 | one operation a command | [`ops`] |
 //! | 3 | engines, which never import each other | [`project`], [`scaffold`], [`build`], [`vmlinux`], [`kernels`], [`vm`], [`guest`], `analysis`, `verifier_log` |
 //! | 2 | what the engines work on | [`btf`], [`elf`], [`relocate`], `verdict`, [`wire`], [`events`] |
@@ -42,6 +42,7 @@ pub mod diagnostics;
 pub mod elf;
 pub mod events;
 pub mod guest;
+pub mod ide;
 pub mod kernels;
 pub mod ops;
 pub mod project;

@@ -51,7 +51,7 @@ const NARROW: &[(&str, &[&str])] = &[
 /// Rooms that compute and touch nothing: no file, no process, no clock of
 /// their own.
 const PURE: &[&str] =
-    &["bpf", "diagnostics", "relocate", "verdict", "analysis", "verifier_log", "report"];
+    &["bpf", "diagnostics", "relocate", "verdict", "analysis", "verifier_log", "report", "ide"];
 
 /// What a pure room has no business with.
 const IMPURE: &[&str] =
@@ -68,7 +68,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("libbpf_sys", &["guest/", "build/"]),
     ("miette", &["report/human.rs"]),
     ("object", &["elf/"]),
-    ("serde_json", &["report/", "wire/", "project/", "build/", "kernels/", "vm/"]),
+    ("serde_json", &["report/", "ide/", "wire/", "project/", "build/", "kernels/", "vm/"]),
     ("signal_hook", &["bin/skep/shell/"]),
     ("which", &["base/programs.rs"]),
 ];

@@ -39,6 +39,7 @@ codes! {
     UNKNOWN_TEMPLATE = "E0109" "unknown-template" Usage "there is no template of that name";
     BAD_ANSWER = "E0110" "bad-answer" Usage "an answer to a template's question cannot be used";
     WRONG_INPUT = "E0111" "wrong-input" Usage "a path on the command line is not something skep can work on";
+    FILE_DIFFERS = "E0112" "file-differs" Usage "a file of the user's stands where skep would write one";
     INTERRUPTED = "E0130" "interrupted" Interrupted "the command was interrupted";
 
     // 02: building

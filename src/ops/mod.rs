@@ -5,6 +5,7 @@
 pub mod build;
 pub mod doctor;
 pub mod explain;
+pub mod ide;
 pub mod init;
 pub mod kernel;
 pub mod new;

@@ -9,6 +9,7 @@ mod build;
 mod docs;
 mod doctor;
 mod explain;
+mod ide;
 mod init;
 mod man;
 mod manifest;

@@ -85,3 +85,23 @@ fn skep_build_shows_all_that_is_wrong_with_a_project() {
         findings::assert_same(seen, &expected);
     }
 }
+
+#[test]
+fn the_files_that_skep_ide_writes_set_the_editor_up() {
+    let place = project::write();
+    let expected = project::expected(&place);
+    place.skep(&["ide", "emacs"]).expect(0);
+    let form = "(progn (find-file \"src/count.bpf.c\") (compilation-start compile-command))";
+    // Paths are relative to the file's directory, where `compile` runs.
+    let messages = messages(&place, form);
+    let seen = messages.iter().map(|one| {
+        let mut one = seen(one, &place.path().join("src"));
+        let outside = format!("{}/", place.path().display());
+        one.file = match one.file.strip_prefix(&outside) {
+            Some(below) => below.to_owned(),
+            None => format!("src/{}", one.file.trim_start_matches('/')),
+        };
+        one
+    });
+    findings::assert_same(seen.collect(), &expected);
+}

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clangd;
 mod emacs;
 mod findings;
 mod project;

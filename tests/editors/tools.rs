@@ -8,6 +8,16 @@ pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+/// A program, by its name or its name with a version, as Debian has them.
+pub fn find(name: &str) -> PathBuf {
+    let programs = skep::base::programs::Programs::new(
+        std::env::var_os("PATH").unwrap(),
+        std::env::current_dir().unwrap(),
+    );
+    let found = programs.find_versioned(name).into_iter().next();
+    found.unwrap_or_else(|| panic!("{name} is not installed; run scripts/setup test"))
+}
+
 /// Lets a command find the `skep` under test before any other.
 pub fn with_skep(command: &mut Command) -> &mut Command {
     let ours = Path::new(env!("CARGO_BIN_EXE_skep")).parent().unwrap().to_owned();

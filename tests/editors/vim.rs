@@ -91,3 +91,41 @@ fn make_runs_skep_and_lists_all_that_is_wrong_with_a_project() {
         findings::assert_same(list.iter().filter_map(seen).collect(), &expected);
     }
 }
+
+#[test]
+fn the_files_that_skep_ide_writes_set_the_editor_up() {
+    let place = project::write();
+    let expected = project::expected(&place);
+    // A home of its own, with a user who lets projects have settings.
+    let home = Place::new();
+    home.file(".vimrc", "set nocompatible exrc encoding=utf-8\nfiletype on\n");
+    for editor in ["vim", "neovim"] {
+        place.skep(&["ide", editor]).expect(0);
+        let list = place.path().join("list.json");
+        // Neovim reads .nvim.lua by itself from 0.9 on.
+        let first = if editor == "neovim" { "luafile .nvim.lua\n" } else { "" };
+        let script = place.file(
+            "script.vim",
+            format!(
+                "{first}edit src/count.bpf.c\n\
+                 silent make! build\n\
+                 let list = map(getqflist(), {{_, e -> extend(e, {{'name': bufname(e.bufnr)}})}})\n\
+                 call writefile([json_encode(list)], {list:?})\n\
+                 qall!\n"
+            ),
+        );
+        let mut command = if editor == "neovim" {
+            let mut nvim = Command::new("nvim");
+            nvim.args(["-u", "NORC", "--headless"]);
+            nvim
+        } else {
+            let mut vim = Command::new("vim");
+            vim.args(["-T", "dumb", "--not-a-term"]);
+            vim
+        };
+        command.args(["-i", "NONE", "-n", "-S"]).arg(&script).env("HOME", home.path());
+        run(with_skep(command.current_dir(place.path())));
+        let list: Vec<Value> = serde_json::from_slice(&std::fs::read(&list).unwrap()).unwrap();
+        findings::assert_same(list.iter().filter_map(seen).collect(), &expected);
+    }
+}

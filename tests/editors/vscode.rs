@@ -158,6 +158,32 @@ fn a_task_shows_all_that_is_wrong_with_a_project() {
     findings::assert_same(all_seen(&result), &expected);
 }
 
+#[test]
+fn the_tasks_that_skep_ide_writes_need_no_extension() {
+    let place = project::write();
+    let mut expected = project::expected(&place);
+    expected.dedup();
+    place.skep(&["ide", "vscode"]).expect(0);
+    let run = |output: &str| {
+        node(
+            "problems.mjs",
+            &json!({
+                "workspace": place.path(),
+                "tasks": place.path().join(".vscode/tasks.json"),
+                "output": output,
+                "matcher": "skep: build",
+            }),
+        )
+    };
+    let parsed = run("");
+    assert_eq!(parsed["complaints"], json!([]), "VS Code finds fault with tasks.json");
+    let labels: Vec<&Value> =
+        parsed["tasks"].as_array().unwrap().iter().map(|task| &task["label"]).collect();
+    assert_eq!(labels, ["skep: build", "skep: check", "skep: verify"]);
+    let result = run(&output_of(&parsed["tasks"][0]));
+    findings::assert_same(all_seen(&result), &expected);
+}
+
 /// Runs a task as it says.
 fn output_of(task: &Value) -> String {
     let args: Vec<&str> =
@@ -170,4 +196,12 @@ fn output_of(task: &Value) -> String {
         .current_dir(task["cwd"].as_str().unwrap());
     let output = with_skep(&mut command).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_guide_has_the_extensions_pattern() {
+    let read = |path| std::fs::read_to_string(repository(path)).unwrap();
+    let manifest: Value = serde_json::from_str(&read("editors/vscode/package.json")).unwrap();
+    let pattern = manifest["contributes"]["problemPatterns"][0]["regexp"].as_str().unwrap();
+    assert!(read("docs/guide/editors.md").contains(pattern));
 }

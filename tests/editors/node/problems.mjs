@@ -4,7 +4,7 @@
 //
 //   node problems.mjs REQUEST.json
 //
-// REQUEST: { extension: DIR, workspace: DIR, tasks?: FILE, output: TEXT,
+// REQUEST: { extension?: DIR, workspace: DIR, tasks?: FILE, output: TEXT,
 //            matcher: "$skep" | the label of a task, watch?: bool }
 // Prints { markers, complaints, matchers, tasks, states } as JSON.
 
@@ -32,23 +32,25 @@ const request = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
 const complaints = [];
 
 // The extension's contributions, taken in as VS Code's extension host does.
-const manifest = JSON.parse(fs.readFileSync(path.join(request.extension, 'package.json'), 'utf8'));
-const description = {
-  ...manifest,
-  identifier: new ExtensionIdentifier(`${manifest.publisher}.${manifest.name}`),
-  extensionLocation: URI.file(request.extension),
-};
-const known = new Map(ExtensionsRegistry.getExtensionPoints().map((point) => [point.name, point]));
-for (const [name, value] of Object.entries(manifest.contributes)) {
-  known.get(name)?.acceptUsers([{
-    description,
-    value,
-    collector: Object.fromEntries(
-      ['error', 'warn', 'info'].map((level) => [level, (message) => complaints.push(`${name}: ${message}`)]),
-    ),
-  }]);
+function install(extension) {
+  const manifest = JSON.parse(fs.readFileSync(path.join(extension, 'package.json'), 'utf8'));
+  const description = {
+    ...manifest,
+    identifier: new ExtensionIdentifier(`${manifest.publisher}.${manifest.name}`),
+    extensionLocation: URI.file(extension),
+  };
+  const known = new Map(ExtensionsRegistry.getExtensionPoints().map((point) => [point.name, point]));
+  for (const [name, value] of Object.entries(manifest.contributes)) {
+    const say = (message) => complaints.push(`${name}: ${message}`);
+    const collector = { error: say, warn: say, info: say };
+    known.get(name)?.acceptUsers([{ description, value, collector }]);
+  }
 }
-await ProblemMatcherRegistry.onReady();
+
+if (request.extension) {
+  install(request.extension);
+  await ProblemMatcherRegistry.onReady();
+}
 
 // The workspace's tasks.
 let tasks = [];
@@ -60,7 +62,7 @@ if (request.tasks) {
   const folder = { uri: URI.file(request.workspace), name: 'project', index: 0 };
   const parsed = taskConfiguration.parse(
     folder, undefined, Platform.Linux, JSON.parse(fs.readFileSync(request.tasks, 'utf8')), reporter,
-    taskConfiguration.TaskConfigSource.TasksJson, { contextMatchesRules: () => true },
+    taskConfiguration.TaskConfigSource.TasksJson, { contextMatchesRules: () => true, getContext: () => ({ getValue: () => true }) },
   );
   tasks = [...parsed.custom, ...parsed.configured];
 }
@@ -119,8 +121,8 @@ console.log(JSON.stringify({
   definitions: TaskDefinitionRegistry.all().map((definition) => definition.taskType),
   tasks: tasks.map((task) => ({
     label: task._label,
-    command: task.command?.name?.value ?? task.command?.name,
+    process: task.command?.name,
     args: task.command?.args,
-    group: task.configurationProperties.group,
+    cwd: task.command?.options?.cwd?.replace('${workspaceFolder}', request.workspace),
   })),
 }));

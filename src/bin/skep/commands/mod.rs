@@ -5,6 +5,7 @@ mod build;
 mod completions;
 mod doctor;
 mod explain;
+mod ide;
 mod init;
 mod kernel;
 mod man;
@@ -40,6 +41,8 @@ pub enum Command {
     Vmlinux(vmlinux::Args),
     /// Say what a code of a finding means
     Explain(explain::Args),
+    /// Write the files with which an editor knows the project
+    Ide(ide::Args),
     /// Write a shell's completion script to standard output
     Completions(completions::Args),
     /// Write manual pages
@@ -57,6 +60,7 @@ pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult 
         Command::Doctor(args) => doctor::run(&args, session, shell),
         Command::Vmlinux(args) => vmlinux::run(args, session, shell),
         Command::Explain(args) => explain::run(&args, shell),
+        Command::Ide(args) => ide::run(&args, session, shell),
         Command::Completions(args) => completions::run(&args, shell),
         Command::Man(args) => man::run(&args, session, shell),
     }

@@ -1,0 +1,2 @@
+;;; M-x compile runs skep here.
+((nil . ((compile-command . "skep build --message-format short"))))
