@@ -28,9 +28,9 @@ pub enum Ended {
 }
 
 impl Shared {
-    /// Memory with two logs of `log` bytes each behind the report.
+    /// Memory with a log of `log` bytes behind the report.
     pub fn new(log: usize) -> io::Result<Self> {
-        let size = HEAD + REPORT + 2 * log;
+        let size = HEAD + REPORT + log;
         // SAFETY: a fresh mapping at an address of the kernel's choosing.
         let base = unsafe {
             libc::mmap(
@@ -59,18 +59,17 @@ impl Shared {
         unsafe { AtomicU32::from_ptr(self.base.add(4).cast()) }
     }
 
-    /// The first or second log.
-    pub fn log(&self, second: bool) -> *mut u8 {
-        let log = (self.size - HEAD - REPORT) / 2;
-        // SAFETY: inside the mapping.
-        unsafe { self.base.add(HEAD + REPORT + usize::from(second) * log) }
+    /// The log's memory.
+    pub fn log(&self) -> *mut u8 {
+        // SAFETY: inside the mapping, or at its end if there is no log.
+        unsafe { self.base.add(HEAD + REPORT) }
     }
 
-    /// A log's bytes up to its zero byte.
-    pub fn log_bytes(&self, second: bool) -> Vec<u8> {
-        let size = (self.size - HEAD - REPORT) / 2;
+    /// The log's bytes up to its zero byte.
+    pub fn log_bytes(&self) -> Vec<u8> {
+        let size = self.size - HEAD - REPORT;
         // SAFETY: inside the mapping; the child has ended, so nobody writes.
-        let bytes = unsafe { std::slice::from_raw_parts(self.log(second), size) };
+        let bytes = unsafe { std::slice::from_raw_parts(self.log(), size) };
         let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(size);
         bytes[..end].to_vec()
     }

@@ -8,10 +8,10 @@
 use super::channel::Channel;
 use super::child::{self, Ended, Shared};
 use crate::wire::{
-    Entry, Hello, Load, Opened, Outcome, Program, Refusal, Reply, Stage, VERSION, frame,
+    Entry, Hello, Load, Opened, Outcome, Program, Refusal, Reply, Stage, VERSION, frame, gap,
 };
 use libbpf_sys as sys;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::io;
 use std::sync::Mutex;
@@ -23,16 +23,10 @@ use std::time::{Duration, Instant};
 const LOG: usize = 32 << 20;
 /// What is kept of libbpf's warnings of one program, in bytes.
 const MESSAGES: usize = 64 << 10;
+/// How much of a log's end tells the verdict, in bytes.
+const VERDICT: usize = 16 << 10;
 /// The verifier's log level for statistics (`BPF_LOG_STATS`).
 const STATISTICS: u32 = 4;
-
-/// What a child found out about one program, beside its logs.
-#[derive(Debug, Serialize, Deserialize)]
-struct Report {
-    program: Program,
-    /// The second log is the one to show.
-    explained: bool,
-}
 
 /// What the guest says of itself.
 pub fn hello() -> Hello {
@@ -91,7 +85,7 @@ fn open(request: &Load, bytes: &[u8], limit: Duration) -> io::Result<Opened> {
     })
 }
 
-/// Loads one program in a child.
+/// Loads one program, in a child; a rejected one again, to learn more.
 fn program(
     request: &Load,
     bytes: &[u8],
@@ -99,15 +93,82 @@ fn program(
     entry: Entry,
     limit: Duration,
 ) -> io::Result<(Program, Vec<u8>)> {
+    let (mut result, mut log) = attempt(request, bytes, index, &entry, request.level, limit)?;
+    if result.log_truncated && errno_of(&result) == Some(libc::ENOSPC) {
+        // Before 6.4 a log that is too small refuses the program: ask again
+        // for the verdict alone.
+        let head = std::mem::take(&mut log);
+        (result, log) = attempt(request, bytes, index, &entry, 0, limit)?;
+        if request.level > 0 {
+            result.log_level = request.level;
+            result.log_truncated = true;
+            log = [head, log].concat();
+        }
+    }
+    let errno = errno_of(&result);
+    if request.explain && errno.is_some() && request.level < 2 {
+        // Level 2 has the state behind every instruction, level 1 only that
+        // of the path that failed. Either may take much longer than the
+        // verdict itself, and is worth only so much waiting.
+        let took = Duration::from_nanos(result.load_ns);
+        let patience = (took * 5).clamp(Duration::from_secs(2), Duration::from_secs(5));
+        let reason = result.verdict.lines().next().unwrap_or_default().to_owned();
+        for level in [2, 1] {
+            let (again, detailed) =
+                attempt(request, bytes, index, &entry, level, patience.min(limit))?;
+            // Only the same refusal explains the first. A log that lost its
+            // beginning, and says so with another number, still ends with it.
+            let is_cut = errno_of(&again) == Some(libc::ENOSPC);
+            if errno_of(&again) == errno || (is_cut && again.verdict.contains(&reason)) {
+                result.log_level = level;
+                result.log_truncated = again.log_truncated;
+                log = detailed;
+                break;
+            }
+        }
+    }
+    Ok((result, shorten(log, request.log_limit)))
+}
+
+/// The error number of a rejection by the verifier.
+fn errno_of(program: &Program) -> Option<i32> {
+    match &program.outcome {
+        Outcome::Refused(refusal) if refusal.stage == Stage::Verifier => Some(refusal.errno),
+        _ => None,
+    }
+}
+
+/// Takes the middle out of a log that is too long, at line ends.
+fn shorten(log: Vec<u8>, limit: u64) -> Vec<u8> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    if log.len() <= limit {
+        return log;
+    }
+    let line_end = |at: usize| log[at..].iter().position(|&byte| byte == b'\n').map(|n| at + n + 1);
+    let head = line_end(limit / 2).unwrap_or(log.len());
+    let tail = line_end(log.len() - limit / 2).unwrap_or(log.len()).max(head);
+    [&log[..head], gap(tail - head).as_bytes(), &log[tail..]].concat()
+}
+
+/// Loads one program in a child process, with this log level and statistics.
+fn attempt(
+    request: &Load,
+    bytes: &[u8],
+    index: u32,
+    entry: &Entry,
+    level: u32,
+    limit: Duration,
+) -> io::Result<(Program, Vec<u8>)> {
     let shared = Shared::new(LOG)?;
     let started = Instant::now();
     let mut result = Program {
         index,
-        entry,
+        entry: entry.clone(),
         outcome: Outcome::Accepted,
         warnings: Vec::new(),
         fixups: Vec::new(),
-        log_level: request.level,
+        verdict: String::new(),
+        log_level: level,
         log_truncated: false,
         instructions: 0,
         load_ns: 0,
@@ -116,76 +177,32 @@ fn program(
         verified_instructions: 0,
     };
     let template = result.clone();
-    let ended =
-        child::run(&shared, limit, || message(&attempt(request, bytes, template, &shared, limit)))?;
-    let stage = Stage::from_number(shared.stage().load(Ordering::Relaxed));
-    result.load_ns = started.elapsed().as_nanos() as u64;
-    let mut second = false;
-    match ended {
-        Ended::Reported(report) => {
-            let (report, _): (Report, _) = frame::read(&mut &report[..])?;
-            second = report.explained;
-            result = report.program;
+    let ended = child::run(&shared, limit, || {
+        let mut program = template;
+        match load(request, bytes, index as usize, level | STATISTICS, &shared, &mut program) {
+            Ok(()) => program.warnings = messages(),
+            Err(refusal) => program.outcome = Outcome::Refused(refusal),
         }
-        Ended::TimedOut => result.outcome = Outcome::TimedOut { stage },
+        message(&program)
+    })?;
+    let mut stage = Stage::from_number(shared.stage().load(Ordering::Relaxed));
+    result.load_ns = started.elapsed().as_nanos() as u64;
+    match ended {
+        Ended::Reported(report) => result = frame::read(&mut &report[..])?.0,
+        Ended::TimedOut => {
+            // What takes time in the system call that loads is the verifier.
+            if stage == Stage::Load {
+                stage = Stage::Verifier;
+            }
+            result.outcome = Outcome::TimedOut { stage };
+        }
         Ended::Died(signal) => result.outcome = Outcome::Crashed { stage, signal },
     }
-    let log = shared.log_bytes(second);
-    result.log_truncated |= log.len() >= LOG - 1;
+    let log = shared.log_bytes();
+    result.log_truncated = log.len() >= LOG - 2;
+    let verdict = &log[log.len().saturating_sub(VERDICT)..];
+    result.verdict = String::from_utf8_lossy(verdict).into_owned();
     Ok((result, log))
-}
-
-/// Opens the object, prepares it and loads one of its programs. Runs in the
-/// child.
-fn attempt(
-    request: &Load,
-    bytes: &[u8],
-    mut result: Program,
-    shared: &Shared,
-    limit: Duration,
-) -> Report {
-    let level = request.level;
-    let index = result.index as usize;
-    let mut first = load(request, bytes, index, level | STATISTICS, shared, false, &mut result);
-    if let Err(refusal) = &first
-        && refusal.errno == libc::ENOSPC
-        && refusal.stage == Stage::Verifier
-    {
-        // The log was too small (before 6.4 that refuses the program): ask
-        // again for the verdict alone, and keep the log's beginning.
-        result.log_truncated = true;
-        first = load(request, bytes, index, STATISTICS, shared, true, &mut result);
-        if first.is_ok() {
-            // The verdict's statistics are all that is of use then.
-            result.warnings = messages();
-            return Report { program: result, explained: true };
-        }
-    }
-    let mut explained = false;
-    match first {
-        Ok(()) => result.warnings = messages(),
-        Err(refusal) => {
-            let took = Duration::from_nanos(result.load_ns);
-            let again = request.explain
-                && level < 2
-                && refusal.stage == Stage::Verifier
-                && !result.log_truncated
-                && took < limit / 8;
-            if again {
-                let mut copy = result.clone();
-                let second = load(request, bytes, index, 2 | STATISTICS, shared, true, &mut copy);
-                // Only a second refusal for the same reason explains the first.
-                explained = second.is_err_and(|second| second.errno == refusal.errno);
-                if explained {
-                    result.log_level = 2;
-                }
-                // A load is to be explained at the place the first one ended.
-                shared.stage().store(refusal.stage as u8, Ordering::Relaxed);
-            }
-            result.outcome = Outcome::Refused(refusal);
-        }
-    }
-    Report { program: result, explained }
 }
 
 /// One load of one program with a fresh object.
@@ -195,7 +212,6 @@ fn load(
     index: usize,
     log_level: u32,
     shared: &Shared,
-    second: bool,
     result: &mut Program,
 ) -> Result<(), Refusal> {
     let at = |stage: Stage| shared.stage().store(stage as u8, Ordering::Relaxed);
@@ -215,7 +231,7 @@ fn load(
         return Err(refusal(Stage::Open, libc::ENOENT));
     }
     result.fixups = object.fix_up();
-    let log = shared.log(second).cast::<c_char>();
+    let log = shared.log().cast::<c_char>();
     // SAFETY: the log's memory outlives the object; `chosen` belongs to it.
     unsafe {
         *log = 0;

@@ -30,6 +30,10 @@ use std::time::Duration;
 const DEFAULT: &str = "debian/bookworm";
 /// How long a machine may take to come up.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
+/// What is kept of a rejected program's log if nobody asked for it, in bytes.
+const LOG_LIMIT: u64 = 4 << 20;
+/// How many lines of the verifier's log a finding shows.
+const LOG_LINES: usize = 8;
 
 /// What to verify, and where.
 #[derive(Clone, Debug)]
@@ -42,8 +46,9 @@ pub struct Request {
     pub kernels: Vec<String>,
     /// Only programs whose name matches one of these globs; all if empty.
     pub programs: Vec<String>,
-    /// The verifier's log level, 1 or 2.
-    pub level: u32,
+    /// The verifier's log level, 1 or 2, for accepted programs too; rejected
+    /// ones are logged at level 2 in any case.
+    pub level: Option<u32>,
     /// Where all logs go.
     pub log: Option<PathBuf>,
     /// How long one program may take.
@@ -238,6 +243,9 @@ pub fn verify(session: &Session, request: &Request) -> Result<Outcome, Failure> 
         part
     };
     let parts = side_by_side(&tasks, session.jobs.get(), &run);
+    if session.cancel.is_cancelled() {
+        return Err(vm::Error::Cancelled.into());
+    }
     if let Some(path) = &request.log {
         write_logs(&session.absolute(path), &parts)?;
     }
@@ -314,7 +322,12 @@ impl Job<'_> {
         let wanted = |entry: &wire::Entry| {
             self.globs.is_empty() || self.globs.iter().any(|glob| glob.is_match(&entry.name))
         };
-        let options = vm::Options { level: self.request.level, explain: true };
+        // Whoever asks for the logs gets them whole, and of every program.
+        let (level, log_limit) = match (&self.request.log, self.request.level) {
+            (Some(_), level) => (level.unwrap_or(1), u64::MAX),
+            (None, level) => (level.unwrap_or(0), LOG_LIMIT),
+        };
+        let options = vm::Options { level, explain: true, log_limit };
         let name = object.path.file_name().unwrap_or_default().to_string_lossy();
         let name = name.trim_end_matches(".o").trim_end_matches(".bpf");
         let opened = runner.load(name, &object.bytes, options, &wanted, &mut |loaded| {
@@ -388,7 +401,7 @@ impl Job<'_> {
             }
             Loaded::Reported { program, log } => {
                 let text = String::from_utf8_lossy(&log);
-                verdict.statistics = Statistics::of_log(&text);
+                verdict.statistics = Statistics::of_log(&program.verdict);
                 verdict.size = Some(program.instructions).filter(|&count| count > 0);
                 verdict.micros = Some(program.load_ns / 1000);
                 verdict.fixups.clone_from(&program.fixups);
@@ -464,6 +477,9 @@ fn finding(
 ) -> Diagnostic {
     let name = &program.entry.name;
     let diagnostic = match &program.outcome {
+        wire::Outcome::Refused(refusal) if refusal.stage == wire::Stage::Verifier => {
+            rejection(session, object, program, log)
+        }
         wire::Outcome::Refused(refusal) => {
             let finder = SourceFinder::new(session, &object.root);
             return verifier_log::explain(&verifier_log::Rejection {
@@ -512,6 +528,21 @@ fn stage(stage: wire::Stage) -> errno::Stage {
         wire::Stage::AttachTarget => errno::Stage::AttachTarget,
         wire::Stage::Load => errno::Stage::Load,
         wire::Stage::Verifier => errno::Stage::Verifier,
+/// A rejection, from the verifier's log.
+fn rejection(session: &Session, object: &Object, program: &wire::Program, log: &str) -> Diagnostic {
+    let is_statistics = |line: &str| {
+        ["processed ", "verification time", "stack depth"].iter().any(|text| line.starts_with(text))
+    };
+    let lines: Vec<&str> =
+        log.lines().filter(|line| !line.trim().is_empty() && !is_statistics(line)).collect();
+    let verdict = program.verdict.lines().filter(|line| !is_statistics(line));
+    let message = verdict.last().map_or("the verifier rejects the program", str::trim);
+    let mut diagnostic = Diagnostic::new(codes::VERIFIER_REJECTED, Origin::Verifier, message);
+    let image = relocate::image(&object.elf, &program.entry.name).ok();
+    let instruction = lines.iter().rev().find_map(|line| instruction(line));
+    if let Some(mut span) = image.zip(instruction).and_then(|(image, n)| image.span(n)) {
+        span.file = session.display(&object.root.join(&span.file)).to_owned();
+        diagnostic = diagnostic.at(span);
     }
 }
 

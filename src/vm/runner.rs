@@ -31,10 +31,13 @@ pub enum Loaded {
 /// How objects are to be loaded.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The verifier's log level: 1 or 2.
+    /// The verifier's log level, 1 or 2, for accepted programs too; 0 for
+    /// their statistics only.
     pub level: u32,
     /// Load rejected programs again at level 2.
     pub explain: bool,
+    /// Longer logs lose their middle, in bytes.
+    pub log_limit: u64,
 }
 
 /// One kernel, and a machine that runs it when one is needed.
@@ -142,6 +145,7 @@ impl<'r> Runner<'r> {
             name: name.to_owned(),
             level: options.level,
             explain: options.explain,
+            log_limit: options.log_limit,
             limit_ms: limit.as_millis() as u64,
             only,
             now_ns: now.as_nanos() as u64,

@@ -37,11 +37,13 @@ pub enum Request {
 pub struct Load {
     /// The object's name, as libbpf is to know it.
     pub name: String,
-    /// The verifier's log level for the first attempt: 1 or 2. Statistics
-    /// (level 4) are always asked for.
+    /// The verifier's log level, 1 or 2, of accepted programs' logs; 0 for
+    /// none. Statistics (level 4) are always asked for.
     pub level: u32,
     /// Load a rejected program again at level 2, for its register states.
     pub explain: bool,
+    /// A longer log loses its middle, in bytes.
+    pub log_limit: u64,
     /// How long one program may take, in milliseconds.
     pub limit_ms: u64,
     /// Only programs at these places of the object's list; all if `None`.
@@ -147,6 +149,11 @@ impl Stage {
     }
 }
 
+/// The line that stands in a log where its middle was left out.
+pub fn gap(bytes: usize) -> String {
+    format!("[skep: {bytes} bytes of the log left out]\n")
+}
+
 /// Why something was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
@@ -193,9 +200,13 @@ pub struct Program {
     pub warnings: Vec<String>,
     /// What was changed so that it could be loaded at all.
     pub fixups: Vec<String>,
-    /// The level the log was written at (1 or 2), without the statistics' 4.
+    /// What the verifier wrote when it came to its verdict: its statistics
+    /// and, of a rejected program, at least the reason.
+    pub verdict: String,
+    /// The level the log (the message's blob) was written at, without the
+    /// statistics' 4: 0, 1 or 2.
     pub log_level: u32,
-    /// The kernel had more to say than the log could hold.
+    /// The kernel had more to say than the log holds.
     pub log_truncated: bool,
     /// Instructions in the program as libbpf handed it to the kernel.
     pub instructions: u32,

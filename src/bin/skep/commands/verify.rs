@@ -28,11 +28,11 @@ pub struct Args {
     /// Write the verifier's logs to FILE, also of accepted programs
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// The verifier's log level: 2 logs every instruction
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=2))]
-    level: u32,
+    /// Log accepted programs too, at this level; 2 has every instruction's state
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2))]
+    level: Option<u32>,
     /// How long one program may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     time_limit: u64,
 }
 
