@@ -32,8 +32,6 @@ const DEFAULT: &str = "debian/bookworm";
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
 /// What is kept of a rejected program's log if nobody asked for it, in bytes.
 const LOG_LIMIT: u64 = 4 << 20;
-/// How many lines of the verifier's log a finding shows.
-const LOG_LINES: usize = 8;
 
 /// What to verify, and where.
 #[derive(Clone, Debug)]
@@ -137,27 +135,14 @@ pub struct Statistics {
 impl Statistics {
     /// Reads them from the end of a log.
     fn of_log(log: &str) -> Self {
-        let mut statistics = Self::default();
-        for line in log.lines().rev().take(8) {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let after = |name: &str| {
-                let at = words.iter().position(|word| *word == name)?;
-                words.get(at + 1)?.parse().ok()
-            };
-            match words[..] {
-                ["processed", count, "insns", ..] => {
-                    statistics.instructions = count.parse().ok();
-                    statistics.states = after("total_states");
-                    statistics.peak_states = after("peak_states");
-                }
-                ["stack", "depth", depths] => {
-                    statistics.stack = depths.split('+').map(|n| n.parse::<u64>().ok()).sum();
-                }
-                ["verification", "time", count, "usec"] => statistics.micros = count.parse().ok(),
-                _ => {}
-            }
+        let Some(summary) = verifier_log::Log::parse(log).summary else { return Self::default() };
+        Self {
+            instructions: Some(summary.processed),
+            states: Some(summary.total_states),
+            peak_states: Some(summary.peak_states),
+            stack: Some(summary.stack_depth.iter().map(|&bytes| u64::from(bytes)).sum()),
+            micros: summary.verification_time,
         }
-        statistics
     }
 }
 
@@ -477,9 +462,6 @@ fn finding(
 ) -> Diagnostic {
     let name = &program.entry.name;
     let diagnostic = match &program.outcome {
-        wire::Outcome::Refused(refusal) if refusal.stage == wire::Stage::Verifier => {
-            rejection(session, object, program, log)
-        }
         wire::Outcome::Refused(refusal) => {
             let finder = SourceFinder::new(session, &object.root);
             return verifier_log::explain(&verifier_log::Rejection {
@@ -528,21 +510,6 @@ fn stage(stage: wire::Stage) -> errno::Stage {
         wire::Stage::AttachTarget => errno::Stage::AttachTarget,
         wire::Stage::Load => errno::Stage::Load,
         wire::Stage::Verifier => errno::Stage::Verifier,
-/// A rejection, from the verifier's log.
-fn rejection(session: &Session, object: &Object, program: &wire::Program, log: &str) -> Diagnostic {
-    let is_statistics = |line: &str| {
-        ["processed ", "verification time", "stack depth"].iter().any(|text| line.starts_with(text))
-    };
-    let lines: Vec<&str> =
-        log.lines().filter(|line| !line.trim().is_empty() && !is_statistics(line)).collect();
-    let verdict = program.verdict.lines().filter(|line| !is_statistics(line));
-    let message = verdict.last().map_or("the verifier rejects the program", str::trim);
-    let mut diagnostic = Diagnostic::new(codes::VERIFIER_REJECTED, Origin::Verifier, message);
-    let image = relocate::image(&object.elf, &program.entry.name).ok();
-    let instruction = lines.iter().rev().find_map(|line| instruction(line));
-    if let Some(mut span) = image.zip(instruction).and_then(|(image, n)| image.span(n)) {
-        span.file = session.display(&object.root.join(&span.file)).to_owned();
-        diagnostic = diagnostic.at(span);
     }
 }
 
