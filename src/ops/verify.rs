@@ -13,7 +13,7 @@ use crate::base::digest::Digest;
 use crate::base::fs;
 use crate::diagnostics::{self, Diagnostic, Failure, ObjectPlace, Origin, codes};
 use crate::elf;
-use crate::events::{Ending, Event, Step};
+use crate::events::{Ending, Step};
 use crate::kernels::Reference;
 use crate::verdict::errno;
 use crate::vm::{self, Initramfs, Loaded, Qemu, Runner, Settings};
