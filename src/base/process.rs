@@ -241,7 +241,6 @@ impl Command {
 
     fn spawn_tied(&self, inherited: Vec<OwnedFd>, stdio: OwnedFd) -> Result<Child, Error> {
         let failed = |source| Error::Start { program: self.program.clone(), source };
-        let parent = std::process::id();
         let numbers: Vec<i32> = inherited.iter().map(|fd| fd.as_raw_fd()).collect();
         let mut command = std::process::Command::new(&self.program);
         command
@@ -254,25 +253,7 @@ impl Command {
         if let Some(dir) = &self.cwd {
             command.current_dir(dir);
         }
-        // SAFETY: only async-signal-safe calls between fork and exec; the
-        // descriptors stay open until `inherited` is dropped below.
-        unsafe {
-            command.pre_exec(move || {
-                for &fd in &numbers {
-                    if libc::fcntl(fd, libc::F_SETFD, 0) != 0 {
-                        return Err(io::Error::last_os_error());
-                    }
-                }
-                if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
-                    return Err(io::Error::last_os_error());
-                }
-                // The parent may have ended before the signal was asked for.
-                if libc::getppid() as u32 != parent {
-                    return Err(io::Error::other("the parent is gone"));
-                }
-                Ok(())
-            });
-        }
+        tie(&mut command, numbers);
         let child = command.spawn().map_err(failed);
         drop(inherited);
         child
@@ -290,7 +271,33 @@ impl Command {
         if let Some(dir) = &self.cwd {
             command.current_dir(dir);
         }
+        // Whoever calls this waits in the same thread.
+        tie(&mut command, Vec::new());
         command.spawn().map_err(|source| Error::Start { program: self.program.clone(), source })
+    }
+}
+
+/// Makes the kernel kill the child when the thread that starts it ends, in
+/// whatever way. The child keeps the descriptors `kept`, which must be open.
+fn tie(command: &mut std::process::Command, kept: Vec<i32>) {
+    let parent = std::process::id();
+    // SAFETY: only async-signal-safe calls between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            for &fd in &kept {
+                if libc::fcntl(fd, libc::F_SETFD, 0) != 0 {
+                    return Err(io::Error::last_os_error());
+                }
+            }
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            // The parent may have ended before the signal was asked for.
+            if libc::getppid() as u32 != parent {
+                return Err(io::Error::other("the parent is gone"));
+            }
+            Ok(())
+        });
     }
 }
 

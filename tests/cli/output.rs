@@ -3,6 +3,7 @@
 
 use crate::support::{Place, Run};
 use std::fs::File;
+use std::time::{Duration, Instant};
 
 /// A command that fails before it does anything.
 const NOWHERE: [&str; 4] = ["-C", "nowhere", "completions", "bash"];
@@ -171,13 +172,14 @@ fn screen(text: &str) -> Vec<String> {
     lines.into_iter().map(|line| line.into_iter().collect::<String>().trim_end().into()).collect()
 }
 
-#[test]
-fn ctrl_c_ends_the_children_too() {
+/// A build that takes its time: a clang that says its number and waits.
+fn slow_build() -> (Place, crate::support::Session, String) {
     let place = Place::new();
-    // A clang that takes its time over a source, and says what its number is.
     let clang = place.file(
         "slow",
-        "#!/bin/sh\ncase \"$*\" in *slow.bpf.c*) echo $$ > pid; sleep 600;; esac\nexec clang-19 \"$@\"\n",
+        "#!/bin/sh\n\
+         case \"$*\" in *slow.bpf.c*) echo $$ > pid; exec sleep 600;; esac\n\
+         exec clang-19 \"$@\"\n",
     );
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&clang, mode).unwrap();
@@ -188,17 +190,41 @@ fn ctrl_c_ends_the_children_too() {
     let pid = loop {
         match std::fs::read_to_string(place.path().join("pid")) {
             Ok(pid) if pid.ends_with('\n') => break pid.trim().to_owned(),
-            _ => std::thread::sleep(std::time::Duration::from_millis(10)),
+            _ => std::thread::sleep(Duration::from_millis(10)),
         }
     };
+    (place, session, pid)
+}
+
+/// Whether a process is there and no zombie.
+fn runs(pid: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.contains("State:") && !status.contains("State:\tZ")
+}
+
+#[test]
+fn ctrl_c_leaves_no_child_and_no_half_file() {
+    let (place, mut session, pid) = slow_build();
+    assert!(runs(&pid));
     session.type_in("\x03");
     assert_eq!(session.finish(), 130, "{}", session.shown);
-    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "clang still runs");
-    let left: Vec<_> = walk(&place.path().join("target"));
-    assert!(
-        left.iter().all(|name| !name.ends_with(".o") && !name.starts_with(".skep-")),
-        "{left:?}"
-    );
+    assert!(!runs(&pid), "clang still runs");
+    let left = walk(&place.path().join("target"));
+    let is_half = |name: &String| name.ends_with(".o") || name.starts_with(".skep-");
+    assert!(!left.iter().any(is_half), "{left:?}");
+}
+
+#[test]
+fn even_a_kill_leaves_no_child() {
+    let (_place, mut session, pid) = slow_build();
+    assert!(runs(&pid));
+    session.kill();
+    session.finish();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while runs(&pid) {
+        assert!(Instant::now() < deadline, "clang still runs");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn walk(dir: &std::path::Path) -> Vec<String> {

@@ -178,6 +178,11 @@ impl Session {
         self
     }
 
+    /// Kills it without a word.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+    }
+
     /// Waits for the end; returns the exit code.
     pub fn finish(&mut self) -> i32 {
         while self.look() {}
