@@ -20,7 +20,7 @@ pub use paint::Paint;
 pub use source::{NoSources, Source, Sources};
 pub use table::{Cell, Column, Table};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The formats that `--message-format` knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -61,9 +61,10 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// A path as the user would write it, not escaped.
+    /// A path as the user would write it, not escaped: relative to where they
+    /// are, if it lies below or near.
     fn path(&self, path: &Path) -> String {
-        path.strip_prefix(self.cwd).unwrap_or(path).to_string_lossy().into_owned()
+        nearby(self.cwd, path).as_deref().unwrap_or(path).to_string_lossy().into_owned()
     }
 
     /// [`Context::path`], escaped for people.
@@ -74,5 +75,50 @@ impl Context<'_> {
     /// The same without colour, beyond ASCII or a limit to lines.
     fn plain(&self) -> Self {
         Self { color: false, unicode: false, width: None, ..*self }
+    }
+}
+
+/// How far up a relative path goes.
+const UPWARDS: usize = 3;
+
+/// `path` as seen from `cwd`, if both lie in one place: below a directory that
+/// is neither the root nor one directly in it.
+fn nearby(cwd: &Path, path: &Path) -> Option<PathBuf> {
+    if let Ok(below) = path.strip_prefix(cwd) {
+        return Some(below.to_owned());
+    }
+    let shared = cwd.components().zip(path.components()).take_while(|(a, b)| a == b).count();
+    let up = cwd.components().count() - shared;
+    if shared < 3 || up > UPWARDS {
+        return None;
+    }
+    let mut relative: PathBuf = std::iter::repeat_n("..", up).collect();
+    relative.extend(path.components().skip(shared));
+    Some(relative)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_seen_from_where_the_user_is() {
+        let cx = Context {
+            cwd: Path::new("/home/me/project/src"),
+            sources: &NoSources,
+            color: false,
+            unicode: false,
+            width: None,
+        };
+        for (path, seen) in [
+            ("/home/me/project/src/a.c", "a.c"),
+            ("/home/me/project/include/a.h", "../include/a.h"),
+            ("/home/me/other/a.c", "../../other/a.c"),
+            ("/home/you/a.c", "/home/you/a.c"),
+            ("/usr/include/a.h", "/usr/include/a.h"),
+            ("relative/a.c", "relative/a.c"),
+        ] {
+            assert_eq!(cx.path(Path::new(path)), seen);
+        }
     }
 }
