@@ -12,7 +12,7 @@ pub const NAME: &str = "compile_commands.json";
 pub struct Entry {
     /// The source, relative to the directory.
     pub file: String,
-    /// The object, relative to the directory.
+    /// The object it becomes a part of, relative to the directory.
     pub output: String,
     /// The compiler and its arguments.
     pub arguments: Vec<String>,

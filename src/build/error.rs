@@ -48,6 +48,18 @@ pub enum Error {
         /// The source it was given.
         source: PathBuf,
     },
+    /// libbpf's linker refuses the objects.
+    Link {
+        /// The error it returned, in words.
+        reason: String,
+        /// What it said.
+        said: String,
+    },
+    /// The program that should launch clang is not there.
+    LauncherMissing {
+        /// Its name.
+        name: PathBuf,
+    },
     /// `vmlinux.h` could not be made.
     Header(Failure),
 }
@@ -123,7 +135,27 @@ impl From<Error> for Diagnostic {
                 format!("no space left on the disk for the object of {}", source.display()),
             )
             .help("free some space, then run the command again"),
+            Error::Link { reason, said } => link_failed(&reason, &said),
+            Error::LauncherMissing { name } => new(
+                codes::PROGRAM_FAILED,
+                format!("`launcher` names {}, which was not found", name.display()),
+            )
+            .help("install it, or leave `launcher` out of the manifest's [bpf]"),
             Error::Header(failure) => failure.into_diagnostic(),
         }
     }
+}
+
+/// What libbpf's linker says, as a finding about the objects.
+pub fn link_failed(reason: &str, said: &str) -> Diagnostic {
+    let mut lines = said.lines().filter(|line| !line.trim().is_empty());
+    let message = match lines.next_back() {
+        Some(last) => format!("the objects cannot be linked: {}", last.trim()),
+        None => format!("the objects cannot be linked: {reason}"),
+    };
+    let mut diagnostic = Diagnostic::new(codes::LINK_FAILED, Origin::Object, message);
+    for line in lines {
+        diagnostic = diagnostic.note(line.trim());
+    }
+    diagnostic
 }

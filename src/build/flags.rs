@@ -1,5 +1,6 @@
-//! clang's command line for one source.
+//! clang's command line for a source.
 
+use super::Source;
 use super::arch::Arch;
 use super::clang::Clang;
 use super::complaints;
@@ -20,24 +21,20 @@ pub struct Common<'a> {
     pub generated: &'a Path,
     /// The user's include directories, relative to `root`.
     pub include: &'a [PathBuf],
-    /// Macros.
-    pub defines: &'a [String],
-    /// Further arguments; they come last and win.
-    pub cflags: &'a [String],
-    /// The value of `-mcpu`.
-    pub mcpu: &'a str,
+    /// Words in front of the compiler: a launcher with its arguments.
+    pub launcher: &'a [PathBuf],
     /// The architecture whose registers `bpf_tracing.h` reads.
     pub arch: Arch,
 }
 
 impl Common<'_> {
     /// What decides about the object, as far as it is on the command line.
-    fn essential(&self) -> Vec<OsString> {
+    fn essential(&self, source: &Source) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = Vec::new();
         let mut add = |argument: &dyn AsRef<OsStr>| arguments.push(argument.as_ref().to_owned());
         add(&"-target");
         add(&self.arch.target());
-        add(&format!("-mcpu={}", self.mcpu));
+        add(&format!("-mcpu={}", source.mcpu));
         add(&"-g");
         add(&"-O2");
         add(&format!("-D__TARGET_ARCH_{}", self.arch.as_str()));
@@ -55,10 +52,10 @@ impl Common<'_> {
             add(&"-idirafter");
             add(dir);
         }
-        for define in self.defines {
+        for define in &source.defines {
             add(&format!("-D{define}"));
         }
-        for flag in self.cflags {
+        for flag in &source.cflags {
             add(flag);
         }
         arguments
@@ -91,40 +88,55 @@ impl Common<'_> {
         path.strip_prefix(self.root).unwrap_or(path)
     }
 
-    /// The command that compiles `source` to `object` and lists what it read
-    /// in `dependencies`.
-    pub fn compile(&self, source: &Path, object: &Path, dependencies: &Path) -> Command {
-        Command::new(&self.clang.path)
+    /// The command that works on `source` with the arguments that decide about
+    /// the object; what is to be done is added to it.
+    fn command(&self, source: &Source) -> Command {
+        let command = match self.launcher {
+            [] => Command::new(&self.clang.path),
+            [launcher, rest @ ..] => Command::new(launcher).args(rest).arg(&self.clang.path),
+        };
+        command
             .cwd(self.root)
             // clang takes the name of its directory from here, if it is one,
             // and the prefix map must know that name.
             .env("PWD", self.root)
-            .args(self.essential())
+            .args(self.essential(source))
             .args(self.prefix_maps())
             // A crash must not litter the directory for temporary files.
             .arg("-fno-crash-diagnostics")
             .args(complaints::ARGUMENTS)
+    }
+
+    /// The command that compiles `source` to `object` and lists what it read
+    /// in `dependencies`.
+    pub fn compile(&self, source: &Source, object: &Path, dependencies: &Path) -> Command {
+        self.command(source)
             .args(["-MD", "-MT", "object", "-MF"])
             .arg(dependencies)
             .arg("-c")
-            .arg(source)
+            .arg(&source.path)
             .arg("-o")
             .arg(object)
     }
 
+    /// The command that writes `source` preprocessed to standard output.
+    pub fn preprocess(&self, source: &Source) -> Command {
+        self.command(source).arg("-E").arg(&source.path)
+    }
+
     /// What identifies the command line: everything that may change the
     /// object's bytes. Where the project lies is no part of it.
-    pub fn key(&self) -> String {
-        let words = self.essential();
+    pub fn key(&self, source: &Source) -> String {
+        let words = self.essential(source);
         words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
     /// The command line as editors need it.
-    pub fn for_editors(&self, source: &Path, object: &Path) -> Vec<String> {
+    pub fn for_editors(&self, source: &Source) -> Vec<String> {
         let path = |path: &Path| path.to_string_lossy().into_owned();
         std::iter::once(path(&self.clang.path))
-            .chain(self.essential().iter().map(|word| word.to_string_lossy().into_owned()))
-            .chain(["-c".to_owned(), path(source), "-o".to_owned(), path(self.short(object))])
+            .chain(self.essential(source).iter().map(|word| word.to_string_lossy().into_owned()))
+            .chain(["-c".to_owned(), path(&source.path)])
             .collect()
     }
 }

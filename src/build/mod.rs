@@ -2,8 +2,9 @@
 //!
 //! [`build`] makes a graph of steps of a [`Request`] and runs what is not
 //! fresh ([`steps`], [`record`]): libbpf's headers and `vmlinux.h` into the
-//! build directory, then clang on every source. clang's text becomes
-//! diagnostics in one place ([`complaints`]).
+//! build directory, then clang on every source, then libbpf's linker where
+//! objects are linked or stripped. clang's text becomes diagnostics in one
+//! place ([`complaints`]).
 //!
 //! The build directory:
 //!
@@ -27,6 +28,7 @@ mod error;
 mod flags;
 mod includes;
 mod libbpf;
+mod link;
 mod record;
 mod steps;
 
@@ -42,6 +44,7 @@ use record::Files;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use steps::{Outcome, Ran, Runner, Step, put};
 
 /// A source to be compiled.
@@ -49,10 +52,32 @@ use steps::{Outcome, Ran, Runner, Step, put};
 pub struct Source {
     /// The file, relative to [`Request::root`].
     pub path: PathBuf,
-    /// The object's name, without `.bpf.o`; `/` makes directories.
+    /// Macros.
+    pub defines: Vec<String>,
+    /// Further arguments of clang; they come last and win.
+    pub cflags: Vec<String>,
+    /// The value of `-mcpu`.
+    pub mcpu: &'static str,
+}
+
+/// An object to be made.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// Its name, without `.bpf.o`; `/` makes directories.
     pub name: String,
-    /// The object file, absolute.
-    pub object: PathBuf,
+    /// The file, absolute.
+    pub path: PathBuf,
+    /// The indices of the sources it is made of; of several, it is linked.
+    pub sources: Vec<usize>,
+    /// Whether DWARF is left out; BTF stays. Linked objects have none anyway.
+    pub strip: bool,
+}
+
+impl Object {
+    /// Whether the linker has work to do.
+    fn is_linked(&self) -> bool {
+        self.strip || self.sources.len() != 1
+    }
 }
 
 /// How `vmlinux.h` is made.
@@ -83,14 +108,13 @@ pub struct Request<'a> {
     pub profile: &'a str,
     /// The sources.
     pub sources: &'a [Source],
+    /// What is made of them; each source is in one of these.
+    pub objects: &'a [Object],
     /// The user's include directories, absolute.
     pub include: &'a [PathBuf],
-    /// Macros.
-    pub defines: &'a [String],
-    /// Further arguments of clang.
-    pub cflags: &'a [String],
-    /// The value of `-mcpu`.
-    pub mcpu: &'a str,
+    /// A program that is started in clang's place, with arguments; the first
+    /// word is its path. Empty for none.
+    pub launcher: &'a [PathBuf],
     /// The architecture to compile for.
     pub arch: Arch,
     /// The compiler.
@@ -111,8 +135,8 @@ pub struct Request<'a> {
 /// An object that was built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {
-    /// The index of its source in the request.
-    pub source: usize,
+    /// Its index in the request.
+    pub object: usize,
     /// Whether it was there already and nothing had to be done.
     pub fresh: bool,
 }
@@ -123,7 +147,7 @@ pub struct Report {
     /// The objects that are there now and belong to their sources.
     pub built: Vec<Built>,
     /// What clang says of the sources, in their order; of those that were not
-    /// compiled again, what it said when they were.
+    /// compiled again, what it said when they were. Then what the linker says.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -137,65 +161,132 @@ pub fn clang_answers(target: &Path) -> PathBuf {
     state_dir(target).join("clang.json")
 }
 
+/// A build directory that is locked and ready.
+struct Workspace<'w, 'r> {
+    request: &'w Request<'r>,
+    /// Records, and objects on their way to the linker.
+    state: PathBuf,
+    /// Files that are being written.
+    aside: PathBuf,
+    /// Headers that skep supplies.
+    generated: PathBuf,
+    _lock: fs::Lock,
+}
+
+impl<'w, 'r> Workspace<'w, 'r> {
+    fn enter(request: &'w Request<'r>) -> Result<Self, Error> {
+        let state = state_dir(request.target);
+        prepare(request.target, &state)?;
+        let holder = format!("skep build (process {})", std::process::id());
+        let on_wait = |holder: &str| {
+            let holder = if holder.is_empty() { "another skep" } else { holder };
+            let target = request.target.display();
+            let text = format!("waiting for {holder}, which builds in {target}");
+            request.sink.emit(Event::Note(text));
+        };
+        let lock = &state.join("lock");
+        let lock = fs::Lock::acquire_unless(lock, &holder, request.cancel, on_wait)?;
+        let Some(lock) = lock else { return Err(process::Error::Cancelled.into()) };
+        let aside = state.join("aside");
+        // What a killed build left.
+        fs::remove_dir_all(&aside)?;
+        fs::create_dir_all(&aside)?;
+        let generated = request.target.join("include");
+        Ok(Self { request, state, aside, generated, _lock: lock })
+    }
+
+    fn flags(&self) -> flags::Common<'_> {
+        let request = self.request;
+        flags::Common {
+            clang: request.clang,
+            root: request.root,
+            target: request.target,
+            generated: &self.generated,
+            include: request.include,
+            launcher: request.launcher,
+            arch: request.arch,
+        }
+    }
+
+    fn run(&self, files: &Files, steps: &[Step<'_>]) -> Result<Vec<Outcome>, Error> {
+        let request = self.request;
+        let runner = Runner {
+            files,
+            records: &self.state.join(request.profile),
+            aside: &self.aside,
+            jobs: request.jobs,
+            cancel: request.cancel,
+            sink: request.sink,
+            told: Mutex::default(),
+        };
+        runner.run(steps)
+    }
+}
+
 /// Builds.
 ///
 /// # Errors
 /// What kept the build from being done. That clang rejects a source is none:
 /// it is among the report's diagnostics.
 pub fn build(request: &Request<'_>) -> Result<Report, Error> {
-    let state = state_dir(request.target);
-    prepare(request.target, &state)?;
-    let holder = format!("skep build (process {})", std::process::id());
-    let lock = fs::Lock::acquire_unless(&state.join("lock"), &holder, request.cancel, |holder| {
-        let holder = if holder.is_empty() { "another skep" } else { holder };
-        let target = request.target.display();
-        request.sink.emit(Event::Note(format!("waiting for {holder}, which builds in {target}")));
-    })?;
-    let Some(_lock) = lock else { return Err(process::Error::Cancelled.into()) };
-    let aside = state.join("aside");
-    // What a killed build left.
-    fs::remove_dir_all(&aside)?;
-    fs::create_dir_all(&aside)?;
-
-    let generated = request.target.join("include");
-    let common = flags::Common {
-        clang: request.clang,
-        root: request.root,
-        target: request.target,
-        generated: &generated,
-        include: request.include,
-        defines: request.defines,
-        cflags: request.cflags,
-        mcpu: request.mcpu,
-        arch: request.arch,
-    };
+    let workspace = Workspace::enter(request)?;
+    let flags = workspace.flags();
     let files = Files::new(request.root);
-    let runner = Runner {
-        files: &files,
-        records: &state.join(request.profile),
-        aside: &aside,
-        jobs: request.jobs,
-        cancel: request.cancel,
-        sink: request.sink,
-    };
-    let mut steps = vec![libbpf_step(&generated, &aside)];
-    let mut before_all = vec![0];
-    let needs = needs_vmlinux(request);
-    if let Some((header, users)) = header_step(request, &needs, &generated, &aside)? {
-        steps.push(header);
-        before_all.push(1);
-        debug_assert!(!users.is_empty());
-    }
+    let needs = needs_vmlinux(request, request.sources.iter());
+    let mut steps = header_steps(&workspace, &needs)?;
     let first = steps.len();
-    for (source, needs) in request.sources.iter().zip(&needs) {
-        let after = if needs.needs_vmlinux { before_all.clone() } else { vec![0] };
-        steps.push(compile_step(request, &common, source, after, &aside));
+    for (index, (source, needs)) in request.sources.iter().zip(&needs).enumerate() {
+        // The linker reads what clang wrote, from a place of its own.
+        let target = request
+            .objects
+            .iter()
+            .find(|object| object.sources.contains(&index) && !object.is_linked())
+            .map_or_else(|| intermediate(&workspace, source), |object| object.path.clone());
+        steps.push(compile_step(&workspace, &flags, source, needs, target));
+    }
+    for object in request.objects.iter().filter(|object| object.is_linked()) {
+        steps.push(link_step(&workspace, object, first));
     }
     if request.compile_commands {
-        tell_editors(request, &common)?;
+        tell_editors(request, &flags)?;
     }
-    let outcomes = runner.run(&steps)?;
+    let outcomes = workspace.run(&files, &steps)?;
     Ok(report(request, &outcomes[first..]))
+}
+
+/// What [`preprocess`] gives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preprocessed {
+    /// The text.
+    pub text: Vec<u8>,
+    /// What clang says.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Gives the text of one source as the compiler proper sees it.
+///
+/// # Errors
+/// As those of [`build`].
+pub fn preprocess(request: &Request<'_>, source: usize) -> Result<Preprocessed, Error> {
+    let workspace = Workspace::enter(request)?;
+    let source = &request.sources[source];
+    // Of all sources, so that the header is the one that builds use.
+    let needs = needs_vmlinux(request, request.sources.iter());
+    workspace.run(&Files::new(request.root), &header_steps(&workspace, &needs)?)?;
+    let output = workspace.flags().preprocess(source).run(request.cancel)?;
+    let log = output.stderr_text();
+    let diagnostics = complaints::parse(&log, request.root, &|_| None);
+    if !output.success() && !diagnostics.iter().any(Diagnostic::is_error) {
+        let source = request.root.join(&source.path);
+        return Err(Error::ClangFailed { source, ending: output.ending(), said: tail(&log) });
+    }
+    Ok(Preprocessed { text: output.stdout, diagnostics })
+}
+
+/// Where an object waits for the linker.
+fn intermediate(workspace: &Workspace<'_, '_>, source: &Source) -> PathBuf {
+    let name = format!("{}.o", source.path.display());
+    workspace.state.join(workspace.request.profile).join("objects").join(name)
 }
 
 /// Makes the build directory, marked as something that backups and version
@@ -214,13 +305,25 @@ fn prepare(target: &Path, state: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn libbpf_step<'a>(generated: &Path, aside: &Path) -> Step<'a> {
+/// The steps that make headers: libbpf's always, `vmlinux.h` where a source
+/// includes it.
+fn header_steps<'r>(
+    workspace: &Workspace<'_, 'r>,
+    needs: &[includes::Found],
+) -> Result<Vec<Step<'r>>, Error> {
+    let mut steps = vec![libbpf_step(workspace)];
+    steps.extend(vmlinux_step(workspace, needs)?);
+    Ok(steps)
+}
+
+fn libbpf_step<'a>(workspace: &Workspace<'_, '_>) -> Step<'a> {
     let headers = libbpf::HEADERS;
     let key = Digest::of_parts(
         headers.iter().flat_map(|header| [header.name.as_bytes(), header.text.as_bytes()]),
     );
-    let outputs: Vec<PathBuf> = headers.iter().map(|header| generated.join(header.name)).collect();
-    let (paths, aside) = (outputs.clone(), aside.to_owned());
+    let path = |header: &libbpf::Header| workspace.generated.join(header.name);
+    let outputs: Vec<PathBuf> = headers.iter().map(path).collect();
+    let (paths, aside) = (outputs.clone(), workspace.aside.clone());
     Step {
         name: "include/bpf".to_owned(),
         verb: None,
@@ -238,33 +341,33 @@ fn libbpf_step<'a>(generated: &Path, aside: &Path) -> Step<'a> {
     }
 }
 
-fn needs_vmlinux(request: &Request<'_>) -> Vec<includes::Found> {
-    let look =
-        |source: &Source| includes::follow(&request.root.join(&source.path), request.include);
-    match request.vmlinux {
-        Some(_) => request.sources.iter().map(look).collect(),
-        None => request.sources.iter().map(|_| includes::Found::default()).collect(),
-    }
+fn needs_vmlinux<'s>(
+    request: &Request<'_>,
+    sources: impl Iterator<Item = &'s Source>,
+) -> Vec<includes::Found> {
+    let look = |source: &Source| match request.vmlinux {
+        Some(_) => includes::follow(&request.root.join(&source.path), request.include),
+        None => includes::Found::default(),
+    };
+    sources.map(look).collect()
 }
 
-fn header_step<'a>(
-    request: &Request<'a>,
+fn vmlinux_step<'r>(
+    workspace: &Workspace<'_, 'r>,
     needs: &[includes::Found],
-    generated: &Path,
-    aside: &Path,
-) -> Result<Option<(Step<'a>, BTreeSet<PathBuf>)>, Error> {
+) -> Result<Option<Step<'r>>, Error> {
     let users: BTreeSet<PathBuf> = needs
         .iter()
         .filter(|found| found.needs_vmlinux)
         .flat_map(|found| found.files.iter().cloned())
         .collect();
-    let Some(header_for) = request.vmlinux.filter(|_| !users.is_empty()) else {
+    let Some(header_for) = workspace.request.vmlinux.filter(|_| !users.is_empty()) else {
         return Ok(None);
     };
     let header = header_for(&users).map_err(Error::Header)?;
-    let (path, aside) = (generated.join(includes::VMLINUX), aside.to_owned());
-    let make = header.make;
-    let step = Step {
+    let path = workspace.generated.join(includes::VMLINUX);
+    let (aside, make) = (workspace.aside.clone(), header.make);
+    Ok(Some(Step {
         name: format!("include/{}", includes::VMLINUX),
         verb: Some("Generating"),
         subject: format!("vmlinux.h from {}", header.from),
@@ -277,48 +380,82 @@ fn header_step<'a>(
             put(&path, &text, &aside)?;
             Ok(Ran::default())
         }),
-    };
-    Ok(Some((step, users)))
+    }))
 }
 
 fn compile_step<'a>(
-    request: &'a Request<'_>,
-    common: &'a flags::Common<'_>,
+    workspace: &'a Workspace<'_, '_>,
+    flags: &'a flags::Common<'_>,
     source: &'a Source,
-    after: Vec<usize>,
-    aside: &Path,
+    needs: &includes::Found,
+    object: PathBuf,
 ) -> Step<'a> {
-    let unique = Digest::of(source.name.as_bytes()).short();
-    let aside_object = aside.join(format!("{unique}.o"));
-    let dependencies = aside.join(format!("{unique}.d"));
-    let mut inputs = vec![request.root.join(&source.path)];
-    if after.len() > 1 {
-        inputs.push(common.generated.join(includes::VMLINUX));
+    let request = workspace.request;
+    let unique = Digest::of(source.path.as_os_str().as_encoded_bytes()).short();
+    let aside_object = workspace.aside.join(format!("{unique}.o"));
+    let dependencies = workspace.aside.join(format!("{unique}.d"));
+    let (mut after, mut inputs) = (vec![0], vec![request.root.join(&source.path)]);
+    if needs.needs_vmlinux {
+        after.push(1);
+        inputs.push(workspace.generated.join(includes::VMLINUX));
     }
     Step {
-        name: format!("{}.bpf.o", source.name),
+        name: format!("compile/{}", source.path.display()),
         verb: Some("Compiling"),
         subject: source.path.display().to_string(),
         key: vec![
             ("the compiler", request.clang.version.clone()),
             ("the compiler's place", request.clang.path.display().to_string()),
-            ("the command line", common.key()),
+            ("the command line", flags.key(source)),
         ],
         inputs,
-        outputs: vec![source.object.clone()],
+        outputs: vec![object.clone()],
         after,
-        run: Box::new(move || compile(request, common, source, &aside_object, &dependencies)),
+        run: Box::new(move || {
+            let ran = compile(request, flags, source, &aside_object, &dependencies)?;
+            if !ran.failed {
+                install(&aside_object, &object)?;
+            }
+            Ok(ran)
+        }),
+    }
+}
+
+fn link_step<'a>(workspace: &'a Workspace<'_, '_>, object: &'a Object, first: usize) -> Step<'a> {
+    let sources = object.sources.iter().map(|&source| &workspace.request.sources[source]);
+    let inputs: Vec<PathBuf> = sources.map(|source| intermediate(workspace, source)).collect();
+    let unique = Digest::of(object.name.as_bytes()).short();
+    let aside_object = workspace.aside.join(format!("{unique}.linked.o"));
+    Step {
+        name: format!("link/{}", object.name),
+        verb: if object.sources.len() > 1 { Some("Linking") } else { None },
+        subject: object.name.clone(),
+        // The order of the objects decides about that of programs and maps.
+        key: vec![("the linker", link::version()), ("the objects", format!("{inputs:?}"))],
+        inputs: inputs.clone(),
+        outputs: vec![object.path.clone()],
+        after: object.sources.iter().map(|source| first + source).collect(),
+        run: Box::new(move || match link::link(&aside_object, &inputs) {
+            Ok(()) => {
+                install(&aside_object, &object.path)?;
+                Ok(Ran::default())
+            }
+            Err(Error::Link { reason, said }) => {
+                Ok(Ran { log: format!("{reason}\n{said}"), failed: true, ..Ran::default() })
+            }
+            Err(error) => Err(error),
+        }),
     }
 }
 
 fn compile(
     request: &Request<'_>,
-    common: &flags::Common<'_>,
+    flags: &flags::Common<'_>,
     source: &Source,
     object: &Path,
     dependencies: &Path,
 ) -> Result<Ran, Error> {
-    let command = common.compile(&source.path, object, dependencies);
+    let command = flags.compile(source, object, dependencies);
     let words: Vec<_> = command.words().map(|word| word.to_string_lossy()).collect();
     request.sink.emit(Event::Detail(words.join(" ")));
     let output = command.run(request.cancel)?;
@@ -344,7 +481,6 @@ fn compile(
         .into_iter()
         .map(|path| request.root.join(path))
         .collect();
-    install(object, &source.object)?;
     Ok(Ran { inputs, log, failed: false })
 }
 
@@ -373,17 +509,9 @@ fn tail(text: &str) -> String {
 fn report(request: &Request<'_>, outcomes: &[Outcome]) -> Report {
     let read = |path: &Path| fs::read(path).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let mut report = Report::default();
-    for (source, outcome) in outcomes.iter().enumerate() {
-        let log = match outcome {
-            Outcome::Fresh(log) | Outcome::Done(log) => {
-                let fresh = matches!(outcome, Outcome::Fresh(_));
-                report.built.push(Built { source, fresh });
-                log
-            }
-            Outcome::Refused(log) => log,
-            Outcome::Skipped => continue,
-        };
-        for diagnostic in complaints::parse(log, request.root, &read) {
+    let (compiled, linked) = outcomes.split_at(request.sources.len());
+    for outcome in compiled {
+        for diagnostic in complaints::parse(outcome.log(), request.root, &read) {
             // What is wrong in a header that several sources include is said
             // once.
             let is_same = |known: &Diagnostic| {
@@ -395,22 +523,41 @@ fn report(request: &Request<'_>, outcomes: &[Outcome]) -> Report {
             }
         }
     }
+    let mut linked = linked.iter();
+    for (index, object) in request.objects.iter().enumerate() {
+        let own = if object.is_linked() {
+            linked.next()
+        } else {
+            object.sources.first().and_then(|&source| compiled.get(source))
+        };
+        match own {
+            Some(Outcome::Fresh(_)) => report.built.push(Built { object: index, fresh: true }),
+            Some(Outcome::Done(_)) => report.built.push(Built { object: index, fresh: false }),
+            Some(Outcome::Refused(log)) if object.is_linked() => {
+                let (reason, said) = log.split_once('\n').unwrap_or((log, ""));
+                report.diagnostics.push(error::link_failed(reason, said));
+            }
+            _ => {}
+        }
+    }
     report
 }
 
-fn tell_editors(request: &Request<'_>, common: &flags::Common<'_>) -> Result<(), Error> {
+fn tell_editors(request: &Request<'_>, flags: &flags::Common<'_>) -> Result<(), Error> {
     let relative = |path: &Path| {
         path.strip_prefix(request.root).unwrap_or(path).to_string_lossy().into_owned()
     };
-    let entries: Vec<_> = request
-        .sources
-        .iter()
-        .map(|source| compile_commands::Entry {
-            file: source.path.to_string_lossy().into_owned(),
-            output: relative(&source.object),
-            arguments: common.for_editors(&source.path, &source.object),
-        })
-        .collect();
+    let mut entries = Vec::new();
+    for object in request.objects {
+        for &source in &object.sources {
+            let source = &request.sources[source];
+            entries.push(compile_commands::Entry {
+                file: source.path.to_string_lossy().into_owned(),
+                output: relative(&object.path),
+                arguments: flags.for_editors(source),
+            });
+        }
+    }
     if !compile_commands::write(request.root, &entries)? {
         let name = compile_commands::NAME;
         request.sink.emit(Event::Detail(format!("{name} is somebody else's, and was left alone")));

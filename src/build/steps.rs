@@ -69,6 +69,16 @@ pub enum Outcome {
     Skipped,
 }
 
+impl Outcome {
+    /// What the step's tool said.
+    pub fn log(&self) -> &str {
+        match self {
+            Self::Fresh(log) | Self::Done(log) | Self::Refused(log) => log,
+            Self::Skipped => "",
+        }
+    }
+}
+
 /// The circumstances of a run.
 pub struct Runner<'a> {
     /// The files looked at.
@@ -83,6 +93,8 @@ pub struct Runner<'a> {
     pub cancel: &'a Cancel,
     /// Who listens.
     pub sink: &'a dyn Sink,
+    /// What everybody was told already.
+    pub told: Mutex<Vec<String>>,
 }
 
 struct State {
@@ -172,7 +184,11 @@ impl Runner<'_> {
             Ok(log) => return Ok(Outcome::Fresh(log)),
             Err(stale) => stale,
         };
-        if stale != Stale::New {
+        if let Stale::Changed { what, .. } = &stale
+            && what == "the compiler"
+        {
+            self.tell_once(stale.to_string());
+        } else if stale != Stale::New {
             self.sink.emit(Event::Detail(format!("{}: {stale}", step.subject)));
         }
         let progress =
@@ -199,6 +215,15 @@ impl Runner<'_> {
             progress.finish(Ending::Done);
         }
         Ok(Outcome::Done(log))
+    }
+
+    /// Says something to everyone, once for all steps.
+    fn tell_once(&self, text: String) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if !told.contains(&text) {
+            self.sink.emit(Event::Note(text.clone()));
+            told.push(text);
+        }
     }
 
     /// Whether a step is fresh; what its tool said when it ran.
@@ -293,6 +318,7 @@ mod tests {
                 jobs: NonZeroUsize::new(2).unwrap(),
                 cancel: &Cancel::new(),
                 sink: &Silent,
+                told: Mutex::default(),
             };
             runner.run(&[step(0, "a", "b"), step(1, "b", "c")]).unwrap()
         }

@@ -49,6 +49,7 @@ codes! {
     CLANG_MISSING = "E0203" "clang-missing" Environment "no clang that can compile BPF was found";
     CLANG_TOO_OLD = "E0204" "clang-too-old" Environment "the clang that was found is too old";
     KERNEL_BTF_MISSING = "E0205" "kernel-btf-missing" Environment "there is no kernel's BTF to make vmlinux.h from";
+    LINK_FAILED = "E0206" "link-failed" Finding "objects cannot be linked into one";
 
     // 03: what the verifier rejects
     VERIFIER_REJECTED = "E0300" "verifier-rejected" Finding "the kernel's verifier rejects the program for a reason skep has no name for yet";

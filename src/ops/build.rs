@@ -7,8 +7,8 @@ use crate::base::fs;
 use crate::build::{self, Arch, Clang, Header};
 use crate::diagnostics::{Diagnostic, Failure, Label, Origin, Severity, Span, codes};
 use crate::kernels::Reference;
-use crate::project::manifest::{Mcpu, Vmlinux};
-use crate::project::{self, Project};
+use crate::project::manifest::{Located, Mcpu, Vmlinux};
+use crate::project::{self, Kind, Project};
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -41,6 +41,8 @@ pub struct Request {
     pub paths: Vec<PathBuf>,
     /// The profile.
     pub profile: Profile,
+    /// The architecture to compile for, if not this machine's.
+    pub target_arch: Option<Arch>,
 }
 
 /// An object to work on.
@@ -50,9 +52,9 @@ pub struct Artifact {
     pub name: String,
     /// The object file, absolute.
     pub object: PathBuf,
-    /// The source it was built from, absolute; none for an object that was
+    /// The sources it was built from, absolute; none for an object that was
     /// named on the command line.
-    pub source: Option<PathBuf>,
+    pub sources: Vec<PathBuf>,
     /// The directory that relative paths in its line information start from.
     pub root: PathBuf,
     /// Whether nothing had to be done for it.
@@ -122,7 +124,7 @@ fn work(session: &Session, request: &Request, take_objects: bool) -> Result<Outc
             Input::Object(object) => outcome.artifacts.push(Artifact {
                 name: object_name(&object),
                 root: session.cwd.clone(),
-                source: None,
+                sources: Vec::new(),
                 fresh: true,
                 project: None,
                 object,
@@ -135,35 +137,19 @@ fn work(session: &Session, request: &Request, take_objects: bool) -> Result<Outc
                         continue;
                     }
                 };
-                let all = sources.len();
-                let objects = project.target.join(request.profile.as_str());
-                let sources: Vec<build::Source> = sources
-                    .into_iter()
-                    .filter(|source| only.is_empty() || only.contains(&source.path))
-                    .map(|source| build::Source {
-                        object: objects.join(format!("{}.bpf.o", source.name)),
-                        path: source.path,
-                        name: source.name,
-                    })
-                    .collect();
-                let whole = sources.len() == all;
-                build_project(session, request, *project, &sources, whole, &mut outcome)?;
+                // One object of all sources needs all of them.
+                let whole = only.is_empty() || project.manifest.bpf.link;
+                let wanted = |source: &project::Source| whole || only.contains(&source.path);
+                let (wanted, others): (Vec<_>, Vec<_>) = sources.into_iter().partition(wanted);
+                let whole = others.is_empty();
+                build_project(session, request, *project, &wanted, whole, &mut outcome)?;
             }
             Input::Files(dir, files) => {
                 let id = Digest::of(dir.as_os_str().as_encoded_bytes());
                 let target = session.cache.join("adhoc").join(id.short());
                 let project = Project::ad_hoc(&dir, target);
-                let sources: Vec<build::Source> = files
-                    .iter()
-                    .map(|file| {
-                        let source = project::Source::named(file);
-                        build::Source {
-                            object: dir.join(format!("{}.bpf.o", source.name)),
-                            path: source.path,
-                            name: source.name,
-                        }
-                    })
-                    .collect();
+                let sources: Vec<_> =
+                    files.iter().map(|file| project::Source::named(file)).collect();
                 build_project(session, request, project, &sources, false, &mut outcome)?;
             }
         }
@@ -175,62 +161,26 @@ fn build_project(
     session: &Session,
     request: &Request,
     project: Project,
-    sources: &[build::Source],
+    sources: &[project::Source],
     whole: bool,
     outcome: &mut Outcome,
 ) -> Result<(), Failure> {
-    let bpf = &project.manifest.bpf;
     let clang = find_clang(session, &project)?;
-    if bpf.mcpu.value >= Mcpu::V4 && clang.major < 18 {
-        let message = format!(
-            "`mcpu = \"{}\"` needs clang 18 or newer, and {} is clang {}",
-            bpf.mcpu.value.as_str(),
-            clang.path.display(),
-            clang.number()
-        );
-        let mistake = Diagnostic::new(codes::MANIFEST_VALUE, Origin::Manifest, message);
-        outcome.diagnostics.extend(displayed(session, vec![placed(&project, &bpf.mcpu, mistake)]));
+    let setting = Setting::new(session, request, &project, &clang, sources, whole)?;
+    if !setting.mistakes.is_empty() {
+        outcome.diagnostics.extend(displayed(session, setting.mistakes));
         return Ok(());
     }
-    let mut include = Vec::new();
-    for dir in &bpf.include {
-        let path = project.root.join(&dir.value);
-        if fs::is_dir(&path) {
-            include.push(path);
-        } else if dir.range.is_some() {
-            let message = format!("the include directory `{}` is not there", dir.value);
-            let mistake = Diagnostic::new(codes::MANIFEST_VALUE, Origin::Manifest, message);
-            outcome.diagnostics.extend(displayed(session, vec![placed(&project, dir, mistake)]));
-        }
-    }
-    if outcome.failed() {
-        return Ok(());
-    }
-    let header = |_: &BTreeSet<PathBuf>| vmlinux_header(session, &project);
-    let report = build::build(&build::Request {
-        root: &project.root,
-        target: &project.target,
-        profile: request.profile.as_str(),
-        sources,
-        include: &include,
-        defines: &bpf.defines,
-        cflags: &bpf.cflags,
-        mcpu: bpf.mcpu.value.as_str(),
-        arch: Arch::host(),
-        clang: &clang,
-        vmlinux: (bpf.vmlinux.value != Vmlinux::None).then_some(&header),
-        compile_commands: whole,
-        jobs: session.jobs,
-        cancel: &session.cancel,
-        sink: &*session.sink,
-    })?;
+    let header = |_: &BTreeSet<PathBuf>| vmlinux_header(session, &project, setting.arch);
+    let report = build::build(&setting.request(session, &project, &clang, &header))?;
     let index = outcome.projects.len();
     outcome.artifacts.extend(report.built.iter().map(|built| {
-        let source = &sources[built.source];
+        let object = &setting.objects[built.object];
+        let source = |index: &usize| project.root.join(&setting.sources[*index].path);
         Artifact {
-            name: source.name.clone(),
-            object: source.object.clone(),
-            source: Some(project.root.join(&source.path)),
+            name: object.name.clone(),
+            object: object.path.clone(),
+            sources: object.sources.iter().map(source).collect(),
             root: project.root.clone(),
             fresh: built.fresh,
             project: Some(index),
@@ -241,13 +191,185 @@ fn build_project(
     Ok(())
 }
 
+/// What a project's manifest and the command line come to for the builder.
+struct Setting {
+    arch: Arch,
+    target: PathBuf,
+    profile: Profile,
+    include: Vec<PathBuf>,
+    launcher: Vec<PathBuf>,
+    sources: Vec<build::Source>,
+    objects: Vec<build::Object>,
+    vmlinux: bool,
+    compile_commands: bool,
+    /// What is wrong with the manifest.
+    mistakes: Vec<Diagnostic>,
+}
+
+impl Setting {
+    fn new(
+        session: &Session,
+        request: &Request,
+        project: &Project,
+        clang: &Clang,
+        sources: &[project::Source],
+        whole: bool,
+    ) -> Result<Self, Failure> {
+        let bpf = &project.manifest.bpf;
+        let arch = request.target_arch.unwrap_or_else(Arch::host);
+        // Another architecture is another world: other headers, other objects.
+        let target = match arch == Arch::host() {
+            true => project.target.clone(),
+            false => project.target.join(arch.as_str()),
+        };
+        let options = match request.profile {
+            Profile::Dev => &project.manifest.dev,
+            Profile::Release => &project.manifest.release,
+        };
+        let strip = options.strip.unwrap_or(request.profile == Profile::Release);
+        let mut setting = Self {
+            arch,
+            profile: request.profile,
+            include: Vec::new(),
+            launcher: Vec::new(),
+            sources: Vec::new(),
+            objects: Vec::new(),
+            vmlinux: bpf.vmlinux.value != Vmlinux::None,
+            // Editors are told of the build that people see.
+            compile_commands: whole && project.kind != Kind::AdHoc && arch == Arch::host(),
+            mistakes: Vec::new(),
+            target,
+        };
+        for source in sources {
+            let options = project.options(&source.path, options);
+            setting.check_mcpu(project, &options.mcpu, clang);
+            setting.sources.push(build::Source {
+                path: source.path.clone(),
+                defines: options.defines,
+                cflags: options.cflags,
+                mcpu: options.mcpu.value.as_str(),
+            });
+        }
+        let objects = match project.kind {
+            // Beside the source, where a compiler would put it.
+            Kind::AdHoc => project.root.clone(),
+            Kind::Skep | Kind::Cargo => setting.target.join(request.profile.as_str()),
+        };
+        let object = |name: &str, sources: Vec<usize>| build::Object {
+            name: name.to_owned(),
+            path: objects.join(format!("{name}.bpf.o")),
+            sources,
+            strip,
+        };
+        setting.objects = match bpf.link {
+            true => vec![object(&project.name, (0..sources.len()).collect())],
+            false => sources
+                .iter()
+                .enumerate()
+                .map(|(index, source)| object(&source.name, vec![index]))
+                .collect(),
+        };
+        setting.find_include(project);
+        setting.find_launcher(session, project)?;
+        if whole {
+            setting.check_overrides(project, sources);
+        }
+        Ok(setting)
+    }
+
+    fn check_mcpu(&mut self, project: &Project, mcpu: &Located<Mcpu>, clang: &Clang) {
+        if mcpu.value < Mcpu::V4 || clang.major >= 18 {
+            return;
+        }
+        let message = format!(
+            "`mcpu = \"{}\"` needs clang 18 or newer, and {} is clang {}",
+            mcpu.value.as_str(),
+            clang.path.display(),
+            clang.number()
+        );
+        let mistake = Diagnostic::new(codes::MANIFEST_VALUE, Origin::Manifest, message);
+        let mistake = placed(project, mcpu, mistake);
+        if !self.mistakes.contains(&mistake) {
+            self.mistakes.push(mistake);
+        }
+    }
+
+    fn find_include(&mut self, project: &Project) {
+        for dir in &project.manifest.bpf.include {
+            let path = project.root.join(&dir.value);
+            if fs::is_dir(&path) {
+                self.include.push(path);
+            } else if dir.range.is_some() {
+                let message = format!("the include directory `{}` is not there", dir.value);
+                let mistake = Diagnostic::new(codes::MANIFEST_VALUE, Origin::Manifest, message);
+                self.mistakes.push(placed(project, dir, mistake));
+            }
+        }
+    }
+
+    fn find_launcher(&mut self, session: &Session, project: &Project) -> Result<(), Failure> {
+        let mut words = project.manifest.bpf.launcher.iter();
+        let Some(name) = words.next() else { return Ok(()) };
+        let Some(path) = session.programs.find(&name.value) else {
+            return Err(build::Error::LauncherMissing { name: PathBuf::from(&name.value) }.into());
+        };
+        self.launcher.push(path);
+        self.launcher.extend(words.map(|word| PathBuf::from(&word.value)));
+        Ok(())
+    }
+
+    /// An override that is for no source at all is misspelt.
+    fn check_overrides(&mut self, project: &Project, sources: &[project::Source]) {
+        for own in &project.manifest.bpf.overrides {
+            let Some(pattern) = own.sources.first() else { continue };
+            if !sources.iter().any(|source| own.is_for(&source.path)) {
+                let message = format!("no source matches `{}`", pattern.value);
+                let mistake = Diagnostic::new(codes::MANIFEST_VALUE, Origin::Manifest, message);
+                self.mistakes.push(placed(project, pattern, mistake));
+            }
+        }
+    }
+
+    fn request<'a>(
+        &'a self,
+        session: &'a Session,
+        project: &'a Project,
+        clang: &'a Clang,
+        header: &'a build::HeaderFor<'a>,
+    ) -> build::Request<'a> {
+        build::Request {
+            root: &project.root,
+            target: &self.target,
+            profile: self.profile.as_str(),
+            sources: &self.sources,
+            objects: &self.objects,
+            include: &self.include,
+            launcher: &self.launcher,
+            arch: self.arch,
+            clang,
+            vmlinux: self.vmlinux.then_some(header),
+            compile_commands: self.compile_commands,
+            jobs: session.jobs,
+            cancel: &session.cancel,
+            sink: &*session.sink,
+        }
+    }
+}
+
 /// How `vmlinux.h` is made for a project.
-fn vmlinux_header<'a>(session: &'a Session, project: &Project) -> Result<Header<'a>, Failure> {
+fn vmlinux_header<'a>(
+    session: &'a Session,
+    project: &Project,
+    arch: Arch,
+) -> Result<Header<'a>, Failure> {
     // Another skep may write another header.
     let executable = fs::metadata(&session.executable).ok();
     let skep = executable.map(|meta| (meta.len(), meta.mtime(), meta.mtime_nsec()));
     let value = &project.manifest.bpf.vmlinux;
     let Vmlinux::Path(path) = &value.value else {
+        if arch != Arch::host() {
+            return Err(no_foreign_btf(project, arch).into());
+        }
         let running = Path::new(vmlinux::RUNNING).join("vmlinux");
         if !fs::exists(&running) {
             return Err(no_running_btf(project).into());
@@ -309,6 +431,18 @@ fn running_kernel() -> String {
     Digest::of(&said).to_string()
 }
 
+fn no_foreign_btf(project: &Project, arch: Arch) -> Diagnostic {
+    let message = format!(
+        "a source includes vmlinux.h, and for {} it cannot be made from this machine's kernel",
+        arch.as_str()
+    );
+    Diagnostic::new(codes::KERNEL_BTF_MISSING, Origin::Command, message).help(format!(
+        "name BTF of such a kernel in {}: `vmlinux = \"PATH\"` in [bpf] takes raw BTF, a vmlinux \
+         with BTF, or a header",
+        project.manifest_name()
+    ))
+}
+
 fn no_running_btf(project: &Project) -> Diagnostic {
     let message = "a source includes vmlinux.h, and the running kernel has no BTF to make it from";
     Diagnostic::new(codes::KERNEL_BTF_MISSING, Origin::Command, message)
@@ -331,11 +465,7 @@ pub fn find_clang(session: &Session, project: &Project) -> Result<Clang, Failure
     Ok(build::clang::find(wanted, &session.programs, &answers, &session.cancel)?)
 }
 
-fn placed<T>(
-    project: &Project,
-    value: &project::manifest::Located<T>,
-    diagnostic: Diagnostic,
-) -> Diagnostic {
+fn placed<T>(project: &Project, value: &Located<T>, diagnostic: Diagnostic) -> Diagnostic {
     match project.span(value) {
         Some(span) => diagnostic.at(span),
         None => diagnostic,

@@ -184,7 +184,11 @@ pub fn verify(session: &Session, request: &Request) -> Result<Outcome, Failure> 
     for text in &request.kernels {
         reference(session, text)?;
     }
-    let build = build::Request { paths: request.paths.clone(), profile: request.profile };
+    let build = build::Request {
+        paths: request.paths.clone(),
+        profile: request.profile,
+        ..Default::default()
+    };
     let built = build::objects(session, &build)?;
     let mut outcome = Outcome::default();
     let failed = built.failed();

@@ -23,6 +23,10 @@ pub struct Manifest {
     pub bpf: Bpf,
     /// `[user]`.
     pub user: User,
+    /// `[profile.dev]`.
+    pub dev: Profile,
+    /// `[profile.release]`.
+    pub release: Profile,
     /// `[kernels]`.
     pub kernels: Kernels,
     /// `[lints]`: the level of each lint that is named, by its slug or code.
@@ -57,6 +61,11 @@ pub struct Bpf {
     pub mcpu: Located<Mcpu>,
     /// The clang to use: a name to look for on the search path, or a path.
     pub clang: Option<Located<String>>,
+    /// A program that is started in clang's place with clang and its
+    /// arguments, such as `sccache`; with arguments of its own.
+    pub launcher: Vec<Located<String>>,
+    /// `[[bpf.override]]`: other options for some of the sources.
+    pub overrides: Vec<Override>,
     /// Where `vmlinux.h` comes from.
     pub vmlinux: Located<Vmlinux>,
     /// Whether all sources are linked into one object.
@@ -72,10 +81,37 @@ impl Default for Bpf {
             defines: Vec::new(),
             mcpu: Located::default(),
             clang: None,
+            launcher: Vec::new(),
+            overrides: Vec::new(),
             vmlinux: Located::default(),
             link: false,
         }
     }
+}
+
+/// `[[bpf.override]]`: options for the sources that match. They come behind
+/// those of `[bpf]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Override {
+    /// Patterns of source files, relative to the project.
+    pub sources: Vec<Located<String>>,
+    /// Further arguments of clang.
+    pub cflags: Vec<String>,
+    /// Macros.
+    pub defines: Vec<String>,
+    /// Another instruction set.
+    pub mcpu: Option<Located<Mcpu>>,
+}
+
+/// `[profile.NAME]`: options of one profile. They come behind all others.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Profile {
+    /// Further arguments of clang.
+    pub cflags: Vec<String>,
+    /// Macros.
+    pub defines: Vec<String>,
+    /// Whether DWARF is left out of objects; BTF stays.
+    pub strip: Option<bool>,
 }
 
 /// A version of the BPF instruction set, as `-mcpu` names them
@@ -251,7 +287,7 @@ pub fn parse_cargo(path: &Path, text: &str) -> Result<Option<Manifest>, Vec<Diag
 }
 
 fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Manifest {
-    const KEYS: &[&str] = &["package", "bpf", "user", "kernels", "lints", "budget"];
+    const KEYS: &[&str] = &["package", "bpf", "user", "profile", "kernels", "lints", "budget"];
     let mut manifest = Manifest::default();
     for (key, value) in table {
         match key.get_ref().as_ref() {
@@ -263,6 +299,16 @@ fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Manifest {
             }),
             "user" => section(reader, value, "[user]", |reader, key, value| {
                 user(reader, &mut manifest.user, key, value);
+            }),
+            "profile" => section(reader, value, "[profile]", |reader, key, value| {
+                let (place, profile) = match key.get_ref().as_ref() {
+                    "dev" => ("[profile.dev]", &mut manifest.dev),
+                    "release" => ("[profile.release]", &mut manifest.release),
+                    _ => return reader.unknown_key(key, "[profile]", &["dev", "release"]),
+                };
+                section(reader, value, place, |reader, key, value| {
+                    self::profile(reader, profile, place, key, value);
+                });
             }),
             "kernels" => section(reader, value, "[kernels]", |reader, key, value| {
                 kernels(reader, &mut manifest.kernels, key, value);
@@ -312,21 +358,14 @@ fn package(reader: &mut Reader<'_>, package: &mut Package, key: Key<'_, '_>, val
 }
 
 fn bpf(reader: &mut Reader<'_>, bpf: &mut Bpf, key: Key<'_, '_>, value: Value<'_, '_>) {
-    const KEYS: &[&str] =
-        &["sources", "include", "cflags", "defines", "mcpu", "clang", "vmlinux", "link"];
+    const KEYS: &[&str] = &[
+        "sources", "include", "cflags", "defines", "mcpu", "clang", "launcher", "vmlinux", "link",
+        "override",
+    ];
     match key.get_ref().as_ref() {
         "sources" => {
-            if let Some(patterns) = reader.strings(value, "sources") {
-                bpf.sources = patterns;
-                if bpf.sources.is_empty() {
-                    reader.wrong(value.span(), "`sources` is empty, so there is nothing to build");
-                }
-                for pattern in &bpf.sources {
-                    let range = pattern.range.clone().unwrap_or_default();
-                    if let Err(reason) = super::sources::check_pattern(&pattern.value) {
-                        reader.wrong(range, reason);
-                    }
-                }
+            if let Some(sources) = patterns(reader, value) {
+                bpf.sources = sources;
             }
         }
         "include" => {
@@ -335,37 +374,23 @@ fn bpf(reader: &mut Reader<'_>, bpf: &mut Bpf, key: Key<'_, '_>, value: Value<'_
             }
         }
         "cflags" => {
-            if let Some(flags) = reader.strings(value, "cflags") {
-                for flag in &flags {
-                    check_flag(reader, flag);
-                }
-                bpf.cflags = flags.into_iter().map(|flag| flag.value).collect();
+            if let Some(flags) = cflags(reader, value) {
+                bpf.cflags = flags;
             }
         }
-        "defines" => {
-            for define in reader.strings(value, "defines").unwrap_or_default() {
-                let name = define.value.split('=').next().unwrap_or_default();
-                let name = name.split('(').next().unwrap_or_default();
-                let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-                if starts && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-                    bpf.defines.push(define.value);
-                } else {
-                    reader.wrong(
-                        define.range.unwrap_or_default(),
-                        format!(
-                            "`{}` is no macro; write NAME or NAME=VALUE",
-                            define.value.escape_debug()
-                        ),
-                    );
-                }
-            }
-        }
+        "defines" => bpf.defines = defines(reader, value),
         "mcpu" => {
             if let Some(mcpu) = reader.choice(value, "mcpu", Mcpu::ALL) {
                 bpf.mcpu = Located::written(mcpu, value.span());
             }
         }
         "clang" => bpf.clang = reader.string(value, "clang"),
+        "launcher" => {
+            bpf.launcher = match value.get_ref().is_str() {
+                true => reader.string(value, "launcher").into_iter().collect(),
+                false => reader.strings(value, "launcher").unwrap_or_default(),
+            };
+        }
         "vmlinux" => {
             if let Some(text) = reader.string(value, "vmlinux") {
                 let vmlinux = match text.value.as_str() {
@@ -378,8 +403,85 @@ fn bpf(reader: &mut Reader<'_>, bpf: &mut Bpf, key: Key<'_, '_>, value: Value<'_
             }
         }
         "link" => bpf.link = reader.boolean(value, "link").unwrap_or_default(),
+        "override" => each_table(reader, value, "bpf.override", |reader, item| {
+            let mut options = Override::default();
+            section(reader, item, "[[bpf.override]]", |reader, key, value| {
+                self::options(reader, &mut options, key, value);
+            });
+            if options.sources.is_empty() {
+                reader.wrong(item.span(), "`sources` is missing: which ones is this for?");
+            }
+            bpf.overrides.push(options);
+        }),
         _ => reader.unknown_key(key, "[bpf]", KEYS),
     }
+}
+
+fn options(reader: &mut Reader<'_>, own: &mut Override, key: Key<'_, '_>, value: Value<'_, '_>) {
+    match key.get_ref().as_ref() {
+        "sources" => own.sources = patterns(reader, value).unwrap_or_default(),
+        "cflags" => own.cflags = cflags(reader, value).unwrap_or_default(),
+        "defines" => own.defines = defines(reader, value),
+        "mcpu" => {
+            own.mcpu = reader
+                .choice(value, "mcpu", Mcpu::ALL)
+                .map(|mcpu| Located::written(mcpu, value.span()));
+        }
+        _ => reader.unknown_key(key, "[[bpf.override]]", &["sources", "cflags", "defines", "mcpu"]),
+    }
+}
+
+fn profile(
+    reader: &mut Reader<'_>,
+    profile: &mut Profile,
+    place: &str,
+    key: Key<'_, '_>,
+    value: Value<'_, '_>,
+) {
+    match key.get_ref().as_ref() {
+        "cflags" => profile.cflags = cflags(reader, value).unwrap_or_default(),
+        "defines" => profile.defines = defines(reader, value),
+        "strip" => profile.strip = reader.boolean(value, "strip"),
+        _ => reader.unknown_key(key, place, &["cflags", "defines", "strip"]),
+    }
+}
+
+fn patterns(reader: &mut Reader<'_>, value: Value<'_, '_>) -> Option<Vec<Located<String>>> {
+    let patterns = reader.strings(value, "sources")?;
+    if patterns.is_empty() {
+        reader.wrong(value.span(), "`sources` is empty, so there is nothing to build");
+    }
+    for pattern in &patterns {
+        if let Err(reason) = super::sources::check_pattern(&pattern.value) {
+            reader.wrong(pattern.range.clone().unwrap_or_default(), reason);
+        }
+    }
+    Some(patterns)
+}
+
+fn cflags(reader: &mut Reader<'_>, value: Value<'_, '_>) -> Option<Vec<String>> {
+    let flags = reader.strings(value, "cflags")?;
+    for flag in &flags {
+        check_flag(reader, flag);
+    }
+    Some(flags.into_iter().map(|flag| flag.value).collect())
+}
+
+fn defines(reader: &mut Reader<'_>, value: Value<'_, '_>) -> Vec<String> {
+    let mut defines = Vec::new();
+    for define in reader.strings(value, "defines").unwrap_or_default() {
+        let name = define.value.split('=').next().unwrap_or_default();
+        let name = name.split('(').next().unwrap_or_default();
+        let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if starts && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            defines.push(define.value);
+        } else {
+            let text = define.value.escape_debug();
+            let message = format!("`{text}` is no macro; write NAME or NAME=VALUE");
+            reader.wrong(define.range.unwrap_or_default(), message);
+        }
+    }
+    defines
 }
 
 /// Refuses the arguments of clang that are skep's own affair: with them the
@@ -452,11 +554,7 @@ fn lint(
 
 fn budgets(reader: &mut Reader<'_>, budgets: &mut Vec<Budget>, value: Value<'_, '_>) {
     const KEYS: &[&str] = &["program", "instructions", "states", "stack"];
-    let Some(array) = value.get_ref().as_array() else {
-        reader.wrong(value.span(), "`budget` is a list of tables; write [[budget]]");
-        return;
-    };
-    for item in array.iter() {
+    each_table(reader, value, "budget", |reader, item| {
         let mut budget = Budget {
             program: "*".to_owned(),
             instructions: None,
@@ -479,6 +577,21 @@ fn budgets(reader: &mut Reader<'_>, budgets: &mut Vec<Budget>, value: Value<'_, 
             }
         });
         budgets.push(budget);
+    });
+}
+
+fn each_table(
+    reader: &mut Reader<'_>,
+    value: Value<'_, '_>,
+    name: &str,
+    mut each: impl FnMut(&mut Reader<'_>, Value<'_, '_>),
+) {
+    match value.get_ref().as_array() {
+        Some(array) => array.iter().for_each(|item| each(reader, item)),
+        None => {
+            let key = name.rsplit('.').next().unwrap_or(name);
+            reader.wrong(value.span(), format!("`{key}` is a list of tables; write [[{name}]]"));
+        }
     }
 }
 
@@ -530,6 +643,15 @@ mod tests {
             clang = "clang-19"
             vmlinux = "btf/6.12.btf"
             link = true
+            launcher = "sccache"
+            [[bpf.override]]
+            sources = ["src/x.bpf.c"]
+            cflags = ["-O3"]
+            defines = ["B=2"]
+            mcpu = "v2"
+            [profile.release]
+            defines = ["NDEBUG"]
+            strip = true
             [user]
             kind = "c"
             [kernels]
@@ -548,6 +670,9 @@ mod tests {
         assert_eq!(manifest.budgets[0].instructions, Some(100_000));
         assert_eq!(manifest.user.kind.value, UserKind::C);
         assert!(manifest.bpf.link);
+        assert_eq!(manifest.bpf.launcher[0].value, "sccache");
+        assert_eq!(manifest.bpf.overrides[0].mcpu.as_ref().unwrap().value, Mcpu::V2);
+        assert_eq!(manifest.release.strip, Some(true));
     }
 
     #[test]

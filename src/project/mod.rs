@@ -18,7 +18,7 @@ mod sources;
 
 pub use error::Error;
 pub use manifest::Manifest;
-pub use sources::Source;
+pub use sources::{Options, Source};
 
 use crate::base::fs;
 use crate::diagnostics::Span;

@@ -1,6 +1,7 @@
 //! Source files: patterns, the files that match them, and the objects they
 //! are compiled to.
 
+use super::manifest::{Located, Mcpu, Override, Profile};
 use super::{Error, Project};
 use globset::{GlobBuilder, GlobMatcher};
 use std::path::{Component, Path, PathBuf};
@@ -13,6 +14,17 @@ pub struct Source {
     /// What the object is called, without `.bpf.o`: `opens`, or `net/drop`
     /// for a source in a directory below the pattern's own.
     pub name: String,
+}
+
+/// How a source is compiled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Further arguments of clang.
+    pub cflags: Vec<String>,
+    /// Macros.
+    pub defines: Vec<String>,
+    /// The instruction set.
+    pub mcpu: Located<Mcpu>,
 }
 
 /// A pattern split into the directory it begins in and what must match.
@@ -88,6 +100,26 @@ impl Project {
         Ok(sources)
     }
 
+    /// What the manifest says of how a source is compiled, all in all.
+    pub fn options(&self, source: &Path, profile: &Profile) -> Options {
+        let bpf = &self.manifest.bpf;
+        let mut options = Options {
+            cflags: bpf.cflags.clone(),
+            defines: bpf.defines.clone(),
+            mcpu: bpf.mcpu.clone(),
+        };
+        for own in bpf.overrides.iter().filter(|own| own.is_for(source)) {
+            options.cflags.extend_from_slice(&own.cflags);
+            options.defines.extend_from_slice(&own.defines);
+            if let Some(mcpu) = &own.mcpu {
+                options.mcpu = mcpu.clone();
+            }
+        }
+        options.cflags.extend_from_slice(&profile.cflags);
+        options.defines.extend_from_slice(&profile.defines);
+        options
+    }
+
     fn matches(&self, pattern: &Pattern) -> Vec<PathBuf> {
         let start = self.root.join(&pattern.base);
         let walk = walkdir::WalkDir::new(&start)
@@ -116,6 +148,15 @@ pub(super) fn object_name(path: &Path) -> String {
     name.unwrap_or(&text).to_owned()
 }
 
+impl Override {
+    /// Whether it is for a source, given relative to the project.
+    pub fn is_for(&self, source: &Path) -> bool {
+        let matches =
+            |text: &str| Pattern::new(text).is_ok_and(|pattern| pattern.matcher.is_match(source));
+        self.sources.iter().any(|text| matches(&text.value))
+    }
+}
+
 impl Source {
     /// A source that was named on the command line, relative to the project.
     pub fn named(path: &Path) -> Self {
@@ -128,7 +169,6 @@ impl Source {
 mod tests {
     use super::*;
     use crate::base::fs;
-    use crate::project::manifest::Located;
 
     fn project(files: &[&str], patterns: &[&str]) -> (tempfile::TempDir, Project) {
         let dir = tempfile::tempdir().unwrap();
@@ -162,6 +202,23 @@ mod tests {
         assert!(matches!(empty.sources(), Err(Error::NoSources { .. })));
         let (_dir, twice) = project(&["a/x.bpf.c", "b/x.bpf.c"], &["a/*.bpf.c", "b/*.bpf.c"]);
         assert!(matches!(twice.sources(), Err(Error::SameObject { .. })));
+    }
+
+    #[test]
+    fn options_add_up() {
+        let manifest = "[bpf]\ncflags = [\"-A\"]\ndefines = [\"X\"]\n[[bpf.override]]\n\
+            sources = [\"src/b*.bpf.c\"]\ncflags = [\"-B\"]\nmcpu = \"v2\"\n\
+            [profile.release]\ncflags = [\"-C\"]\n";
+        let mut project = Project::ad_hoc("/p", "/p/target");
+        project.manifest = super::super::manifest::parse(Path::new("Skep.toml"), manifest).unwrap();
+        let release = project.manifest.release.clone();
+        let options = project.options(Path::new("src/bee.bpf.c"), &release);
+        assert_eq!(
+            (options.cflags, options.mcpu.value),
+            (vec!["-A".into(), "-B".into(), "-C".into()], Mcpu::V2)
+        );
+        let options = project.options(Path::new("src/ant.bpf.c"), &Profile::default());
+        assert_eq!((options.cflags, options.mcpu.value), (vec!["-A".to_owned()], Mcpu::V3));
     }
 
     #[test]

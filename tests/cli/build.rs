@@ -121,7 +121,7 @@ fn only_what_changed_is_compiled() {
     assert_eq!(compiled(&place), "two", "an object is gone");
     place.file("target/skep/dev/one.bpf.o", "damage");
     assert_eq!(compiled(&place), "one", "an object is damaged");
-    place.file("target/skep/.state/dev/one.bpf.o.json", "{\"format\": 1,");
+    place.file("target/skep/.state/dev/compile/src/one.bpf.c.json", "{\"format\": 1,");
     assert_eq!(compiled(&place), "one", "a record is damaged");
     assert_eq!(compiled_with(&place, &["--release"]), "one two");
     assert_eq!(compiled(&place), "", "profiles do not disturb each other");
@@ -571,4 +571,127 @@ fn without_btf_it_says_where_else_to_get_some() {
     place.file("Skep.toml", "[bpf]\nvmlinux = \"none\"\n");
     let run = place.skep(&["build"]).expect(1);
     assert!(run.stdout.contains("'vmlinux.h' file not found"), "{run}");
+}
+
+/// The names of an object's sections are in its bytes.
+fn has_section(place: &Place, object: &str, section: &str) -> bool {
+    let bytes = std::fs::read(place.path().join(object)).unwrap();
+    // `.debug_info` may be the end of `.rel.debug_info`.
+    let name = [section.as_bytes(), b"\0"].concat();
+    bytes.windows(name.len()).any(|window| window == name)
+}
+
+#[test]
+fn release_objects_have_no_dwarf_but_btf() {
+    let place = project();
+    place.skep(&["build"]).expect(0);
+    place.skep(&["build", "--release"]).expect(0);
+    for (profile, dwarf) in [("dev", true), ("release", false)] {
+        let object = format!("target/skep/{profile}/one.bpf.o");
+        assert_eq!(has_section(&place, &object, ".debug_info"), dwarf, "{profile}");
+        assert!(has_section(&place, &object, ".BTF.ext"), "{profile}");
+    }
+    assert_eq!(compiled_with(&place, &["--release"]), "");
+    // What the header says does not change the object's code: DWARF would.
+    place.file("Skep.toml", "[profile.dev]\nstrip = true\ncflags = [\"-DA\"]\n");
+    assert_eq!(compiled(&place), "one two");
+    assert!(!has_section(&place, "target/skep/dev/one.bpf.o", ".debug_info"));
+    assert_eq!(compiled_with(&place, &["--release"]), "", "the other profile is as it was");
+}
+
+#[test]
+fn an_object_that_comes_out_the_same_is_left_alone() {
+    let place = project();
+    place.file("Skep.toml", "[profile.dev]\nstrip = true\n");
+    place.skep(&["build"]).expect(0);
+    let object = place.path().join("target/skep/dev/one.bpf.o");
+    let before = std::fs::metadata(&object).unwrap().modified().unwrap();
+    // A comment behind the code changes nothing but DWARF.
+    place.file("src/one.bpf.c", format!("{WITH_HEADER}// new\n"));
+    assert_eq!(compiled(&place), "one");
+    assert_eq!(std::fs::metadata(&object).unwrap().modified().unwrap(), before);
+}
+
+#[test]
+fn sources_are_linked_into_one_object() {
+    let place = project();
+    place.file("Skep.toml", "[package]\nname = \"both\"\n[bpf]\nlink = true\n");
+    place.file("src/two.bpf.c", ALONE.replace("char LICENSE[] SEC(\"license\") = \"GPL\";", ""));
+    let run = place.skep(&["build", "--message-format", "json"]).expect(0);
+    let artifacts = records(&run, "artifact");
+    assert_eq!(artifacts.len(), 1, "{run}");
+    assert_eq!(artifacts[0]["path"], "target/skep/dev/both.bpf.o");
+    let bytes = std::fs::read(place.path().join("target/skep/dev/both.bpf.o")).unwrap();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    assert!(text.contains("\0one\0") && text.contains("\0two\0"), "both programs are in it");
+    assert_eq!(compiled(&place), "");
+    // A part of it is all of it.
+    place.file("src/one.bpf.c", WITH_HEADER.replace("return SHARED", "return 7 + SHARED"));
+    assert_eq!(compiled_with(&place, &["src/two.bpf.c"]), "both");
+    // What does not fit together.
+    place.file("src/two.bpf.c", ALONE.replace("int two(", "int one("));
+    let run = place.skep(&["build"]).expect(1);
+    assert!(run.stdout.contains("E0206") && run.stdout.contains("one"), "{run}");
+}
+
+#[test]
+fn options_for_some_sources_and_for_a_profile() {
+    let place = project();
+    place.file("src/one.bpf.c", WITH_HEADER.replace("return SHARED", "return SHARED + A + B"));
+    place.file(
+        "Skep.toml",
+        "[[bpf.override]]\nsources = [\"src/o*.bpf.c\"]\ndefines = [\"A=1\"]\nmcpu = \"v2\"\n\
+         [profile.dev]\ndefines = [\"B=2\"]\n",
+    );
+    let run = place.skep(&["build", "-v"]).expect(0);
+    let line = |source: &str| {
+        let ends = format!("-c {source} ");
+        run.stderr.lines().find(|line| line.contains(&ends)).unwrap_or_default().to_owned()
+    };
+    assert!(
+        line("src/one.bpf.c").contains("-mcpu=v2") && line("src/two.bpf.c").contains("-mcpu=v3")
+    );
+    assert!(line("src/one.bpf.c").contains("-DA=1") && !line("src/two.bpf.c").contains("-DA=1"));
+    place.file("Skep.toml", "[[bpf.override]]\nsources = [\"src/x*.bpf.c\"]\n");
+    let run = place.skep(&["build", "--message-format", "short"]).expect(2);
+    assert!(run.stdout.contains("Skep.toml:2:12: error[E0104]: no source matches"), "{run}");
+}
+
+#[test]
+fn a_launcher_starts_clang() {
+    let place = project();
+    let launcher =
+        place.file("bin/cache it", "#!/bin/sh\necho \"$1 $2\" >> log\nshift\nexec \"$@\"\n");
+    std::fs::set_permissions(&launcher, std::fs::Permissions::from_mode(0o755)).unwrap();
+    place.file("Skep.toml", "");
+    assert_eq!(compiled(&place), "one two");
+    let manifest = format!("[bpf]\nlauncher = [\"{}\", \"--mine\"]\n", launcher.display());
+    place.file("Skep.toml", manifest);
+    assert_eq!(compiled(&place), "", "the launcher changes nothing about the objects");
+    std::fs::remove_dir_all(place.path().join("target")).unwrap();
+    assert_eq!(compiled(&place), "one two");
+    let log = place.read("log");
+    assert_eq!(log.lines().count(), 2);
+    assert!(log.starts_with("--mine /"), "{log}");
+    place.file("Skep.toml", "[bpf]\nlauncher = \"sscache\"\n");
+    let run = place.skep(&["build"]).expect(3);
+    assert!(run.stderr.contains("`launcher` names sscache, which was not found"), "{run}");
+}
+
+#[test]
+fn other_architectures_have_objects_of_their_own() {
+    let place = project();
+    assert_eq!(compiled(&place), "one two");
+    for arch in ["arm64", "s390"] {
+        assert_eq!(compiled_with(&place, &["--target-arch", arch]), "one two");
+        let path = format!("target/skep/{arch}/dev/one.bpf.o");
+        let object = std::fs::read(place.path().join(path)).unwrap();
+        let big_endian = object[5] == 2;
+        assert_eq!(big_endian, arch == "s390", "{arch}");
+    }
+    assert_eq!(compiled(&place), "");
+    place.skep(&["build", "--target-arch", "vax"]).expect(2);
+    place.file("src/two.bpf.c", WITH_VMLINUX);
+    let run = place.skep(&["build", "--target-arch", "arm64"]).expect(3);
+    assert!(run.stderr.contains("for arm64 it cannot be made from this machine's kernel"), "{run}");
 }

@@ -2,6 +2,8 @@
 
 use super::CommandResult;
 use crate::shell::Shell;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use skep::build::Arch;
 use skep::ops::Session;
 use skep::ops::build::{self, Outcome, Profile, Request};
 use skep::report::{Cell, Table};
@@ -17,13 +19,27 @@ pub struct Args {
     /// Build with the profile `release`
     #[arg(long)]
     release: bool,
+    /// Compile for another architecture than this machine's
+    #[arg(long, value_name = "ARCH", value_parser = arch())]
+    target_arch: Option<Arch>,
+}
+
+/// Reads the name of an architecture.
+pub fn arch() -> impl TypedValueParser<Value = Arch> {
+    let names: Vec<&str> = Arch::ALL.iter().map(|arch| arch.as_str()).collect();
+    PossibleValuesParser::new(names).map(|name| {
+        Arch::ALL.iter().copied().find(|arch| arch.as_str() == name).unwrap_or_else(Arch::host)
+    })
 }
 
 /// Builds, and lists the objects.
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let started = Instant::now();
     let profile = if args.release { Profile::Release } else { Profile::Dev };
-    let outcome = build::run(session, &Request { paths: args.paths, profile })?;
+    let outcome = build::run(
+        session,
+        &Request { paths: args.paths, profile, target_arch: args.target_arch },
+    )?;
     shell.diagnostics(&outcome.diagnostics);
     if !outcome.artifacts.is_empty() {
         shell.table(&table(session, &outcome));
@@ -50,7 +66,10 @@ fn table(session: &Session, outcome: &Outcome) -> Table {
         table.push(vec![
             Cell::Text(artifact.name.clone()),
             Cell::Text(path(&artifact.object)),
-            artifact.source.as_ref().map_or(Cell::Unknown, |source| Cell::Text(path(source))),
+            match &artifact.sources[..] {
+                [source] => Cell::Text(path(source)),
+                _ => Cell::Unknown,
+            },
             Cell::Flag(artifact.fresh),
             Cell::Text(if artifact.fresh { "fresh" } else { "built" }.to_owned()),
         ]);
