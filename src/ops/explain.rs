@@ -34,14 +34,18 @@ fn unknown(name: &str) -> Diagnostic {
     let diagnostic =
         Diagnostic::new(codes::USAGE, Origin::Command, format!("there is no code `{name}`"));
     let lower = name.to_lowercase();
-    let nearest = codes::ALL
+    // `E301` and `301` mean a number; how alike the digits look is no guide.
+    let number = lower.trim_start_matches(['e', 'w']).parse::<u16>().ok();
+    let of_number = codes::ALL.iter().find(|code| code.id()[1..].parse::<u16>().ok() == number);
+    let alike = codes::ALL
         .iter()
-        .flat_map(|code| [(code, code.id().to_lowercase()), (code, code.slug().to_owned())])
-        .map(|(code, known)| (code, strsim::jaro_winkler(&lower, &known)))
+        .filter(|_| number.is_none())
+        .map(|code| (code, strsim::jaro_winkler(&lower, code.slug())))
         .filter(|(_, likeness)| *likeness > 0.8)
-        .max_by(|(_, a), (_, b)| a.total_cmp(b));
-    match nearest {
-        Some((code, _)) => diagnostic.help(format!("the nearest is {code}")),
+        .max_by(|(_, a), (_, b)| a.total_cmp(b))
+        .map(|(code, _)| code);
+    match of_number.filter(|_| number.is_some()).or(alike) {
+        Some(code) => diagnostic.help(format!("the nearest is {code}")),
         None => diagnostic.help("`skep explain --list` shows them all"),
     }
 }
@@ -74,6 +78,8 @@ mod tests {
         let help = |name: &str| explain(name).unwrap_err().diagnostic().helps[0].message.clone();
         assert_eq!(help("map-valu-maybe-nul"), "the nearest is E0301 map-value-maybe-null");
         assert_eq!(help("map-value-null"), "the nearest is E0301 map-value-maybe-null");
+        assert_eq!(help("E301"), "the nearest is E0301 map-value-maybe-null");
+        assert_eq!(help("E9999"), "`skep explain --list` shows them all");
         assert_eq!(help("xyzzy"), "`skep explain --list` shows them all");
         assert_eq!(explain("e0301").unwrap().code, codes::MAP_VALUE_MAYBE_NULL);
     }

@@ -7,4 +7,5 @@ mod support;
 
 mod faults;
 mod objects;
+mod templates;
 mod verdicts;
