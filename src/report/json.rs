@@ -41,8 +41,10 @@ pub fn closing(success: bool) -> String {
 /// One diagnostic, one line.
 pub fn diagnostic(diagnostic: &Diagnostic, cx: &Context) -> String {
     let place = diagnostic.place.as_ref();
-    let name = diagnostic.program.clone().or_else(|| place.map(|place| cx.path(&place.object)));
     let source = diagnostic.primary.as_ref().map(|label| cx.path(&label.span.file));
+    let name = (diagnostic.program.clone())
+        .or_else(|| place.map(|place| cx.path(&place.object)))
+        .or_else(|| source.clone());
     line(&Finding {
         reason: "compiler-message",
         package_id: "",

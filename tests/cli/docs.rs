@@ -214,3 +214,20 @@ fn links(page: &Path) -> Vec<PathBuf> {
         .map(|target| page.parent().unwrap().join(target))
         .collect()
 }
+
+/// Every kind of row that a command prints is described.
+#[test]
+fn json_rows_are_documented() {
+    let text = fs::read_to_string(docs().join("json.md")).unwrap();
+    let commands = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/skep/commands");
+    let mut rows = 0;
+    for entry in fs::read_dir(commands).unwrap() {
+        let source = fs::read_to_string(entry.unwrap().path()).unwrap();
+        for call in source.split("Table::new(").skip(1) {
+            let row = call.split('"').nth(1).unwrap();
+            assert!(text.contains(&format!("`{row}`")), "docs/json.md does not name {row}");
+            rows += 1;
+        }
+    }
+    assert!(rows >= 7, "{rows}");
+}

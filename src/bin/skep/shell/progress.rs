@@ -1,9 +1,10 @@
 //! Work under way, as moving lines below everything else that is printed. On
 //! anything but a terminal there are none, and a step is one plain line.
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use skep::events::{Ending, StepId};
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -91,12 +92,22 @@ impl Progress {
 }
 
 /// A step of unknown length.
-const SPINNER: &str = "{prefix:>12.cyan.bold} {msg} {spinner}";
+const SPINNER: &str = "{prefix:>12.cyan.bold} {msg} {spinner} {waited:.dim}";
 /// A step of known length.
 const BAR: &str = "{prefix:>12.cyan.bold} {msg} {bar:24} {percent:>3}%";
 
+/// Who waits longer than this sees for how long.
+const LONG: Duration = Duration::from_secs(3);
+
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+        .with_key("waited", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            if state.elapsed() >= LONG {
+                // What cannot be drawn is not worth an error.
+                let _ = write!(out, "{} s", state.elapsed().as_secs());
+            }
+        })
 }
 
 #[cfg(test)]
