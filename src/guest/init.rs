@@ -55,6 +55,12 @@ pub fn set_clock(now_ns: u64) {
     unsafe { libc::clock_settime(libc::CLOCK_REALTIME, &now) };
 }
 
+/// Mixes bytes into the kernel's random numbers.
+pub fn stir_random(seed: &[u8]) {
+    // Without it they are as good as the snapshot's, no worse.
+    drop(fs::write_existing(Path::new("/dev/urandom"), seed));
+}
+
 /// Ends the machine.
 pub fn power_off() -> ! {
     // SAFETY: plain system calls. QEMU ends on a reboot (`-no-reboot`).

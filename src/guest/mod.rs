@@ -34,15 +34,18 @@ pub fn run() -> ! {
 fn serve() -> io::Result<()> {
     init::prepare()?;
     let mut channel = Channel::open()?;
-    frame::write(&mut channel, &Reply::Hello(load::hello()), &[])?;
     loop {
         let (request, blob) = frame::read::<Request>(&mut channel)?;
         match request {
+            Request::Wake { now_ns, seed } => {
+                init::set_clock(now_ns);
+                init::stir_random(&seed);
+                frame::write(&mut channel, &Reply::Hello(load::hello()), &[])?;
+            }
             Request::Load(request) => {
-                init::set_clock(request.now_ns);
                 load::object(&request, &blob, &mut channel)?;
+                frame::write(&mut channel, &Reply::Done, &[])?;
             }
         }
-        frame::write(&mut channel, &Reply::Done, &[])?;
     }
 }

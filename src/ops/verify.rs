@@ -16,7 +16,7 @@ use crate::elf;
 use crate::events::{Ending, Step};
 use crate::kernels::Reference;
 use crate::verdict::errno;
-use crate::vm::{self, Initramfs, Loaded, Qemu, Runner, Settings};
+use crate::vm::{self, Blueprint, Initramfs, Loaded, Qemu, Runner, Settings};
 use crate::{verifier_log, wire};
 use globset::{Glob, GlobMatcher};
 use std::fmt::Write as _;
@@ -51,6 +51,8 @@ pub struct Request {
     pub log: Option<PathBuf>,
     /// How long one program may take.
     pub limit: Duration,
+    /// Boot every machine instead of restoring a snapshot.
+    pub cold: bool,
 }
 
 /// What came of it.
@@ -213,7 +215,7 @@ pub fn verify(session: &Session, request: &Request) -> Result<Outcome, Failure> 
         boot_limit: BOOT_LIMIT,
         program_limit: request.limit,
     };
-    let initramfs = Initramfs::of_skep(&session.executable)?;
+    let initramfs = Initramfs::of_skep(&session.executable);
 
     let run = |task: &Task| {
         let mut part = Part::default();
@@ -285,12 +287,19 @@ impl Job<'_> {
         let sink = &*session.sink;
         let kernel = store(session).get(&task.reference, &session.cancel, sink)?;
         let name = kernel.reference.clone();
-        let image = kernel.bootable()?;
-        let mut runner = Runner::new(self.settings, &image, self.initramfs, &session.cancel);
-        let step = Step::start(sink, "Booting", format!("{name} ({})", kernel.stored.release));
+        let snapshots = session.cache.join("snapshots");
+        let blueprint = Blueprint {
+            settings: self.settings,
+            initramfs: self.initramfs,
+            name: format!("{name} ({})", kernel.stored.release),
+            key: kernel.key().to_owned(),
+            image: &|| Ok(kernel.bootable()?),
+            snapshots: (!self.request.cold).then_some(snapshots.as_path()),
+            sink,
+        };
+        let mut runner = Runner::new(&blueprint, &session.cancel);
         let hello = runner.start()?;
         session.detail(format!("{name}: Linux {}, libbpf {}", hello.release, hello.libbpf));
-        step.finish(Ending::Done);
         let step = Step::start(sink, "Verifying", format!("on {name}"));
         for (done, &index) in task.objects.iter().enumerate() {
             step.advance(done as u64, task.objects.len() as u64);
@@ -392,7 +401,7 @@ impl Job<'_> {
                 let text = String::from_utf8_lossy(&log);
                 verdict.statistics = Statistics::of_log(&program.verdict);
                 verdict.size = Some(program.instructions).filter(|&count| count > 0);
-                verdict.micros = Some(program.load_ns / 1000);
+                verdict.micros = Some(program.load_ns / 1000).filter(|&micros| micros > 0);
                 verdict.fixups.clone_from(&program.fixups);
                 verdict.word = match &program.outcome {
                     wire::Outcome::Accepted => Word::Accepted,

@@ -13,15 +13,15 @@ use crate::wire;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, OsStr, c_int, c_void};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// A root file system in an archive.
-#[derive(Clone, Debug)]
+/// A root file system in an archive, which is made when it is first needed.
+#[derive(Debug)]
 pub struct Initramfs {
-    /// The archive.
-    pub bytes: Vec<u8>,
-    /// What stands for its bytes.
-    pub digest: Digest,
+    executable: PathBuf,
+    archive: Mutex<Option<Arc<[u8]>>>,
 }
 
 const DIRECTORY: u32 = 0o040_755;
@@ -32,39 +32,67 @@ const CHARACTER_DEVICE: u32 = 0o020_600;
 pub(super) const LIBRARIES: &str = "/lib";
 
 impl Initramfs {
-    /// Packs the running skep, whose executable is at `executable`.
-    pub fn of_skep(executable: &Path) -> Result<Self, Error> {
+    /// The root for the running skep, whose executable is at `executable`.
+    pub fn of_skep(executable: &Path) -> Self {
         // Another skep may have been installed while we run.
         let own = Path::new("/proc/self/exe");
         let executable = if fs::is_file(executable) { executable } else { own };
-        let init = fs::read(executable)?;
-        let interpreter = interpreter(&init);
-        let mut archive = Archive::default();
-        for dir in ["dev", "proc", "sys", "lib"] {
-            archive.directory(dir);
+        Self { executable: executable.to_owned(), archive: Mutex::new(None) }
+    }
+
+    /// What stands for the archive's bytes without making them: which files
+    /// it is made of, and when they were changed last.
+    pub(super) fn identity(&self) -> Result<Digest, Error> {
+        let mut parts = vec![env!("CARGO_PKG_VERSION").to_owned()];
+        for path in shared_libraries().iter().chain([&self.executable]) {
+            let metadata = fs::metadata(path)?;
+            let times = (metadata.mtime(), metadata.mtime_nsec(), metadata.ctime());
+            let file = (metadata.dev(), metadata.ino(), metadata.len());
+            parts.push(format!("{} {file:?} {times:?}", path.display()));
         }
-        archive.entry("dev/console", CHARACTER_DEVICE, (5, 1), &[]);
-        archive.entry(wire::MARK.trim_start_matches('/'), EXECUTABLE, (0, 0), &[]);
-        let pack = |path: &Path, bytes: Vec<u8>| {
-            loaded_part(bytes).ok_or_else(|| Error::Pack {
-                path: path.to_owned(),
-                reason: "it is not a 64-bit ELF file".into(),
-            })
-        };
-        archive.file("init", &pack(executable, init)?);
-        if let Some(interpreter) = interpreter {
-            archive.file_at(&interpreter, &pack(&interpreter, fs::read(&interpreter)?)?);
-            for library in shared_libraries() {
-                let Some(name) = library.file_name() else { continue };
-                let place = Path::new(LIBRARIES).join(name);
-                if place != interpreter && library != interpreter {
-                    archive.file_at(&place, &pack(&library, fs::read(&library)?)?);
-                }
+        Ok(Digest::of_parts(parts.iter().map(|part| part.as_bytes())))
+    }
+
+    /// The archive.
+    pub(super) fn archive(&self) -> Result<Arc<[u8]>, Error> {
+        let mut archive = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(archive) = &*archive {
+            return Ok(Arc::clone(archive));
+        }
+        let made: Arc<[u8]> = pack(&self.executable)?.into();
+        Ok(Arc::clone(archive.insert(made)))
+    }
+}
+
+/// Packs an executable and, if it is dynamic, the shared libraries that this
+/// process runs on.
+fn pack(executable: &Path) -> Result<Vec<u8>, Error> {
+    let init = fs::read(executable)?;
+    let interpreter = interpreter(&init);
+    let mut archive = Archive::default();
+    for dir in ["dev", "proc", "sys", "lib"] {
+        archive.directory(dir);
+    }
+    archive.entry("dev/console", CHARACTER_DEVICE, (5, 1), &[]);
+    archive.entry(wire::MARK.trim_start_matches('/'), EXECUTABLE, (0, 0), &[]);
+    let loaded = |path: &Path, bytes: Vec<u8>| {
+        loaded_part(bytes).ok_or_else(|| Error::Pack {
+            path: path.to_owned(),
+            reason: "it is not a 64-bit ELF file".into(),
+        })
+    };
+    archive.file("init", &loaded(executable, init)?);
+    if let Some(interpreter) = interpreter {
+        archive.file_at(&interpreter, &loaded(&interpreter, fs::read(&interpreter)?)?);
+        for library in shared_libraries() {
+            let Some(name) = library.file_name() else { continue };
+            let place = Path::new(LIBRARIES).join(name);
+            if place != interpreter && library != interpreter {
+                archive.file_at(&place, &loaded(&library, fs::read(&library)?)?);
             }
         }
-        let bytes = archive.finish();
-        Ok(Self { digest: Digest::of(&bytes), bytes })
     }
+    Ok(archive.finish())
 }
 
 /// The files of the shared libraries that this process runs on, under the
@@ -210,11 +238,13 @@ mod tests {
     #[test]
     fn the_running_test_can_be_packed_with_what_it_runs_on() {
         let executable = Path::new("/proc/self/exe");
-        let one = Initramfs::of_skep(executable).unwrap();
+        let one = Initramfs::of_skep(executable);
+        let archive = one.archive().unwrap();
         let size = fs::metadata(executable).unwrap().len();
-        assert_eq!(one.digest, Initramfs::of_skep(executable).unwrap().digest);
-        assert!((one.bytes.len() as u64) < size + (8 << 20));
-        let has = |text: &str| one.bytes.windows(text.len()).any(|bytes| bytes == text.as_bytes());
+        assert_eq!(archive, Initramfs::of_skep(executable).archive().unwrap());
+        assert_eq!(one.identity().unwrap(), Initramfs::of_skep(executable).identity().unwrap());
+        assert!((archive.len() as u64) < size + (8 << 20));
+        let has = |text: &str| archive.windows(text.len()).any(|bytes| bytes == text.as_bytes());
         assert!(has("init\0") && has("lib/libc.so.6\0") && has("TRAILER!!!\0"));
     }
 

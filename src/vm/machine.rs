@@ -1,18 +1,20 @@
 //! One machine under way: its process, its console and its channel.
 
-use super::qemu::{Settings, Wires};
-use super::{Error, Initramfs};
+use super::Error;
+use super::monitor::Monitor;
+use super::qemu::{Memory, Settings, Wires};
+use super::snapshot::Snapshot;
 use crate::base::Cancel;
 use crate::base::process::{Command, Running};
 use crate::wire::ring::{End, Ring};
 use crate::wire::{self, CHANNEL_SIZE, Hello, Reply, Request, frame};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What is kept of a console: enough for a kernel's last words.
 const CONSOLE: usize = 64 << 10;
@@ -20,6 +22,9 @@ const CONSOLE: usize = 64 << 10;
 const CONSOLE_LINES: usize = 30;
 /// The longest wait for the doorbell before everything else is looked at.
 const TICK: Duration = Duration::from_millis(20);
+/// How long a restored guest may take to answer: it takes a tenth of a second
+/// where nothing else runs.
+const RESTORE_LIMIT: Duration = Duration::from_secs(20);
 
 /// A machine that booted and waits for requests.
 #[derive(Debug)]
@@ -35,38 +40,57 @@ struct Line {
     running: Running,
     console: Tail,
     output: Tail,
+    monitor: Monitor,
+    /// The number under which QEMU has the state it is to restore.
+    saved_state: Option<RawFd>,
     doorbell: UnixStream,
     ring: Ring,
     // Behind the ring: fields are dropped in order.
     _memory: memmap2::MmapRaw,
 }
 
+/// How a machine begins.
+pub(super) enum Start<'s> {
+    /// It boots.
+    Boot {
+        /// An image that QEMU's `-kernel` takes.
+        kernel: &'s [u8],
+        /// The root file system's archive.
+        initramfs: &'s [u8],
+        /// The file that is to keep the guest's memory, if it is to be saved.
+        memory: Option<&'s File>,
+    },
+    /// It goes on where a snapshot was taken.
+    Restore(&'s Snapshot),
+}
+
 impl Machine {
-    /// Boots a kernel (an image that QEMU's `-kernel` takes) and waits until
-    /// the guest is up.
-    pub fn boot(
-        settings: &Settings,
-        kernel: &[u8],
-        initramfs: &Initramfs,
-        cancel: &Cancel,
-    ) -> Result<Self, Error> {
+    /// Starts a machine and waits until the guest is there.
+    pub fn start(settings: &Settings, start: &Start<'_>, cancel: &Cancel) -> Result<Self, Error> {
+        let limit = match start {
+            Start::Boot { .. } => settings.boot_limit,
+            Start::Restore(_) => RESTORE_LIMIT,
+        };
         let mut sandbox = true;
         loop {
-            let mut line = Line::start(settings, kernel, initramfs, sandbox)?;
-            let deadline = Instant::now() + settings.boot_limit;
-            match line.receive(deadline, cancel) {
-                Ok((Reply::Hello(hello), _)) if hello.version == wire::VERSION => {
-                    return Ok(Self { line, hello });
-                }
-                Ok((reply, _)) => {
-                    return Err(line.not_booted(format!("the guest said {reply:?}")));
-                }
+            let mut line = Line::start(settings, start, sandbox)?;
+            match line.wake(limit, cancel) {
+                Ok(hello) => return Ok(Self { line, hello }),
                 Err(Broken::Cancelled) => return Err(Error::Cancelled),
                 // A QEMU built without seccomp says so and ends at once.
                 Err(_) if sandbox && line.output.text().contains("sandbox") => sandbox = false,
-                Err(broken) => return Err(line.not_booted(broken.to_string())),
+                Err(broken) => {
+                    let reason = broken.to_string();
+                    return Err(Error::NotBooted { reason, console: line.last_words() });
+                }
             }
         }
+    }
+
+    /// Saves devices and processor into a file and ends the machine. Its
+    /// memory is in the file it was started with.
+    pub fn save(mut self, state: &File) -> Result<(), Error> {
+        self.line.monitor.save(state.as_fd())
     }
 
     /// Sends a request.
@@ -96,36 +120,47 @@ impl Machine {
 }
 
 impl Line {
-    fn start(
-        settings: &Settings,
-        kernel: &[u8],
-        initramfs: &Initramfs,
-        sandbox: bool,
-    ) -> Result<Self, Error> {
+    fn start(settings: &Settings, start: &Start<'_>, sandbox: bool) -> Result<Self, Error> {
         let pair = || UnixStream::pair().map_err(Error::System);
         let (console, console_there) = pair()?;
         let (doorbell, doorbell_there) = pair()?;
+        let (monitor, monitor_there) = pair()?;
         let (output, output_there) = pair()?;
         let channel = memory_file_of(CHANNEL_SIZE)?;
         let memory = memmap2::MmapRaw::map_raw(&channel).map_err(Error::System)?;
-        let inherited: Vec<OwnedFd> = vec![
-            console_there.into(),
-            doorbell_there.into(),
-            channel,
-            memory_file(kernel)?,
-            memory_file(&initramfs.bytes)?,
-        ];
-        let number = |index: usize| inherited[index].as_raw_fd();
+        let copy = |file: &File| file.try_clone().map(OwnedFd::from).map_err(Error::System);
+
+        let mut inherited: Vec<OwnedFd> = Vec::new();
+        let mut keep = |fd: OwnedFd| {
+            let number = fd.as_raw_fd();
+            inherited.push(fd);
+            number
+        };
         let wires = Wires {
-            console: number(0),
-            doorbell: number(1),
-            channel: number(2),
-            kernel: number(3),
-            initrd: number(4),
+            console: keep(console_there.into()),
+            doorbell: keep(doorbell_there.into()),
+            monitor: keep(monitor_there.into()),
+            channel: keep(channel),
+        };
+        let mut saved_state = None;
+        let (backing, more) = match start {
+            Start::Boot { kernel, initramfs, memory } => {
+                let backing = match memory {
+                    Some(file) => Memory::Kept(keep(copy(file)?)),
+                    None => Memory::Anonymous,
+                };
+                let (kernel, initrd) = (keep(memory_file(kernel)?), keep(memory_file(initramfs)?));
+                (backing, settings.boot(kernel, initrd))
+            }
+            Start::Restore(snapshot) => {
+                saved_state = Some(keep(copy(&snapshot.state)?));
+                let backing = Memory::Copied(keep(copy(&snapshot.ram)?));
+                (backing, vec!["-incoming".to_owned(), "defer".to_owned()])
+            }
         };
         let running = Command::new(settings.qemu.path())
-            .args(settings.machine(&wires, sandbox))
-            .args(settings.boot(&wires))
+            .args(settings.machine(&wires, backing, sandbox))
+            .args(more)
             .start(inherited, output_there.into())?;
         doorbell.set_read_timeout(Some(TICK)).map_err(Error::System)?;
         // SAFETY: the mapping has this size, is page-aligned and is dropped
@@ -135,10 +170,31 @@ impl Line {
             running,
             console: Tail::of(console),
             output: Tail::of(output),
+            monitor: Monitor::new(monitor)?,
+            saved_state,
             doorbell,
             ring,
             _memory: memory,
         })
+    }
+
+    /// Restores what is to be restored, and waits until the guest answers.
+    fn wake(&mut self, limit: Duration, cancel: &Cancel) -> Result<Hello, Broken> {
+        if let Some(state) = self.saved_state.take() {
+            self.monitor.restore(state).map_err(|error| Broken::Ended(error.to_string()))?;
+        }
+        let deadline = Instant::now() + limit;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let mut seed = [0; 32];
+        // SAFETY: the buffer has this size. If there is no randomness to be
+        // had, the guest does without.
+        unsafe { libc::getrandom(seed.as_mut_ptr().cast(), seed.len(), 0) };
+        let wake = Request::Wake { now_ns: now.as_nanos() as u64, seed };
+        self.send(&wake, &[], deadline, cancel)?;
+        match self.receive(deadline, cancel)? {
+            (Reply::Hello(hello), _) if hello.version == wire::VERSION => Ok(hello),
+            (reply, _) => Err(Broken::Garbled(format!("{reply:?}"))),
+        }
     }
 
     fn send(
@@ -157,10 +213,6 @@ impl Line {
         let mut stream = Stream { line: self, deadline, cancel, broken: None };
         let result = frame::read(&mut stream);
         stream.result(result)
-    }
-
-    fn not_booted(&self, reason: String) -> Error {
-        Error::NotBooted { reason, console: self.last_words() }
     }
 
     /// The console's last lines, and what QEMU itself said.

@@ -8,16 +8,18 @@
 mod accelerator;
 mod initramfs;
 mod machine;
+mod monitor;
 mod qemu;
 mod runner;
+mod snapshot;
 
 pub use accelerator::Accelerator;
 pub use initramfs::Initramfs;
 pub use qemu::{Qemu, Settings};
-pub use runner::{Loaded, Options, Runner};
+pub use runner::{Blueprint, Loaded, Options, Runner};
 
 use crate::base::{fs, process};
-use crate::diagnostics::{Diagnostic, Origin, codes};
+use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -44,6 +46,10 @@ pub enum Error {
     },
     /// The guest could not do what it was asked to.
     Guest(String),
+    /// QEMU could not save or restore a machine.
+    Snapshot(String),
+    /// The kernel's image cannot be had.
+    Kernel(Failure),
     /// What skep is made of cannot be packed for the guest.
     Pack {
         /// The file.
@@ -85,6 +91,8 @@ impl fmt::Display for Error {
                 write!(f, "the virtual machine did not come up: {reason}")
             }
             Self::Lost { reason, .. } => write!(f, "the virtual machine was lost: {reason}"),
+            Self::Snapshot(reason) => write!(f, "no snapshot: {reason}"),
+            Self::Kernel(failure) => failure.fmt(f),
             Self::Guest(reason) => write!(f, "the guest failed: {reason}"),
             Self::Pack { path, reason } => {
                 write!(f, "cannot pack {} for the guest: {reason}", path.display())
@@ -110,7 +118,10 @@ impl From<Error> for Diagnostic {
             Error::NoQemu => new(codes::QEMU_MISSING).help(
                 "install it: `sudo apt-get install qemu-system-x86`, or run `skep doctor --fix`",
             ),
-            Error::Start(_) | Error::Pack { .. } | Error::System(_) => new(codes::VM_DID_NOT_BOOT),
+            Error::Kernel(failure) => failure.into_diagnostic(),
+            Error::Snapshot(_) | Error::Start(_) | Error::Pack { .. } | Error::System(_) => {
+                new(codes::VM_DID_NOT_BOOT)
+            }
             Error::NotBooted { console, .. } => with_console(new(codes::VM_DID_NOT_BOOT), console),
             Error::Lost { console, .. } => with_console(new(codes::VM_LOST), console),
             Error::Guest(_) => new(codes::GUEST_FAILED),

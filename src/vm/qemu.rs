@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The guest's memory in MiB; the channel lies behind it.
-const MEMORY_MIB: u64 = CHANNEL_AT >> 20;
+pub(super) const MEMORY_MIB: u64 = CHANNEL_AT >> 20;
 
 /// The QEMU that is used.
 #[derive(Clone, Debug)]
@@ -40,9 +40,19 @@ pub struct Settings {
 pub(super) struct Wires {
     pub console: RawFd,
     pub doorbell: RawFd,
+    pub monitor: RawFd,
     pub channel: RawFd,
-    pub kernel: RawFd,
-    pub initrd: RawFd,
+}
+
+/// What the guest's memory is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Memory {
+    /// QEMU's own, gone when it ends.
+    Anonymous,
+    /// This file, which keeps what the guest wrote.
+    Kept(RawFd),
+    /// This file's content at first; what the guest writes is QEMU's own.
+    Copied(RawFd),
 }
 
 impl Qemu {
@@ -67,7 +77,7 @@ impl Qemu {
 
 impl Settings {
     /// The arguments that every machine has.
-    pub(super) fn machine(&self, wires: &Wires, sandbox: bool) -> Vec<String> {
+    pub(super) fn machine(&self, wires: &Wires, memory: Memory, sandbox: bool) -> Vec<String> {
         let mut arguments: Vec<String> =
             ["-nodefaults", "-no-user-config", "-no-reboot"].map(str::to_owned).into();
         let mut option = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
@@ -79,7 +89,19 @@ impl Settings {
         option("-vga", "none".into());
         option("-nic", "none".into());
         option("-m", format!("{}M", MEMORY_MIB + (CHANNEL_SIZE >> 20)));
-        option("-object", format!("memory-backend-ram,id=ram,size={MEMORY_MIB}M"));
+        let file = |share: &str, fd: RawFd| {
+            format!(
+                "memory-backend-file,id=ram,size={MEMORY_MIB}M,share={share},mem-path=/proc/self/fd/{fd}"
+            )
+        };
+        option(
+            "-object",
+            match memory {
+                Memory::Anonymous => format!("memory-backend-ram,id=ram,size={MEMORY_MIB}M"),
+                Memory::Kept(fd) => file("on", fd),
+                Memory::Copied(fd) => file("off", fd),
+            },
+        );
         option(
             "-object",
             format!(
@@ -93,6 +115,8 @@ impl Settings {
         option("-serial", "chardev:console".into());
         option("-chardev", format!("socket,id=doorbell,fd={}", wires.doorbell));
         option("-device", format!("isa-debugcon,iobase={DOORBELL:#x},chardev=doorbell"));
+        option("-chardev", format!("socket,id=monitor,fd={}", wires.monitor));
+        option("-mon", "chardev=monitor,mode=control".into());
         if sandbox {
             option(
                 "-sandbox",
@@ -102,13 +126,23 @@ impl Settings {
         arguments
     }
 
+    /// What stands for a machine of these settings, and for what it boots
+    /// with, in the key of a snapshot: another one could not be restored.
+    pub(super) fn digest(&self) -> Digest {
+        let wires = Wires { console: -1, doorbell: -1, monitor: -1, channel: -1 };
+        let mut arguments = self.machine(&wires, Memory::Anonymous, true);
+        arguments.push(self.kernel_command_line());
+        arguments.push(self.qemu.identity.clone());
+        Digest::of_parts(arguments.iter().map(|argument| argument.as_bytes()))
+    }
+
     /// What a cold boot adds.
-    pub(super) fn boot(&self, wires: &Wires) -> Vec<String> {
+    pub(super) fn boot(&self, kernel: RawFd, initrd: RawFd) -> Vec<String> {
         vec![
             "-kernel".into(),
-            format!("/proc/self/fd/{}", wires.kernel),
+            format!("/proc/self/fd/{kernel}"),
             "-initrd".into(),
-            format!("/proc/self/fd/{}", wires.initrd),
+            format!("/proc/self/fd/{initrd}"),
             "-append".into(),
             self.kernel_command_line(),
         ]

@@ -1,11 +1,18 @@
 //! Objects through machines: one machine after the other where objects are
 //! the end of them.
 
-use super::machine::Machine;
+use super::machine::{Machine, Start};
+use super::qemu::MEMORY_MIB;
+use super::snapshot::Place;
 use super::{Error, Initramfs, Settings};
 use crate::base::Cancel;
+use crate::base::digest::Digest;
+use crate::diagnostics::Failure;
+use crate::events::{Ending, Event, Sink, Step};
 use crate::wire::{Entry, Hello, Load, Opened, Program, Reply, Request};
-use std::time::{Duration, SystemTime};
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
 
 /// What became of one program.
 #[derive(Debug)]
@@ -40,28 +47,93 @@ pub struct Options {
     pub log_limit: u64,
 }
 
+/// What machines of one kernel are made of.
+pub struct Blueprint<'b> {
+    /// How they are made.
+    pub settings: &'b Settings,
+    /// The guest's root.
+    pub initramfs: &'b Initramfs,
+    /// The kernel's name and release, for people.
+    pub name: String,
+    /// What stands for the kernel's bytes.
+    pub key: String,
+    /// Gets an image that QEMU's `-kernel` takes. Called only for a boot.
+    pub image: &'b dyn Fn() -> Result<Vec<u8>, Failure>,
+    /// Where snapshots are; none to boot every time.
+    pub snapshots: Option<&'b Path>,
+    /// Who listens.
+    pub sink: &'b dyn Sink,
+}
+
 /// One kernel, and a machine that runs it when one is needed.
 pub struct Runner<'r> {
-    settings: &'r Settings,
-    kernel: &'r [u8],
-    initramfs: &'r Initramfs,
+    blueprint: &'r Blueprint<'r>,
     cancel: &'r Cancel,
     machine: Option<Machine>,
 }
 
-impl<'r> Runner<'r> {
-    /// A runner without a machine yet. `kernel` is an image that QEMU's
-    /// `-kernel` takes.
-    pub fn new(
-        settings: &'r Settings,
-        kernel: &'r [u8],
-        initramfs: &'r Initramfs,
-        cancel: &'r Cancel,
-    ) -> Self {
-        Self { settings, kernel, initramfs, cancel, machine: None }
+impl Blueprint<'_> {
+    /// Boots a machine; its memory goes into a file if it is to be saved.
+    fn boot(&self, memory: Option<&File>, cancel: &Cancel) -> Result<Machine, Error> {
+        let step = Step::start(self.sink, "Booting", &self.name);
+        let kernel = (self.image)().map_err(Error::Kernel)?;
+        let initramfs = self.initramfs.archive()?;
+        let start = Start::Boot { kernel: &kernel, initramfs: &initramfs, memory };
+        let machine = Machine::start(self.settings, &start, cancel)?;
+        step.finish(Ending::Done);
+        Ok(machine)
     }
 
-    /// Boots a machine unless one is up; what it says of itself.
+    /// A machine that goes on where an earlier one came up, or that boots.
+    fn machine(&self, cancel: &Cancel) -> Result<Machine, Error> {
+        let Some(root) = self.snapshots else { return self.boot(None, cancel) };
+        let digests = [self.settings.digest(), self.initramfs.identity()?];
+        let parts = digests.map(|digest| digest.to_string());
+        let key = Digest::of_parts(parts.iter().map(|part| part.as_bytes()));
+        let place = Place::new(root, &self.key, key);
+        for _ in 0..2 {
+            if let Some(snapshot) = place.open() {
+                match Machine::start(self.settings, &Start::Restore(&snapshot), cancel) {
+                    Err(Error::Cancelled) => return Err(Error::Cancelled),
+                    Err(error) => self.detail(format!("the snapshot is of no use: {error}")),
+                    machine => return machine,
+                }
+            }
+            match self.snapshot(&place, cancel) {
+                Ok(()) => {}
+                // What concerns the cache or QEMU's monitor concerns only
+                // snapshots; a machine that does not come up is an answer.
+                Err(error @ (Error::File(_) | Error::Snapshot(_) | Error::System(_))) => {
+                    self.detail(format!("no snapshot is taken: {error}"));
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.boot(None, cancel)
+    }
+
+    /// Boots a machine only to save it.
+    fn snapshot(&self, place: &Place, cancel: &Cancel) -> Result<(), Error> {
+        let name = &self.name;
+        let on_wait = || self.detail(format!("another process boots {name}; waiting for it"));
+        let Some(draft) = place.draft(MEMORY_MIB << 20, on_wait)? else { return Ok(()) };
+        self.boot(Some(&draft.ram), cancel)?.save(&draft.state)?;
+        place.publish(&draft)
+    }
+
+    fn detail(&self, text: String) {
+        self.sink.emit(Event::Detail(text));
+    }
+}
+
+impl<'r> Runner<'r> {
+    /// A runner without a machine yet.
+    pub fn new(blueprint: &'r Blueprint<'r>, cancel: &'r Cancel) -> Self {
+        Self { blueprint, cancel, machine: None }
+    }
+
+    /// Has a machine up, if there is none yet; what it says of itself.
     pub fn start(&mut self) -> Result<&Hello, Error> {
         self.machine().map(|machine| &machine.hello)
     }
@@ -69,7 +141,7 @@ impl<'r> Runner<'r> {
     fn machine(&mut self) -> Result<&mut Machine, Error> {
         let machine = match self.machine.take() {
             Some(machine) => machine,
-            None => Machine::boot(self.settings, self.kernel, self.initramfs, self.cancel)?,
+            None => self.blueprint.machine(self.cancel)?,
         };
         Ok(self.machine.insert(machine))
     }
@@ -138,9 +210,8 @@ impl<'r> Runner<'r> {
         only: Option<Vec<u32>>,
         each: &mut dyn FnMut((Reply, Vec<u8>)),
     ) -> Result<(), Error> {
-        let (limit, cancel) = (self.settings.program_limit, self.cancel);
+        let (limit, cancel) = (self.blueprint.settings.program_limit, self.cancel);
         let machine = self.machine()?;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let request = Request::Load(Load {
             name: name.to_owned(),
             level: options.level,
@@ -148,7 +219,6 @@ impl<'r> Runner<'r> {
             log_limit: options.log_limit,
             limit_ms: limit.as_millis() as u64,
             only,
-            now_ns: now.as_nanos() as u64,
         });
         // The guest keeps the time of each program; beyond it, and what it
         // takes to hand over a log, the guest itself is in trouble.

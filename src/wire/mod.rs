@@ -28,6 +28,14 @@ pub const MARK: &str = "/.skep-guest";
 /// What the host asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
+    /// Say whether you are there, and take what a restored guest lacks.
+    Wake {
+        /// The wall clock in nanoseconds since 1970: a restored guest's
+        /// stands at the time of its snapshot.
+        now_ns: u64,
+        /// Random bytes: restored guests would draw the same ones.
+        seed: [u8; 32],
+    },
     /// Load the programs of an object, whose bytes are the message's blob.
     Load(Load),
 }
@@ -48,15 +56,12 @@ pub struct Load {
     pub limit_ms: u64,
     /// Only programs at these places of the object's list; all if `None`.
     pub only: Option<Vec<u32>>,
-    /// The wall clock in nanoseconds since 1970: a restored guest's stands
-    /// still.
-    pub now_ns: u64,
 }
 
 /// What the guest answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
-    /// The guest is up.
+    /// The guest is there.
     Hello(Hello),
     /// The object was opened, or not: what comes next depends on it.
     Opened(Opened),

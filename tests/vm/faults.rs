@@ -182,7 +182,7 @@ SEC("socket") int big(void *ctx) { u32 key = 0; return lookup(&huge, &key) != 0;
 "#;
     object(&place, "huge", c);
     let run = place.skep(&["verify", "huge.bpf.o", "--kernel", "debian/bookworm"]).expect(1);
-    assert!(run.stdout.contains("refused (prepare)") && run.stdout.contains("E0350"), "{run}");
+    assert!(run.stdout.contains("refused (prepare)") && run.stdout.contains("E0359"), "{run}");
 }
 
 /// A `skep verify` under way, whose QEMU is up.
@@ -196,7 +196,7 @@ impl UnderWay {
     fn start(place: &Place) -> Self {
         object(place, "endless", ENDLESS);
         let skep = place
-            .command(&["verify", "endless.bpf.o", "--kernel", "debian/bookworm"])
+            .command(&["verify", "--cold", "endless.bpf.o", "--kernel", "debian/bookworm"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

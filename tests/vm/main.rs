@@ -9,3 +9,4 @@ mod faults;
 mod objects;
 mod templates;
 mod verdicts;
+mod warm;

@@ -34,6 +34,9 @@ pub struct Args {
     /// How long one program may take
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     time_limit: u64,
+    /// Boot every machine instead of restoring a snapshot of one
+    #[arg(long)]
+    cold: bool,
 }
 
 /// Verifies and reports.
@@ -46,6 +49,7 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         level: args.level,
         log: args.log,
         limit: Duration::from_secs(args.time_limit),
+        cold: args.cold,
     };
     let outcome = verify::verify(session, &request)?;
     if !outcome.verdicts.is_empty() {
