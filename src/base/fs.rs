@@ -169,6 +169,11 @@ pub fn remove_dir_all(path: &Path) -> Result<()> {
     at("remove", path, ignore_not_found(fs::remove_dir_all(path)))
 }
 
+/// Removes a directory if nothing is in it, and says whether it did.
+pub fn remove_if_empty(path: &Path) -> bool {
+    fs::remove_dir(path).is_ok()
+}
+
 fn ignore_not_found(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -204,6 +209,11 @@ pub fn free_space(path: &Path) -> Result<u64> {
         Ok(answer.f_bavail.saturating_mul(answer.f_frsize))
     };
     at("look at", path, ask())
+}
+
+/// [`metadata`] of a symbolic link itself.
+pub fn link_metadata(path: &Path) -> Result<fs::Metadata> {
+    at("look at", path, fs::symlink_metadata(path))
 }
 
 /// Now, on the clock that the kernel takes file times from: a file that is
@@ -270,11 +280,12 @@ impl Lock {
         create_dir_all(parent_of(path))?;
         let mut on_wait = Some(on_wait);
         let mut lock = || -> io::Result<Option<File>> {
-            let mut file =
-                File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+            let mut file = Self::open_file(path)?;
             loop {
                 match file.try_lock() {
-                    Ok(()) => break,
+                    Ok(()) if Self::is_at(&file, path) => break,
+                    // Whoever held it removed the file, with all the rest.
+                    Ok(()) => file = Self::open_file(path)?,
                     Err(TryLockError::WouldBlock) if cancel.is_cancelled() => return Ok(None),
                     Err(TryLockError::WouldBlock) => {
                         if let Some(on_wait) = on_wait.take() {
@@ -290,6 +301,20 @@ impl Lock {
             Ok(Some(file))
         };
         at("lock", path, lock()).map(|file| file.map(|file| Self { _file: file }))
+    }
+
+    fn open_file(path: &Path) -> io::Result<File> {
+        fs::create_dir_all(parent_of(path))?;
+        File::options().read(true).write(true).create(true).truncate(false).open(path)
+    }
+
+    /// Whether an open file is still the one at a path.
+    fn is_at(file: &File, path: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        match (file.metadata(), fs::metadata(path)) {
+            (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
+            _ => false,
+        }
     }
 
     /// [`Lock::acquire`] that writes `holder` into the lock file, so that who
@@ -336,6 +361,26 @@ mod tests {
     fn an_error_names_the_path_and_the_reason() {
         let error = read(Path::new("/nonexistent/x")).unwrap_err();
         assert_eq!(error.to_string(), "cannot read /nonexistent/x: No such file or directory");
+    }
+
+    #[test]
+    fn a_lock_whose_file_was_removed_is_taken_on_the_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/lock");
+        let first = Lock::acquire(&path, |_| {}).unwrap();
+        let waiter = std::thread::spawn({
+            let path = path.clone();
+            move || Lock::acquire_unless(&path, "second", &Cancel::new(), |_| {}).unwrap().unwrap()
+        });
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        remove_dir_all(&dir.path().join("deep")).unwrap();
+        drop(first);
+        let second = waiter.join().unwrap();
+        assert_eq!(read(&path).unwrap(), b"second");
+        let cancel = Cancel::new();
+        cancel.cancel();
+        assert!(Lock::acquire_unless(&path, "third", &cancel, |_| {}).unwrap().is_none());
+        drop(second);
     }
 
     #[test]

@@ -12,7 +12,8 @@
 //! |---|---|
 //! | `PROFILE/NAME.bpf.o` | objects |
 //! | `include/vmlinux.h`, `include/bpf/*.h` | headers that skep supplies |
-//! | `.state/PROFILE/*.json` | records of the steps |
+//! | `.state/PROFILE/{compile,link}/`, `.state/include/` | records of the steps |
+//! | `.state/PROFILE/objects/` | objects on their way to the linker |
 //! | `.state/clang.json` | what each clang said of itself |
 //! | `.state/aside/` | files that are being written; emptied by each build |
 //! | `.state/lock` | held while a build runs |
@@ -176,17 +177,8 @@ struct Workspace<'w, 'r> {
 impl<'w, 'r> Workspace<'w, 'r> {
     fn enter(request: &'w Request<'r>) -> Result<Self, Error> {
         let state = state_dir(request.target);
+        let lock = lock(request.target, "skep build", request.cancel, request.sink)?;
         prepare(request.target, &state)?;
-        let holder = format!("skep build (process {})", std::process::id());
-        let on_wait = |holder: &str| {
-            let holder = if holder.is_empty() { "another skep" } else { holder };
-            let target = request.target.display();
-            let text = format!("waiting for {holder}, which builds in {target}");
-            request.sink.emit(Event::Note(text));
-        };
-        let lock = &state.join("lock");
-        let lock = fs::Lock::acquire_unless(lock, &holder, request.cancel, on_wait)?;
-        let Some(lock) = lock else { return Err(process::Error::Cancelled.into()) };
         let aside = state.join("aside");
         // What a killed build left.
         fs::remove_dir_all(&aside)?;
@@ -212,7 +204,7 @@ impl<'w, 'r> Workspace<'w, 'r> {
         let request = self.request;
         let runner = Runner {
             files,
-            records: &self.state.join(request.profile),
+            records: &self.state,
             aside: &self.aside,
             jobs: request.jobs,
             cancel: request.cancel,
@@ -221,6 +213,73 @@ impl<'w, 'r> Workspace<'w, 'r> {
         };
         runner.run(steps)
     }
+}
+
+/// Takes the lock of a build directory, and says for whom it waits.
+fn lock(target: &Path, command: &str, cancel: &Cancel, sink: &dyn Sink) -> Result<fs::Lock, Error> {
+    let holder = format!("{command} (process {})", std::process::id());
+    let on_wait = |holder: &str| {
+        let holder = if holder.is_empty() { "another skep" } else { holder };
+        let text = format!("waiting for {holder}, which works in {}", target.display());
+        sink.emit(Event::Note(text));
+    };
+    let path = state_dir(target).join("lock");
+    match fs::Lock::acquire_unless(&path, &holder, cancel, on_wait)? {
+        Some(lock) => Ok(lock),
+        None => Err(process::Error::Cancelled.into()),
+    }
+}
+
+/// What [`clean`] removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Removes a build directory, or of it only what belongs to one profile.
+/// A build that is under way is waited for.
+///
+/// # Errors
+/// A file could not be removed; Ctrl-C while waiting.
+pub fn clean(
+    target: &Path,
+    profile: Option<&str>,
+    cancel: &Cancel,
+    sink: &dyn Sink,
+) -> Result<Removed, Error> {
+    let mut removed = Removed::default();
+    if !fs::exists(target) {
+        return Ok(removed);
+    }
+    let _lock = lock(target, "skep clean", cancel, sink)?;
+    let places = match profile {
+        None => vec![target.to_owned()],
+        Some(profile) => vec![target.join(profile), state_dir(target).join(profile)],
+    };
+    for place in places {
+        if fs::is_dir(&place) {
+            count(&place, &mut removed)?;
+            fs::remove_dir_all(&place)?;
+        }
+    }
+    Ok(removed)
+}
+
+fn count(dir: &Path, removed: &mut Removed) -> Result<(), Error> {
+    for path in fs::read_dir(dir)? {
+        // A link is removed, and not what it leads to.
+        let meta = fs::link_metadata(&path)?;
+        if meta.is_dir() {
+            count(&path, removed)?;
+        } else {
+            removed.files += 1;
+            removed.bytes += meta.len();
+        }
+    }
+    Ok(())
 }
 
 /// Builds.
@@ -292,17 +351,16 @@ fn intermediate(workspace: &Workspace<'_, '_>, source: &Source) -> PathBuf {
 /// Makes the build directory, marked as something that backups and version
 /// control leave out.
 fn prepare(target: &Path, state: &Path) -> Result<(), Error> {
-    if fs::is_dir(state) {
+    if fs::is_file(&state.join("ready")) {
         return Ok(());
     }
-    fs::create_dir_all(state)?;
     fs::write_atomic(&target.join(".gitignore"), b"*\n")?;
     fs::write_atomic(
         &target.join("CACHEDIR.TAG"),
         // The signature is fixed: https://bford.info/cachedir/
         b"Signature: 8a477f597d28d172789f06886806bc55\n# This directory was made by skep.\n",
     )?;
-    Ok(())
+    Ok(fs::write_atomic(&state.join("ready"), b"")?)
 }
 
 /// The steps that make headers: libbpf's always, `vmlinux.h` where a source
@@ -400,7 +458,7 @@ fn compile_step<'a>(
         inputs.push(workspace.generated.join(includes::VMLINUX));
     }
     Step {
-        name: format!("compile/{}", source.path.display()),
+        name: format!("{}/compile/{}", request.profile, source.path.display()),
         verb: Some("Compiling"),
         subject: source.path.display().to_string(),
         key: vec![
@@ -427,7 +485,7 @@ fn link_step<'a>(workspace: &'a Workspace<'_, '_>, object: &'a Object, first: us
     let unique = Digest::of(object.name.as_bytes()).short();
     let aside_object = workspace.aside.join(format!("{unique}.linked.o"));
     Step {
-        name: format!("link/{}", object.name),
+        name: format!("{}/link/{}", workspace.request.profile, object.name),
         verb: if object.sources.len() > 1 { Some("Linking") } else { None },
         subject: object.name.clone(),
         // The order of the objects decides about that of programs and maps.

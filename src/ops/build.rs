@@ -1,7 +1,7 @@
 //! `skep build`, and what every command does first that works on objects:
 //! finding out what the paths on its command line stand for, and building it.
 
-use super::{Session, vmlinux};
+use super::{Session, expand, vmlinux};
 use crate::base::digest::Digest;
 use crate::base::fs;
 use crate::build::{self, Arch, Clang, Header};
@@ -145,9 +145,7 @@ fn work(session: &Session, request: &Request, take_objects: bool) -> Result<Outc
                 build_project(session, request, *project, &wanted, whole, &mut outcome)?;
             }
             Input::Files(dir, files) => {
-                let id = Digest::of(dir.as_os_str().as_encoded_bytes());
-                let target = session.cache.join("adhoc").join(id.short());
-                let project = Project::ad_hoc(&dir, target);
+                let project = ad_hoc(session, &dir);
                 let sources: Vec<_> =
                     files.iter().map(|file| project::Source::named(file)).collect();
                 build_project(session, request, project, &sources, false, &mut outcome)?;
@@ -155,6 +153,54 @@ fn work(session: &Session, request: &Request, take_objects: bool) -> Result<Outc
         }
     }
     Ok(outcome)
+}
+
+/// Preprocesses the one source that `request.paths` names.
+pub(super) fn preprocess(session: &Session, request: &Request) -> Result<expand::Outcome, Failure> {
+    let mut outcome = expand::Outcome::default();
+    let inputs = match resolve(session, &request.paths, false) {
+        Ok(inputs) => inputs,
+        Err(error) => {
+            outcome.diagnostics = displayed(session, error.into_diagnostics());
+            return Ok(outcome);
+        }
+    };
+    let (project, sources, wanted) = match inputs.into_iter().next() {
+        Some(Input::Project(project, only)) if only.len() == 1 => {
+            // All of them, so that vmlinux.h is the one that builds use.
+            let sources = project.sources()?;
+            let wanted = sources.iter().position(|source| source.path == only[0]);
+            (*project, sources, wanted.unwrap_or(0))
+        }
+        Some(Input::Files(dir, files)) => {
+            let project = ad_hoc(session, &dir);
+            (project, files.iter().map(|file| project::Source::named(file)).collect(), 0)
+        }
+        _ => {
+            let message = "a source is expected, and this is a project";
+            return Err(Diagnostic::new(codes::WRONG_INPUT, Origin::Command, message)
+                .help("name one of its .bpf.c files")
+                .into());
+        }
+    };
+    let clang = find_clang(session, &project)?;
+    let setting = Setting::new(session, request, &project, &clang, &sources, true)?;
+    if !setting.mistakes.is_empty() {
+        outcome.diagnostics = displayed(session, setting.mistakes);
+        return Ok(outcome);
+    }
+    let header = |_: &BTreeSet<PathBuf>| vmlinux_header(session, &project, setting.arch);
+    let request = setting.request(session, &project, &clang, &header);
+    let preprocessed = build::preprocess(&request, wanted)?;
+    outcome.text = preprocessed.text;
+    outcome.diagnostics = displayed(session, preprocessed.diagnostics);
+    Ok(outcome)
+}
+
+/// The project of sources in a directory that no manifest speaks of.
+fn ad_hoc(session: &Session, dir: &Path) -> Project {
+    let id = Digest::of(dir.as_os_str().as_encoded_bytes());
+    Project::ad_hoc(dir, session.cache.join("adhoc").join(id.short()))
 }
 
 fn build_project(

@@ -3,7 +3,9 @@
 //! front ends above parse the request and render the outcome.
 
 pub mod build;
+pub mod clean;
 pub mod doctor;
+pub mod expand;
 pub mod explain;
 pub mod ide;
 pub mod init;

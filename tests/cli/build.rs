@@ -695,3 +695,41 @@ fn other_architectures_have_objects_of_their_own() {
     let run = place.skep(&["build", "--target-arch", "arm64"]).expect(3);
     assert!(run.stderr.contains("for arm64 it cannot be made from this machine's kernel"), "{run}");
 }
+
+#[test]
+fn a_source_is_expanded_with_its_own_flags() {
+    let place = project();
+    place.file(
+        "Skep.toml",
+        "[[bpf.override]]\nsources = [\"src/one.bpf.c\"]\ndefines = [\"LEFT\"]\n",
+    );
+    place.file("include/shared.h", "#ifdef LEFT\n#define SHARED 41 + 1\n#endif\n");
+    let run = place.skep(&["expand", "src/one.bpf.c"]).expect(0);
+    assert!(run.stdout.contains("return 41 + 1;") && run.stdout.contains("int one(void"), "{run}");
+    assert!(!place.path().join("target/skep/dev").exists(), "nothing is compiled");
+    place.file("include/shared.h", "#include \"nothing.h\"\n");
+    let run = place.skep(&["expand", "src/one.bpf.c"]).expect(1);
+    assert!(run.stdout.contains("'nothing.h' file not found"), "{run}");
+    place.skep(&["expand", "."]).expect(2);
+}
+
+#[test]
+fn clean_removes_what_was_built_and_nothing_else() {
+    let place = project();
+    place.skep(&["build"]).expect(0);
+    place.skep(&["build", "--release"]).expect(0);
+    place.file("target/mine", "mine");
+    let run = place.skep(&["clean", "--release"]).expect(0);
+    assert!(run.stderr.contains("Removed 8 files"), "{run}");
+    assert!(!place.path().join("target/skep/release").exists());
+    assert_eq!(compiled(&place), "", "the other profile is there");
+    place.skep(&["clean"]).expect(0);
+    assert!(!place.path().join("target/skep").exists());
+    assert_eq!(place.read("target/mine"), "mine");
+    assert_eq!(compiled(&place), "one two");
+    std::fs::remove_file(place.path().join("target/mine")).unwrap();
+    place.skep(&["clean", "src"]).expect(0);
+    assert!(!place.path().join("target").exists());
+    let run = place.skep(&["clean", "--message-format", "json"]).expect(0);
+    assert_eq!(records(&run, "removed")[0]["files"], 0);
+}

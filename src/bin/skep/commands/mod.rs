@@ -2,8 +2,10 @@
 //! operation it calls, and what it reports.
 
 mod build;
+mod clean;
 mod completions;
 mod doctor;
+mod expand;
 mod explain;
 mod ide;
 mod init;
@@ -31,6 +33,10 @@ pub enum Command {
     Init(init::Args),
     /// Compile the project's BPF sources
     Build(build::Args),
+    /// Write a source as the compiler sees it after preprocessing
+    Expand(expand::Args),
+    /// Remove what builds have made
+    Clean(clean::Args),
     /// Load every program into real kernels and report their verifiers' verdicts
     Verify(verify::Args),
     /// Manage the kernels that programs are verified on
@@ -55,6 +61,8 @@ pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult 
         Command::New(args) => new::run(args, session, shell),
         Command::Init(args) => init::run(args, session, shell),
         Command::Build(args) => build::run(args, session, shell),
+        Command::Expand(args) => expand::run(args, session, shell),
+        Command::Clean(args) => clean::run(args, session, shell),
         Command::Verify(args) => verify::run(args, session, shell),
         Command::Kernel(args) => kernel::run(args, session, shell),
         Command::Doctor(args) => doctor::run(&args, session, shell),
