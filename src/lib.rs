@@ -9,7 +9,7 @@
 //!
 //! | floor | what | modules |
 //! |---|---|---|
-//! | 5 | front ends: the command line, report formats, editors | `src/bin/skep`, [`report`], [`ide`] |
+//! | 5 | front ends: the command line, report formats, editors | `src/bin/skep`, [`report`], [`ide`], [`lsp`] |
 //! | 4 | one operation a command | [`ops`] |
 //! | 3 | engines, which never import each other | [`project`], [`scaffold`], [`build`], [`vmlinux`], [`kernels`], [`vm`], [`guest`], `analysis`, `verifier_log` |
 //! | 2 | what the engines work on | [`btf`], [`elf`], [`relocate`], `verdict`, [`wire`], [`events`] |
@@ -44,6 +44,7 @@ pub mod events;
 pub mod guest;
 pub mod ide;
 pub mod kernels;
+pub mod lsp;
 pub mod ops;
 pub mod project;
 pub mod relocate;

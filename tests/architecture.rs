@@ -66,9 +66,11 @@ const DOORS: &[(&str, &[&str])] = &[
     ("dialoguer", &["bin/skep/shell/"]),
     ("indicatif", &["bin/skep/shell/"]),
     ("libbpf_sys", &["guest/", "build/"]),
+    ("lsp_server", &["lsp/"]),
+    ("lsp_types", &["lsp/"]),
     ("miette", &["report/human.rs"]),
     ("object", &["elf/"]),
-    ("serde_json", &["report/", "ide/", "wire/", "project/", "build/", "kernels/", "vm/"]),
+    ("serde_json", &["report/", "ide/", "lsp/", "wire/", "project/", "build/", "kernels/", "vm/"]),
     ("signal_hook", &["bin/skep/shell/"]),
     ("which", &["base/programs.rs"]),
 ];

@@ -92,15 +92,13 @@ fn the_files_that_skep_ide_writes_set_the_editor_up() {
     let expected = project::expected(&place);
     place.skep(&["ide", "emacs"]).expect(0);
     let form = "(progn (find-file \"src/count.bpf.c\") (compilation-start compile-command))";
-    // Paths are relative to the file's directory, where `compile` runs.
     let messages = messages(&place, form);
+    // Paths are relative to the file's directory, where `compile` runs.
     let seen = messages.iter().map(|one| {
-        let mut one = seen(one, &place.path().join("src"));
-        let outside = format!("{}/", place.path().display());
-        one.file = match one.file.strip_prefix(&outside) {
-            Some(below) => below.to_owned(),
-            None => format!("src/{}", one.file.trim_start_matches('/')),
-        };
+        let mut one = seen(one, Path::new("nowhere"));
+        let path = place.path().join("src").join(&one.file).canonicalize().unwrap();
+        let root = place.path().canonicalize().unwrap();
+        one.file = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
         one
     });
     findings::assert_same(seen.collect(), &expected);

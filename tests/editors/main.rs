@@ -10,6 +10,7 @@ mod support;
 mod clangd;
 mod emacs;
 mod findings;
+mod lsp;
 mod project;
 mod schema;
 mod tools;

@@ -25,6 +25,17 @@ mcpu = "v3"
 clang = "clang-19"
 vmlinux = "pruned"
 link = false
+launcher = ["sccache", "-v"]
+[[bpf.override]]
+sources = ["src/net/*.bpf.c"]
+cflags = ["-Wno-unused"]
+defines = ["NET"]
+mcpu = "v2"
+[profile.dev]
+strip = false
+[profile.release]
+cflags = ["-g0"]
+defines = ["NDEBUG"]
 [user]
 kind = "c"
 [kernels]
@@ -42,7 +53,13 @@ stack = 512
         true,
     ),
     ("[user]\nkind = \"rust\"\n[[budget]]\n[[budget]]\nstates = 0\n", true),
+    ("[bpf]\nlauncher = \"ccache\"\n", true),
     ("[bfp]\n", false),
+    ("[bpf]\nlauncher = 1\n", false),
+    ("[[bpf.override]]\nmcpu = \"v2\"\n", false),
+    ("[[bpf.override]]\nsources = [\"x\"]\nmcpu = \"v9\"\n", false),
+    ("[profile.debug]\n", false),
+    ("[profile.dev]\nstrip = 1\n", false),
     ("[bpf]\nsource = []\n", false),
     ("[bpf]\nsources = []\n", false),
     ("[bpf]\nsources = \"src\"\n", false),
@@ -91,6 +108,13 @@ fn schema_and_reader_know_the_same_keys() {
         ("", at_root),
         ("[package]\n", &at_root["package"]["properties"]),
         ("[bpf]\n", &at_root["bpf"]["properties"]),
+        (
+            "[[bpf.override]]\nsources = [\"x\"]\n",
+            &at_root["bpf"]["properties"]["override"]["items"]["properties"],
+        ),
+        ("[profile]\n", &at_root["profile"]["properties"]),
+        ("[profile.dev]\n", &schema["definitions"]["profile"]["properties"]),
+        ("[profile.release]\n", &schema["definitions"]["profile"]["properties"]),
         ("[user]\n", &at_root["user"]["properties"]),
         ("[kernels]\n", &at_root["kernels"]["properties"]),
         ("[[budget]]\n", &at_root["budget"]["items"]["properties"]),

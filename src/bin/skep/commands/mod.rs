@@ -10,6 +10,7 @@ mod explain;
 mod ide;
 mod init;
 mod kernel;
+mod lsp;
 mod man;
 mod new;
 mod verify;
@@ -49,6 +50,8 @@ pub enum Command {
     Explain(explain::Args),
     /// Write the files with which an editor knows the project
     Ide(ide::Args),
+    /// Serve an editor that speaks the language server protocol
+    Lsp(lsp::Args),
     /// Write a shell's completion script to standard output
     Completions(completions::Args),
     /// Write manual pages
@@ -69,6 +72,7 @@ pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult 
         Command::Vmlinux(args) => vmlinux::run(args, session, shell),
         Command::Explain(args) => explain::run(&args, shell),
         Command::Ide(args) => ide::run(&args, session, shell),
+        Command::Lsp(_) => lsp::run(session),
         Command::Completions(args) => completions::run(&args, shell),
         Command::Man(args) => man::run(&args, session, shell),
     }

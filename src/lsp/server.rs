@@ -1,0 +1,264 @@
+//! The main loop: takes what the editor says, answers at once, and hands work
+//! to the worker.
+
+use super::text::Text;
+use super::worker::Worker;
+use super::{about, complete, uri};
+use crate::bpf::KernelVersion;
+use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
+use crate::events::Silent;
+use crate::ops::{self, Session};
+use lsp_server::{Connection, ErrorCode, Message, Notification, Request, RequestId, Response};
+use lsp_types::notification::{
+    DidChangeTextDocument, DidCloseTextDocument, DidOpenTextDocument, DidSaveTextDocument,
+    Notification as _,
+};
+use lsp_types::request::{CodeActionRequest, Completion, HoverRequest, Request as _};
+use lsp_types::{
+    CodeAction, CodeActionKind, CodeActionOptions, CodeActionOrCommand, CodeActionParams,
+    CodeActionProviderCapability, CompletionOptions, CompletionParams, CompletionResponse,
+    DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams,
+    DidSaveTextDocumentParams, Hover, HoverContents, HoverParams, HoverProviderCapability,
+    InitializeParams, MarkupContent, MarkupKind, Range, SaveOptions, ServerCapabilities,
+    TextDocumentPositionParams, TextDocumentSyncCapability, TextDocumentSyncKind,
+    TextDocumentSyncOptions, TextDocumentSyncSaveOptions, Uri, WorkspaceEdit,
+};
+use serde::de::DeserializeOwned;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the main loop looks whether a signal came.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Serves the editor at the other end of standard input and output, until it
+/// says that it is done.
+///
+/// # Errors
+/// Where what comes in is not the protocol.
+pub fn serve(session: &Session) -> Result<(), Failure> {
+    let (connection, threads) = Connection::stdio();
+    let running = || !session.cancel.is_cancelled();
+    let (id, params) = connection.initialize_start_while(running).map_err(not_an_editor)?;
+    let params: InitializeParams = serde_json::from_value(params).map_err(not_an_editor)?;
+    let answer = serde_json::json!({
+        "capabilities": capabilities(),
+        "serverInfo": { "name": "skep", "version": env!("CARGO_PKG_VERSION") },
+    });
+    connection.initialize_finish(id, answer).map_err(not_an_editor)?;
+
+    let quiet = Session { sink: Arc::new(Silent), ..session.clone() };
+    let sender = connection.sender.clone();
+    // An editor that went away gets nothing any more.
+    let outbox = Box::new(move |message| drop(sender.send(message)));
+    let mut server = Server { worker: Worker::start(quiet, outbox), documents: HashMap::new() };
+    for folder in folders(&params) {
+        server.worker.ask_once(&folder.join("Skep.toml"));
+    }
+    loop {
+        let message = match connection.receiver.recv_timeout(TICK) {
+            Ok(message) => message,
+            Err(error) if error.is_timeout() && running() => continue,
+            // The editor went away, or a signal says to.
+            Err(_) => break,
+        };
+        match message {
+            Message::Request(request) => {
+                if connection.handle_shutdown(&request).map_err(not_an_editor)? {
+                    break;
+                }
+                let response = server.answer(request);
+                if connection.sender.send(response.into()).is_err() {
+                    break;
+                }
+            }
+            Message::Notification(notification) => server.hear(notification),
+            // We ask nothing.
+            Message::Response(_) => {}
+        }
+    }
+    drop(server);
+    drop(connection);
+    if running() {
+        // The threads end with the streams; that one broke is no news now.
+        drop(threads.join());
+    }
+    Ok(())
+}
+
+fn not_an_editor(error: impl std::fmt::Display) -> Failure {
+    let message = format!("what is at the other end does not speak the protocol: {error}");
+    Diagnostic::new(codes::USAGE, Origin::Command, message)
+        .help("`skep lsp` is started by an editor; `skep ide EDITOR` sets some up")
+        .into()
+}
+
+fn capabilities() -> ServerCapabilities {
+    ServerCapabilities {
+        text_document_sync: Some(TextDocumentSyncCapability::Options(TextDocumentSyncOptions {
+            open_close: Some(true),
+            change: Some(TextDocumentSyncKind::FULL),
+            save: Some(TextDocumentSyncSaveOptions::SaveOptions(SaveOptions {
+                include_text: Some(false),
+            })),
+            ..TextDocumentSyncOptions::default()
+        })),
+        hover_provider: Some(HoverProviderCapability::Simple(true)),
+        completion_provider: Some(CompletionOptions {
+            trigger_characters: Some(vec!["\"".to_owned(), "/".to_owned(), "?".to_owned()]),
+            ..CompletionOptions::default()
+        }),
+        code_action_provider: Some(CodeActionProviderCapability::Options(CodeActionOptions {
+            code_action_kinds: Some(vec![CodeActionKind::QUICKFIX]),
+            ..CodeActionOptions::default()
+        })),
+        ..ServerCapabilities::default()
+    }
+}
+
+/// The folders that the editor has open.
+fn folders(params: &InitializeParams) -> Vec<PathBuf> {
+    let folders = params.workspace_folders.iter().flatten().map(|folder| &folder.uri);
+    #[expect(deprecated, reason = "older editors say only this")]
+    let root = params.root_uri.iter();
+    let mut paths: Vec<PathBuf> = folders.chain(root).filter_map(uri::to_path).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+struct Server {
+    worker: Worker,
+    /// What is open, as it is shown.
+    documents: HashMap<PathBuf, Text>,
+}
+
+impl Server {
+    fn hear(&mut self, notification: Notification) {
+        // What cannot be understood is not for us.
+        match notification.method.as_str() {
+            DidOpenTextDocument::METHOD => {
+                let Some(params) = heard::<DidOpenTextDocumentParams>(notification) else { return };
+                let Some(path) = uri::to_path(&params.text_document.uri) else { return };
+                self.worker.ask_once(&path);
+                self.documents.insert(path, Text::new(params.text_document.text));
+            }
+            DidChangeTextDocument::METHOD => {
+                let Some(params) = heard::<DidChangeTextDocumentParams>(notification) else {
+                    return;
+                };
+                let Some(path) = uri::to_path(&params.text_document.uri) else { return };
+                // Changes are whole texts; the last one counts.
+                if let Some(change) = params.content_changes.into_iter().next_back() {
+                    self.documents.insert(path, Text::new(change.text));
+                }
+            }
+            DidSaveTextDocument::METHOD => {
+                let Some(params) = heard::<DidSaveTextDocumentParams>(notification) else { return };
+                if let Some(path) = uri::to_path(&params.text_document.uri) {
+                    self.worker.ask(&path);
+                }
+            }
+            DidCloseTextDocument::METHOD => {
+                let Some(params) = heard::<DidCloseTextDocumentParams>(notification) else {
+                    return;
+                };
+                if let Some(path) = uri::to_path(&params.text_document.uri) {
+                    self.documents.remove(&path);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn answer(&self, request: Request) -> Response {
+        let id = request.id.clone();
+        match request.method.as_str() {
+            HoverRequest::METHOD => reply(id, request.params, |params| self.hover(params)),
+            Completion::METHOD => reply(id, request.params, |params| self.complete(params)),
+            CodeActionRequest::METHOD => reply(id, request.params, |params| self.actions(params)),
+            method => {
+                let message = format!("skep does not answer {method}");
+                Response::new_err(id, ErrorCode::MethodNotFound as i32, message)
+            }
+        }
+    }
+
+    fn open(&self, at: &TextDocumentPositionParams) -> Option<(PathBuf, &Text)> {
+        let path = uri::to_path(&at.text_document.uri)?;
+        let text = self.documents.get(&path)?;
+        Some((path, text))
+    }
+
+    fn hover(&self, params: HoverParams) -> Option<Hover> {
+        let at = params.text_document_position_params;
+        let (path, text) = self.open(&at)?;
+        let (value, range) = about::about(text, at.position, oldest(&path))?;
+        let contents = MarkupContent { kind: MarkupKind::Markdown, value };
+        Some(Hover { contents: HoverContents::Markup(contents), range: Some(range) })
+    }
+
+    fn complete(&self, params: CompletionParams) -> Option<CompletionResponse> {
+        let at = params.text_document_position;
+        let (path, text) = self.open(&at)?;
+        let items = complete::complete(text, at.position, oldest(&path));
+        Some(CompletionResponse::Array(items))
+    }
+
+    /// The edits for what lies in a range. Only while the texts are those
+    /// that the findings speak of: elsewhere an edit would hit the wrong line.
+    #[expect(clippy::mutable_key_type, reason = "the protocol's own type; nothing mutates it")]
+    fn actions(&self, params: CodeActionParams) -> Option<Vec<CodeActionOrCommand>> {
+        let path = uri::to_path(&params.text_document.uri)?;
+        let mut actions = Vec::new();
+        for (findings, found) in self.worker.findings(&path) {
+            for found in found.iter().filter(|found| touch(found.shown.range, params.range)) {
+                for fix in &found.fixes {
+                    let analysed = findings.text(&fix.file);
+                    let shown = self.documents.get(&fix.file).map(Text::as_str).or(analysed);
+                    let Some(uri) = uri::of_path(&fix.file).filter(|_| shown == analysed) else {
+                        continue;
+                    };
+                    let changes: HashMap<Uri, _> = HashMap::from([(uri, vec![fix.edit.clone()])]);
+                    let edit = WorkspaceEdit { changes: Some(changes), ..WorkspaceEdit::default() };
+                    actions.push(CodeActionOrCommand::CodeAction(CodeAction {
+                        title: fix.title.clone(),
+                        kind: Some(CodeActionKind::QUICKFIX),
+                        diagnostics: Some(vec![found.shown.clone()]),
+                        edit: Some(edit),
+                        is_preferred: Some(found.fixes.len() == 1),
+                        ..CodeAction::default()
+                    }));
+                }
+            }
+        }
+        Some(actions)
+    }
+}
+
+/// Whether two ranges have a place in common; their ends count.
+fn touch(a: Range, b: Range) -> bool {
+    a.start <= b.end && b.start <= a.end
+}
+
+/// The oldest kernel that a file's project supports, where it says so.
+fn oldest(path: &std::path::Path) -> Option<KernelVersion> {
+    let (major, minor) = ops::ide::oldest_kernel(path)?;
+    Some(KernelVersion::new(major, minor))
+}
+
+fn heard<P: DeserializeOwned>(notification: Notification) -> Option<P> {
+    serde_json::from_value(notification.params).ok()
+}
+
+fn reply<P: DeserializeOwned, R: serde::Serialize>(
+    id: RequestId,
+    params: serde_json::Value,
+    answer: impl FnOnce(P) -> R,
+) -> Response {
+    match serde_json::from_value(params) {
+        Ok(params) => Response::new_ok(id, answer(params)),
+        Err(error) => Response::new_err(id, ErrorCode::InvalidParams as i32, error.to_string()),
+    }
+}
