@@ -252,6 +252,31 @@ struct Setting {
     mistakes: Vec<Diagnostic>,
 }
 
+/// The objects that are made of a project's sources.
+pub(super) fn objects_of(
+    project: &Project,
+    sources: &[project::Source],
+    target: &Path,
+    profile: Profile,
+    strip: bool,
+) -> Vec<build::Object> {
+    let dir = match project.kind {
+        // Beside the source, where a compiler would put it.
+        Kind::AdHoc => project.root.clone(),
+        Kind::Skep | Kind::Cargo => target.join(profile.as_str()),
+    };
+    let object = |name: &str, sources: Vec<usize>| build::Object {
+        name: name.to_owned(),
+        path: dir.join(format!("{name}.bpf.o")),
+        sources,
+        strip,
+    };
+    if project.manifest.bpf.link {
+        return vec![object(&project.name, (0..sources.len()).collect())];
+    }
+    sources.iter().enumerate().map(|(index, source)| object(&source.name, vec![index])).collect()
+}
+
 impl Setting {
     fn new(
         session: &Session,
@@ -296,25 +321,7 @@ impl Setting {
                 mcpu: options.mcpu.value.as_str(),
             });
         }
-        let objects = match project.kind {
-            // Beside the source, where a compiler would put it.
-            Kind::AdHoc => project.root.clone(),
-            Kind::Skep | Kind::Cargo => setting.target.join(request.profile.as_str()),
-        };
-        let object = |name: &str, sources: Vec<usize>| build::Object {
-            name: name.to_owned(),
-            path: objects.join(format!("{name}.bpf.o")),
-            sources,
-            strip,
-        };
-        setting.objects = match bpf.link {
-            true => vec![object(&project.name, (0..sources.len()).collect())],
-            false => sources
-                .iter()
-                .enumerate()
-                .map(|(index, source)| object(&source.name, vec![index]))
-                .collect(),
-        };
+        setting.objects = objects_of(project, sources, &setting.target, request.profile, strip);
         setting.find_include(project);
         setting.find_launcher(session, project)?;
         if whole {

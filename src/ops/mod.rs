@@ -10,6 +10,7 @@ pub mod explain;
 pub mod ide;
 pub mod init;
 pub mod kernel;
+pub mod metadata;
 pub mod new;
 mod places;
 mod session;

@@ -9,6 +9,7 @@ pub mod github;
 pub mod human;
 pub mod json;
 pub mod markdown;
+pub mod metadata;
 mod paint;
 pub mod sarif;
 pub mod short;

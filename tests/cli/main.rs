@@ -13,6 +13,7 @@ mod ide;
 mod init;
 mod man;
 mod manifest;
+mod metadata;
 mod new;
 mod output;
 mod usage;

@@ -12,6 +12,7 @@ mod init;
 mod kernel;
 mod lsp;
 mod man;
+mod metadata;
 mod new;
 mod verify;
 mod vmlinux;
@@ -36,6 +37,8 @@ pub enum Command {
     Build(build::Args),
     /// Write a source as the compiler sees it after preprocessing
     Expand(expand::Args),
+    /// Describe the project and its objects, for programs
+    Metadata(metadata::Args),
     /// Remove what builds have made
     Clean(clean::Args),
     /// Load every program into real kernels and report their verifiers' verdicts
@@ -65,6 +68,7 @@ pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult 
         Command::Init(args) => init::run(args, session, shell),
         Command::Build(args) => build::run(args, session, shell),
         Command::Expand(args) => expand::run(args, session, shell),
+        Command::Metadata(args) => metadata::run(&args, session, shell),
         Command::Clean(args) => clean::run(args, session, shell),
         Command::Verify(args) => verify::run(args, session, shell),
         Command::Kernel(args) => kernel::run(args, session, shell),
