@@ -1,12 +1,13 @@
-// The extension proper: tasks of type `skep`, and what a code means. The
-// problem matchers and the schema of Skep.toml need no code; package.json
-// contributes them.
+// The extension proper: tasks of type `skep`, the language server, and what a
+// code means. The problem matchers and the schema of Skep.toml need no code;
+// package.json contributes them.
 
 'use strict';
 
 const childProcess = require('node:child_process');
 const path = require('node:path');
 const vscode = require('vscode');
+const { Client } = require('./client');
 
 const COMMANDS = ['build', 'check', 'verify'];
 
@@ -109,6 +110,8 @@ async function explain(output, given) {
   }
 }
 
+let client;
+
 function activate(context) {
   const output = vscode.window.createOutputChannel('skep');
   context.subscriptions.push(
@@ -116,8 +119,14 @@ function activate(context) {
     vscode.tasks.registerTaskProvider('skep', new TaskProvider()),
     vscode.commands.registerCommand('skep.explain', (code) => explain(output, code)),
   );
+  if (vscode.workspace.getConfiguration('skep').get('languageServer')) {
+    client = new Client(program(), output);
+  }
 }
 
-function deactivate() {}
+/** VS Code waits for what this returns before it ends. */
+function deactivate() {
+  return client && client.stop();
+}
 
 module.exports = { activate, deactivate };

@@ -14,6 +14,8 @@ pub enum Editor {
     Neovim,
     /// GNU Emacs.
     Emacs,
+    /// Helix.
+    Helix,
     /// Zed.
     Zed,
 }
@@ -80,6 +82,10 @@ pub fn wanted(editor: Editor) -> Vec<File> {
         Editor::Emacs => {
             vec![File::text(".dir-locals.el", include_str!("../../editors/emacs/dir-locals.el"))]
         }
+        Editor::Helix => vec![File::text(
+            ".helix/languages.toml",
+            include_str!("../../editors/helix/languages.toml"),
+        )],
         Editor::Zed => vec![File::json(".zed/tasks.json", zed_tasks())],
     };
     files.push(File::text(".clangd", include_str!("../../editors/clangd.yaml")));
@@ -151,6 +157,17 @@ fn zed_tasks() -> List {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn helix_is_told_of_the_server() {
+        let files = wanted(Editor::Helix);
+        let table: toml::Table = files[0].whole().parse().unwrap();
+        assert_eq!(table["language-server"]["skep"]["args"][0].as_str(), Some("lsp"));
+        for language in table["language"].as_array().unwrap() {
+            let servers = language["language-servers"].as_array().unwrap();
+            assert_eq!(servers.last().and_then(toml::Value::as_str), Some("skep"));
+        }
+    }
 
     #[test]
     fn the_matcher_in_tasks_is_the_extensions() {

@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn what_was_written_is_kept_as_it_is() {
-        for editor in [Editor::Vscode, Editor::Vim, Editor::Neovim, Editor::Emacs, Editor::Zed] {
+        let (vim, neovim) = (Editor::Vim, Editor::Neovim);
+        for editor in [Editor::Vscode, vim, neovim, Editor::Emacs, Editor::Helix, Editor::Zed] {
             for file in wanted(editor) {
                 let Plan::Create(text) = plan(&file, None) else { panic!("{}", file.path) };
                 assert_eq!(plan(&file, Some(text.as_bytes())), Plan::Keep, "{}", file.path);

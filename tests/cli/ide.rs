@@ -16,6 +16,7 @@ fn every_editor_gets_its_files_and_a_second_run_keeps_them() {
         ("vim", &[".vim/compiler/skep.vim", ".exrc", ".clangd"]),
         ("neovim", &[".vim/compiler/skep.vim", ".nvim.lua", ".clangd"]),
         ("emacs", &[".dir-locals.el", ".clangd"]),
+        ("helix", &[".helix/languages.toml", ".clangd"]),
         ("zed", &[".zed/tasks.json", ".clangd"]),
     ] {
         let place = project();

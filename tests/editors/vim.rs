@@ -129,3 +129,36 @@ fn the_files_that_skep_ide_writes_set_the_editor_up() {
         findings::assert_same(list.iter().filter_map(seen).collect(), &expected);
     }
 }
+
+#[test]
+fn neovims_own_client_shows_what_the_language_server_finds() {
+    let place = project::write();
+    let expected = project::expected(&place);
+    place.skep(&["ide", "neovim"]).expect(0);
+    let written = place.path().join("seen.json");
+    let mut command = Command::new("nvim");
+    command
+        .args(["-u", "NORC", "-i", "NONE", "-n", "--headless", "-S"])
+        .arg(repository("tests/editors/neovim.lua"))
+        .env("SKEP_SEEN", &written)
+        .env("HOME", place.path())
+        .current_dir(place.path());
+    run(with_skep(&mut command));
+    let result: Value = serde_json::from_slice(&std::fs::read(&written).unwrap()).unwrap();
+    assert_eq!(result["error"], Value::Null, "{result}");
+    let root = format!("{}/", place.path().display());
+    let seen = result["findings"].as_array().unwrap().iter().map(|finding| {
+        assert_eq!(finding["source"], "skep");
+        let severity = usize::try_from(finding["severity"].as_u64().unwrap()).unwrap();
+        Seen {
+            file: finding["file"].as_str().unwrap().trim_start_matches(&root).to_owned(),
+            line: finding["line"].as_u64().unwrap(),
+            column: finding["column"].as_u64().unwrap(),
+            severity: ["error", "warning", "note"][severity - 1].to_owned(),
+            code: finding["code"].as_str().unwrap().to_owned(),
+        }
+    });
+    findings::assert_same(seen.collect(), &expected);
+    assert!(result["hover"].as_str().unwrap().contains("program type `xdp`"), "{result}");
+    assert!(result["completion"].as_u64().unwrap() > 50, "{result}");
+}

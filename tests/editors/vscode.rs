@@ -205,3 +205,41 @@ fn the_guide_has_the_extensions_pattern() {
     let pattern = manifest["contributes"]["problemPatterns"][0]["regexp"].as_str().unwrap();
     assert!(read("docs/guide/editors.md").contains(pattern));
 }
+
+#[test]
+fn the_extension_shows_what_the_language_server_says() {
+    let place = Place::new();
+    place.file("Skep.toml", "");
+    let right = "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n\n\
+                 SEC(\"xdp\")\nint f(void *ctx)\n{\n\
+                 \t/* größer: 漢字 😀 */ return bpf_get_smp_processor_id();\n}\n";
+    place.file("src/größer.bpf.c", right.replace("_id();", "_id()"));
+    let result = node(
+        "extension.mjs",
+        &json!({
+            "extension": repository("editors/vscode"),
+            "workspace": place.path(),
+            "server": {
+                "skep": env!("CARGO_BIN_EXE_skep"),
+                "file": "src/größer.bpf.c",
+                "hover": [6, 35],
+                "complete": [3, 5],
+                "fixed": right,
+            },
+        }),
+    );
+    assert_eq!(result["log"], json!([]));
+    let server = &result["server"];
+    assert_eq!(
+        server["diagnostics"],
+        json!([{
+            "file": "src/größer.bpf.c", "line": 6, "character": 54, "severity": 0,
+            "code": "E0201", "source": "skep", "related": 0,
+        }])
+    );
+    let hover = server["hover"][0].as_str().unwrap();
+    assert!(hover.contains("bpf_get_smp_processor_id"), "{hover}");
+    assert!(server["completion"].as_array().unwrap().contains(&json!("kprobe/")));
+    assert_eq!(server["actions"].as_array().unwrap().len(), 1, "{server}");
+    assert_eq!(server["actions"][0]["edits"], json!([["größer.bpf.c", 1]]));
+}

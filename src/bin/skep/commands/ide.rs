@@ -25,10 +25,12 @@ enum EditorChoice {
     Vscode,
     /// Vim: a compiler plugin for :make
     Vim,
-    /// Neovim: a compiler plugin for :make
+    /// Neovim: the language server, a compiler plugin for :make
     Neovim,
     /// Emacs: the command of M-x compile
     Emacs,
+    /// Helix: the language server
+    Helix,
     /// Zed: tasks
     Zed,
 }
@@ -40,6 +42,7 @@ impl From<EditorChoice> for Editor {
             EditorChoice::Vim => Self::Vim,
             EditorChoice::Neovim => Self::Neovim,
             EditorChoice::Emacs => Self::Emacs,
+            EditorChoice::Helix => Self::Helix,
             EditorChoice::Zed => Self::Zed,
         }
     }
