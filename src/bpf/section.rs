@@ -265,7 +265,8 @@ fn nearest(name: &str) -> Option<String> {
     let distance = |def: &SectionDef, text: &str| strsim::damerau_levenshtein(def.name, text);
     let close = |text: &str| {
         let def = SECTIONS.iter().min_by_key(|def| distance(def, text))?;
-        (distance(def, text) <= 1 + text.len() / 4).then_some(def)
+        // One letter in four may be wrong.
+        (distance(def, text) <= text.len() / 4).then_some(def)
     };
     // The whole name first: some rows have a slash of their own.
     if let Some(def) = close(name) {

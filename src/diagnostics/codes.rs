@@ -126,6 +126,18 @@ codes! {
     NOT_AN_OBJECT = "E0401" "not-an-object" Finding "the file is not an ELF object";
     NOT_BPF = "E0402" "not-bpf" Finding "the ELF object is not for BPF";
     OBJECT_CORRUPT = "E0403" "object-corrupt" Finding "the object file is damaged";
+    UNKNOWN_SECTION = "E0404" "unknown-section" Finding "libbpf knows no program type for a program's section";
+    UNTYPED_SECTION = "W0404" "unknown-section" Finding "a program's section says no program type, so the loader must";
+    LICENSE_MISSING = "W0405" "license-missing" Finding "the object says no license";
+    BAD_MAP = "E0406" "bad-map" Finding "a map is defined in a way that libbpf or the kernel refuses";
+    UNFINISHED_MAP = "W0406" "unfinished-map" Finding "a map's definition leaves something for the loader to set";
+    LEGACY_MAPS = "E0407" "legacy-maps" Finding "maps are defined in the form that libbpf gave up with 1.0";
+    BAD_CALL = "E0408" "bad-call" Finding "a call leads to no function";
+    UNRESOLVED_SYMBOL = "E0409" "unresolved-symbol" Finding "the code refers to something that libbpf cannot provide";
+    STATIC_PROGRAM = "E0410" "static-program" Finding "a program is static, so libbpf refuses the object";
+    DEBUG_INFO_MISMATCH = "W0411" "debug-info-mismatch" Finding "function or line records do not agree with the code";
+    OBJECT_WITHOUT_BTF = "E0412" "object-without-btf" Finding "the object has no BTF, and needs it";
+    OBJECT_HAS_NO_BTF = "W0412" "object-without-btf" Finding "the object has no BTF";
 
     // 05: BTF and CO-RE
     BTF_CORRUPT = "E0501" "btf-corrupt" Finding "the BTF data is damaged";

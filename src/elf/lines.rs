@@ -2,12 +2,13 @@
 
 use crate::btf::Btf;
 use crate::btf::ext::{Ext, LineInfo};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The line records of all sections, in an order that can be searched.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lines {
     by_section: HashMap<usize, Vec<LineInfo>>,
+    files: Vec<u32>,
 }
 
 impl Lines {
@@ -23,7 +24,15 @@ impl Lines {
         for records in by_section.values_mut() {
             records.sort_by_key(|record| record.offset);
         }
-        Self { by_section }
+        let mut seen = HashSet::new();
+        let all = ext.line_info.iter().flat_map(|part| &part.records);
+        let files = all.map(|record| record.file).filter(|&file| seen.insert(file)).collect();
+        Self { by_section, files }
+    }
+
+    /// The names of the files, as offsets into the BTF's strings, each once.
+    pub fn files(&self) -> impl Iterator<Item = u32> {
+        self.files.iter().copied()
     }
 
     /// Whether there is no record at all.

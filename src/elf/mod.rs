@@ -28,7 +28,7 @@ use crate::bpf::{self, Insn, SectionError, SectionTarget};
 use crate::btf::{Btf, TypeId, ext};
 use crate::diagnostics::Span;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A BPF object.
@@ -318,7 +318,7 @@ impl Object {
             return None;
         }
         let text = btf.string_lossy(line.text);
-        let span = Span::point(PathBuf::from(&*file), line.line, line.column);
+        let span = Span::point(plain(&file), line.line, line.column);
         Some(if text.is_empty() { span } else { span.with_line_text(text) })
     }
 
@@ -327,8 +327,27 @@ impl Object {
         self.span(function.section, function.slots.start)
     }
 
+    /// The source files that line info names, each once, in its order.
+    pub fn source_files(&self) -> Vec<PathBuf> {
+        let Some(btf) = self.btf.as_deref() else { return Vec::new() };
+        let mut files: Vec<PathBuf> = Vec::new();
+        for offset in self.lines.files() {
+            let file = btf.string_lossy(offset);
+            if !file.is_empty() {
+                files.push(plain(&file));
+            }
+        }
+        files
+    }
+
     /// Whether any instruction has a C line.
     pub fn has_lines(&self) -> bool {
         !self.lines.is_empty()
     }
+}
+
+/// A file as line info names it, which is how it was named to clang behind
+/// where clang was started: without the `./` in the middle.
+fn plain(file: &str) -> PathBuf {
+    Path::new(file).components().collect()
 }

@@ -3,6 +3,7 @@
 //! front ends above parse the request and render the outcome.
 
 pub mod build;
+pub mod check;
 pub mod clean;
 pub mod doctor;
 pub mod expand;

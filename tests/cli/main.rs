@@ -6,6 +6,7 @@
 mod support;
 
 mod build;
+mod check;
 mod docs;
 mod doctor;
 mod explain;

@@ -2,6 +2,7 @@
 //! operation it calls, and what it reports.
 
 mod build;
+mod check;
 mod clean;
 mod completions;
 mod doctor;
@@ -41,6 +42,8 @@ pub enum Command {
     Metadata(metadata::Args),
     /// Remove what builds have made
     Clean(clean::Args),
+    /// Check objects without a kernel
+    Check(check::Args),
     /// Load every program into real kernels and report their verifiers' verdicts
     Verify(verify::Args),
     /// Manage the kernels that programs are verified on
@@ -70,6 +73,7 @@ pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult 
         Command::Expand(args) => expand::run(args, session, shell),
         Command::Metadata(args) => metadata::run(&args, session, shell),
         Command::Clean(args) => clean::run(args, session, shell),
+        Command::Check(args) => check::run(args, session, shell),
         Command::Verify(args) => verify::run(args, session, shell),
         Command::Kernel(args) => kernel::run(args, session, shell),
         Command::Doctor(args) => doctor::run(&args, session, shell),

@@ -1,0 +1,310 @@
+//! The rules, each on C that breaks it and on C that does not.
+
+use super::check;
+use crate::elf::Object;
+use crate::elf::fixture::{compile, compile_with};
+use std::path::Path;
+
+/// The findings about `source`: severity, code, C line (0 for none), message.
+fn findings_with(source: &str, flags: &[&str]) -> Vec<String> {
+    let object = Object::parse(&compile_with(source, flags)).unwrap();
+    // The source as the rules would read it from the disk.
+    let sources = |file: &Path| file.ends_with("fixture.bpf.c").then(|| source.to_owned());
+    check(&object, Path::new("fixture.o"), &sources)
+        .iter()
+        .map(|finding| {
+            let line = finding.primary.as_ref().map_or(0, |label| label.span.start.line);
+            let (severity, code) = (finding.severity.as_str(), finding.code.id());
+            format!("{severity} {code} {line}: {}", finding.message)
+        })
+        .collect()
+}
+
+fn findings(source: &str) -> Vec<String> {
+    findings_with(source, &[])
+}
+
+const GPL: &str = "char LICENSE[] SEC(\"license\") = \"GPL\";\n";
+
+/// A program of inline assembly: what a compiler would not write.
+fn asm(code: &str) -> Vec<String> {
+    let text = format!(
+        "{GPL}__attribute__((naked)) SEC(\"socket\") int p(void *ctx) {{ asm volatile({code:?}); }}"
+    );
+    findings(&text)
+}
+
+#[test]
+fn a_sound_object_has_no_findings() {
+    let source = r#"
+        struct { __uint(type, 1); __uint(max_entries, 4); __type(key, int); __type(value, __u64); } m SEC(".maps");
+        SEC("kprobe/do_unlinkat")
+        int p(void *ctx)
+        {
+            int key = 0;
+            __u64 *value = bpf_map_lookup_elem(&m, &key);
+            if (value)
+                (*value)++;
+            return 0;
+        }
+    "#;
+    assert_eq!(findings(&format!("{GPL}{source}")), [""; 0]);
+}
+
+#[test]
+fn sections_are_those_libbpf_knows() {
+    let program = |section: &str| {
+        findings(&format!("{GPL}SEC(\"{section}\") int p(void *c) {{ return 0; }}"))
+    };
+    assert_eq!(program("tp_btf/sched_switch"), [""; 0]);
+    assert_eq!(
+        program("tracepont/sched/x"),
+        [r#"error E0404 2: libbpf knows no program type for SEC("tracepont/sched/x")"#]
+    );
+    assert_eq!(
+        program("kprobe_open"),
+        [r#"error E0404 2: libbpf knows no program type for SEC("kprobe_open")"#]
+    );
+    for section in ["xdp_drop", "decap"] {
+        let message = format!(
+            "warning W0404 2: libbpf knows no program type for SEC(\"{section}\"); the loader must set it"
+        );
+        assert_eq!(program(section), [message]);
+    }
+}
+
+#[test]
+fn a_static_program_is_an_error_of_the_object() {
+    let source = "SEC(\"xdp\") static int p(void *c) { return 0; }\n";
+    assert_eq!(
+        findings(&format!("{GPL}{source}")),
+        [
+            "error E0410 2: function `p` is static in section \"xdp\", and libbpf refuses the whole object"
+        ]
+    );
+}
+
+#[test]
+fn gpl_only_helpers_need_a_license_the_kernel_knows() {
+    let source = |license: &str| {
+        findings(&format!(
+            "{license}\nstatic __noinline int say(void) {{ char f[] = \"x\"; return bpf_trace_printk(f, 2); }}\n\
+             SEC(\"xdp\") int p(void *c) {{ return say(); }}\nSEC(\"tc\") int q(void *c) {{ return say(); }}"
+        ))
+    };
+    assert_eq!(source(GPL), [""; 0]);
+    assert_eq!(
+        source("char L[] SEC(\"license\") = \"GPL-2.0\";"),
+        [
+            "error E0305 2: `bpf_trace_printk` needs a GPL-compatible license, and the object's is \"GPL-2.0\""
+        ]
+    );
+    assert_eq!(
+        source(""),
+        [
+            "error E0305 2: `bpf_trace_printk` needs a GPL-compatible license, and the object says none"
+        ]
+    );
+    let quiet = findings("SEC(\"xdp\") int p(void *c) { return 0; }");
+    assert_eq!(quiet, ["warning W0405 0: the object says no license"]);
+    let lsm =
+        "char L[] SEC(\"license\") = \"X\";\nSEC(\"lsm/file_open\") int p(void *c) { return 0; }";
+    assert_eq!(
+        findings(lsm),
+        ["error E0346 2: an LSM program needs a GPL-compatible license, and the object's is \"X\""]
+    );
+}
+
+#[test]
+fn what_is_guarded_by_a_load_time_value_is_no_error() {
+    let source = r#"
+        const volatile int verbose = 0;
+        SEC("xdp") int p(void *c) { char f[] = "x"; return verbose ? bpf_trace_printk(f, 2) : 1; }
+        SEC("tc") int q(int *c) { char f[] = "x"; return *c ? bpf_trace_printk(f, 2) : 1; }
+        char L[] SEC("license") = "MIT";
+    "#;
+    assert_eq!(
+        findings(source),
+        [
+            "warning E0305 3: `bpf_trace_printk` needs a GPL-compatible license, and the object's is \"MIT\"",
+            "error E0305 4: `bpf_trace_printk` needs a GPL-compatible license, and the object's is \"MIT\"",
+        ]
+    );
+}
+
+#[test]
+fn maps_fit_their_types() {
+    let source = r#"
+        struct { __uint(type, 11); __uint(max_entries, 1); __type(key, int); __type(value, int); } trie SEC(".maps");
+        struct { __uint(type, 22); __uint(max_entries, 1); __type(key, int); __type(value, int); } queue SEC(".maps");
+        struct { __uint(type, 24); __uint(max_entries, 9); __uint(map_flags, 1); __type(key, int); __type(value, int); } sk SEC(".maps");
+        struct { __uint(type, 1); __type(key, int); } half SEC(".maps");
+        struct { __uint(type, 27); __uint(max_entries, 5000); } ring SEC(".maps");
+        struct { __uint(type, 4); __uint(key_size, 4); __uint(value_size, 4); } perf SEC(".maps");
+        struct { __uint(type, 2); __uint(max_entries, 1); __uint(map_flags, 1); __type(key, long); __type(value, int); } array SEC(".maps");
+        struct { __uint(type, 12); __uint(max_entries, 1); __uint(key_size, 4); __uint(value_size, 4); } maps SEC(".maps");
+        SEC("xdp") int p(void *c) { return 0; }
+    "#;
+    assert_eq!(
+        findings(&format!("{GPL}{source}")),
+        [
+            "error E0406 3: map `trie`: an lpm_trie map has keys of 5 to 260 bytes, not 4 bytes",
+            "error E0406 3: map `trie`: an lpm_trie map needs the flag BPF_F_NO_PREALLOC",
+            "error E0406 4: map `queue`: a queue map has no keys, and here they have 4 bytes",
+            "error E0406 5: map `sk`: a sk_storage map takes no max_entries",
+            "warning W0406 6: map `half`: its definition says no value size and no number of elements",
+            "error E0406 9: map `array`: an array map has keys of 4 bytes, not 8 bytes",
+            "error E0406 9: map `array`: an array map does not take the flag BPF_F_NO_PREALLOC",
+            "warning W0406 10: map `maps`: its definition says no definition of the maps in it",
+        ]
+    );
+}
+
+#[test]
+fn maps_of_old_have_a_way_out() {
+    let source = "struct { int type; } counts SEC(\"maps\") = { 1 };\n\
+                  SEC(\"xdp\") int p(void *c) { return (long)bpf_map_lookup_elem(&counts, c); }";
+    assert_eq!(
+        findings(&format!("{GPL}{source}")),
+        [
+            "error E0407 2: maps are defined in SEC(\"maps\") (counts), which libbpf gave up with 1.0"
+        ]
+    );
+}
+
+#[test]
+fn instructions_are_ones_a_kernel_loads() {
+    assert_eq!(asm("r0 = 0; exit"), [""; 0]);
+    assert_eq!(asm("r0 = 0; r0 /= 0; exit"), ["error E0333 2: a division by the constant zero"]);
+    assert_eq!(asm("w0 = 0; w0 <<= 32; exit"), ["error E0333 2: a shift of 32 bits by 32"]);
+    assert_eq!(asm("r0 = 0; r10 = 0; exit"), ["error E0316 2: the frame pointer r10 is read-only"]);
+    assert_eq!(
+        asm("r0 = *(u32*)(r1 + 0); if r0 == 0 goto +1; r10 = 0; exit"),
+        ["warning E0316 2: the frame pointer r10 is read-only"]
+    );
+    assert_eq!(asm(".8byte 0x18d; exit"), ["error E0333 2: unknown opcode 0x8d"]);
+    assert_eq!(asm("r0 = 0; call 9999; exit"), ["error E0321 2: no helper has the number 9999"]);
+}
+
+#[test]
+fn control_stays_in_the_function_and_ends() {
+    assert_eq!(
+        asm("r0 = 0; if r0 == 0 goto +7; exit"),
+        ["error E0331 2: a jump leads beyond the end of `p`"]
+    );
+    assert_eq!(
+        asm("r0 = 0; goto -3; exit"),
+        ["error E0331 2: a jump leads before the beginning of `p`"]
+    );
+    assert_eq!(
+        asm("goto +1; r0 = 0x1122334455667788 ll; exit"),
+        ["error E0331 2: a jump leads into the middle of a 64-bit immediate"]
+    );
+    assert_eq!(
+        asm("r0 = 0"),
+        ["error E0331 2: `p` can run past its end: its last instruction is no exit"]
+    );
+    assert_eq!(
+        asm("r0 = 0; exit; r0 = 1; exit"),
+        ["error E0330 2: no way through `p` leads to this instruction"]
+    );
+}
+
+#[test]
+fn stack_is_summed_over_the_calls() {
+    let functions = |section: &str, size: u32| {
+        let text = format!(
+            "{GPL}static __noinline int b(char *q) {{ char x[{size}]; for (int i = 0; i < {size}; i++) ((volatile char *)x)[i] = q[i]; return ((volatile char *)x)[5]; }}\n\
+             SEC(\"{section}\") int a(char *q) {{ char x[300]; for (int i = 0; i < 300; i++) ((volatile char *)x)[i] = q[i]; return b(x); }}"
+        );
+        findings(&text)
+    };
+    assert_eq!(functions("xdp", 100), [""; 0]);
+    let message =
+        "E0304 3: `a` and the functions it calls need 608 bytes of stack, and there are 512";
+    assert_eq!(functions("xdp", 300), [format!("error {message}")]);
+    assert_eq!(functions("kprobe/x", 300), [format!("warning {message}")]);
+    assert_eq!(
+        asm("r0 = 0; *(u64*)(r10 - 600) = r0; exit"),
+        [
+            "error E0304 2: `p` accesses its stack at 600 bytes below its top, and a function has 512"
+        ]
+    );
+    assert_eq!(
+        asm("r0 = 0; r2 = r10; r2 += -520; *(u32*)(r2 + 0) = r0; exit"),
+        [
+            "error E0304 2: `p` accesses its stack at 520 bytes below its top, and a function has 512"
+        ]
+    );
+}
+
+#[test]
+fn calls_have_an_end() {
+    let source = "static __noinline int f(int n) { return n > 3 ? f(n - 1) * 5 + 1 : 3; }\n\
+                  SEC(\"xdp\") int p(int *c) { return f(*c); }";
+    assert_eq!(findings(&format!("{GPL}{source}")), ["error E0332 2: `f` calls itself"]);
+    let mut deep =
+        format!("{GPL}static __noinline int f9(int n) {{ asm volatile(\"\"); return n * 3; }}\n");
+    for n in (1..9).rev() {
+        let next = n + 1;
+        deep +=
+            &format!("static __noinline int f{n}(int n) {{ return f{next}(n * {n}) + {n}; }}\n");
+    }
+    deep += "SEC(\"xdp\") int p(int *c) { return f1(*c); }";
+    assert_eq!(
+        findings(&deep),
+        ["error E0332 11: `p` calls functions 10 deep, and the kernel allows 8 frames"]
+    );
+}
+
+#[test]
+fn names_are_ones_that_libbpf_can_provide() {
+    let source = "int nowhere(int);\nextern int gone;\n\
+                  SEC(\"xdp\") int p(int *c) { return nowhere(*c) + gone; }";
+    assert_eq!(
+        findings(&format!("{GPL}{source}")),
+        [
+            "error E0409 4: `nowhere` is declared neither __ksym nor __kconfig",
+            "error E0409 4: `gone` is declared neither __ksym nor __kconfig",
+        ]
+    );
+    let program = "SEC(\"xdp\") int inner(void *c) { return 1; }\n\
+                   SEC(\"tc\") int outer(void *c) { asm volatile(\"\"); return 2; }";
+    assert_eq!(findings(&format!("{GPL}{program}")), [""; 0]);
+}
+
+#[test]
+fn objects_without_btf_are_told_what_it_is_for() {
+    let maps = "struct { __uint(type, 1); } m SEC(\".maps\");\n\
+                SEC(\"xdp\") int p(void *c) { return (long)bpf_map_lookup_elem(&m, c); }";
+    assert_eq!(
+        findings_with(&format!("{GPL}{maps}"), &["-g0"]),
+        [
+            "error E0412 0: the object has no BTF, and libbpf cannot load the maps in section .maps without it"
+        ]
+    );
+    let plain = "SEC(\"xdp\") int p(void *c) { return 1; }";
+    assert_eq!(
+        findings_with(&format!("{GPL}{plain}"), &["-g0"]),
+        ["warning W0412 0: the object has no BTF, so nothing can be told about types and C lines"]
+    );
+}
+
+#[test]
+fn hostile_objects_are_checked_without_harm() {
+    let source = format!(
+        "{GPL}struct {{ __uint(type, 1); __type(key, int); }} m SEC(\".maps\");\n\
+         const volatile int on;\n\
+         static __noinline int f(int n) {{ return on ? n * 7 : (long)bpf_map_lookup_elem(&m, &n); }}\n\
+         SEC(\"xdp\") int p(int *c) {{ return f(*c); }}\nSEC(\"tc\") int q(int *c) {{ return f(c[1]); }}"
+    );
+    let bytes = compile(&source);
+    let sources = |_: &Path| Some(source.clone());
+    for bit in (0..bytes.len() * 8).step_by(5) {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(object) = Object::parse(&flipped) {
+            check(&object, Path::new("x.o"), &sources);
+        }
+    }
+}

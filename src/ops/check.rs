@@ -1,0 +1,206 @@
+//! `skep check`: everything that can be known of objects without a kernel,
+//! without root and without a machine.
+//!
+//! Projects and sources are built first; objects are taken as they are. Each
+//! object is read and goes through every rule of [`analysis`]; what a comment
+//! on the line or `[lints]` in the manifest allows is left out.
+
+use super::Session;
+use super::build::{self, Artifact, Profile};
+use crate::analysis;
+use crate::base::fs;
+use crate::diagnostics::{Class, Code, Diagnostic, Failure, Origin, Severity, codes};
+use crate::elf::Object;
+use crate::project::manifest::Level;
+use crate::project::{self, Project};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What to check.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Projects, directories in them, sources and objects. None: the project
+    /// here.
+    pub paths: Vec<PathBuf>,
+    /// The profile that projects are built with.
+    pub profile: Profile,
+}
+
+/// An object that was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// Its name, without `.bpf.o`.
+    pub name: String,
+    /// The file, as the user would write it.
+    pub path: PathBuf,
+    /// What is in it; none for a file that is no object.
+    pub content: Option<Content>,
+    /// How many findings at error level there are about it.
+    pub errors: usize,
+    /// How many warnings.
+    pub warnings: usize,
+}
+
+/// How much is in an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// Programs.
+    pub programs: usize,
+    /// Functions in `.text`.
+    pub subprograms: usize,
+    /// Maps, those of global data not counted.
+    pub maps: usize,
+    /// Instructions, in slots of eight bytes.
+    pub instructions: usize,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The objects, in the order of the command line.
+    pub objects: Vec<Checked>,
+    /// What is wrong, the build's diagnostics first.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How many findings the manifest or a comment allows.
+    pub allowed: usize,
+}
+
+/// Checks.
+///
+/// # Errors
+/// What kept the check from being done at all.
+pub fn run(session: &Session, request: &Request) -> Result<Outcome, Failure> {
+    directories(session, &request.paths)?;
+    let build = build::Request {
+        paths: request.paths.clone(),
+        profile: request.profile,
+        ..build::Request::default()
+    };
+    let built = build::objects(session, &build)?;
+    let mut outcome = Outcome { diagnostics: built.diagnostics, ..Outcome::default() };
+    for artifact in &built.artifacts {
+        let lints = artifact.project.and_then(|index| built.projects.get(index));
+        let lints = lints.map(|project| &project.manifest.lints);
+        check(session, artifact, lints, &mut outcome)?;
+    }
+    Ok(outcome)
+}
+
+/// A directory must be a project's, or lie in one.
+fn directories(session: &Session, paths: &[PathBuf]) -> Result<(), Failure> {
+    for path in paths {
+        let absolute = session.absolute(path);
+        if !fs::is_dir(&absolute) {
+            continue;
+        }
+        if let Err(project::Error::NotFound { .. }) = Project::find(&absolute) {
+            let message = format!("{} is a directory without a project", path.display());
+            let mut diagnostic = Diagnostic::new(codes::WRONG_INPUT, Origin::Command, message);
+            let objects: Vec<_> = fs::read_dir(&absolute)?
+                .into_iter()
+                .filter(|file| file.to_string_lossy().ends_with(".bpf.o"))
+                .collect();
+            diagnostic = match objects.first() {
+                Some(object) => {
+                    let count = objects.len();
+                    let first = session.display(object).display().to_string();
+                    let example = if count == 1 {
+                        format!("name the object in it: `skep check {first}`")
+                    } else {
+                        format!(
+                            "name the {count} objects in it: `skep check {}/*.bpf.o`",
+                            path.display()
+                        )
+                    };
+                    diagnostic.help(example)
+                }
+                None => {
+                    diagnostic.help("name a project, a source (`.bpf.c`) or an object (`.bpf.o`)")
+                }
+            };
+            return Err(diagnostic.into());
+        }
+    }
+    Ok(())
+}
+
+fn check(
+    session: &Session,
+    artifact: &Artifact,
+    lints: Option<&BTreeMap<String, Level>>,
+    outcome: &mut Outcome,
+) -> Result<(), Failure> {
+    let bytes = fs::read(&artifact.object)?;
+    let path = session.display(&artifact.object).to_owned();
+    let sources = |file: &Path| fs::read(&artifact.root.join(file)).ok().map(lossy);
+    let (content, findings) = match Object::parse(&bytes) {
+        Ok(object) => {
+            let content = Content {
+                programs: object.programs().count(),
+                subprograms: object.functions.len() - object.programs().count(),
+                maps: object.maps.len(),
+                instructions: object.sections.iter().map(|section| section.insns.len()).sum(),
+            };
+            (Some(content), analysis::check(&object, &path, &sources))
+        }
+        Err(error) => (None, vec![Diagnostic::from(error).in_file(&path)]),
+    };
+    let before = findings.len();
+    let findings: Vec<_> = findings
+        .into_iter()
+        .filter(|finding| !analysis::is_allowed_by_comment(finding))
+        .filter_map(|finding| level(finding, lints))
+        .map(|finding| displayed(session, artifact, finding))
+        .collect();
+    outcome.allowed += before - findings.len();
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    outcome.objects.push(Checked {
+        name: artifact.name.clone(),
+        path,
+        content,
+        errors: count(Severity::Error),
+        warnings: count(Severity::Warning),
+    });
+    outcome.diagnostics.extend(findings);
+    Ok(())
+}
+
+fn lossy(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// Applies what `[lints]` says of the finding's code; nothing is left of one
+/// that it allows.
+fn level(mut finding: Diagnostic, lints: Option<&BTreeMap<String, Level>>) -> Option<Diagnostic> {
+    let of = |code: Code| {
+        let lints = lints?;
+        lints.iter().find_map(|(name, level)| {
+            let same = name.eq_ignore_ascii_case(code.id()) || name == code.slug();
+            same.then_some(*level)
+        })
+    };
+    if finding.code.class() != Class::Finding {
+        return Some(finding);
+    }
+    match of(finding.code) {
+        None => {}
+        Some(Level::Allow) => return None,
+        Some(Level::Warn) => finding.severity = Severity::Warning,
+        Some(Level::Deny) => finding.severity = Severity::Error,
+    }
+    Some(finding)
+}
+
+/// The finding with its files as the user would write them.
+fn displayed(session: &Session, artifact: &Artifact, mut finding: Diagnostic) -> Diagnostic {
+    let labels = finding.primary.iter_mut().chain(&mut finding.secondary);
+    for span in labels.map(|label| &mut label.span) {
+        if span.file == session.display(&artifact.object) {
+            continue;
+        }
+        let absolute = artifact.root.join(&span.file);
+        span.file = session.display(&absolute).to_owned();
+    }
+    finding
+}

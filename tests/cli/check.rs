@@ -1,0 +1,296 @@
+//! `skep check`: objects made by the real clang, good and bad.
+
+use crate::support::{Place, Run};
+use skep::base::Cancel;
+use skep::base::programs::Programs;
+use std::path::Path;
+use std::process::Command;
+
+/// A program that counts, with nothing wrong.
+const GOOD: &str = r#"
+typedef unsigned int __u32; typedef unsigned long long __u64;
+#define SEC(name) __attribute__((section(name), used))
+#define __uint(name, val) int (*name)[val]
+#define __type(name, val) __typeof__(val) *name
+static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *) 1;
+static long (*bpf_trace_printk)(const char *fmt, __u32 size, ...) = (void *) 6;
+
+struct {
+	__uint(type, 1);
+	__uint(max_entries, 16);
+	__type(key, __u32);
+	__type(value, __u64);
+} counts SEC(".maps");
+
+SEC("kprobe/do_unlinkat")
+int count(void *ctx)
+{
+	__u32 key = 0;
+	__u64 *value = bpf_map_lookup_elem(&counts, &key);
+
+	if (value)
+		(*value)++;
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";
+"#;
+
+/// The clang that skep itself would take.
+fn clang() -> std::path::PathBuf {
+    let programs = Programs::new(std::env::var_os("PATH").unwrap(), "/".into());
+    let answers = tempfile::tempdir().unwrap();
+    let file = answers.path().join("clang.json");
+    let clang = skep::build::clang::find(Default::default(), &programs, &file, &Cancel::new());
+    clang.expect("clang is installed").path
+}
+
+/// Compiles `source` to `name` in the place, from a file of the same stem.
+fn compile_with(place: &Place, name: &str, source: &str, flags: &[&str]) {
+    let file = name.replace(".o", ".c");
+    place.file(&file, source);
+    let status = Command::new(clang())
+        .args(["-target", "bpf", "-g", "-O2", "-mcpu=v3", "-c", &file, "-o", name])
+        .args(flags)
+        .current_dir(place.path())
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+fn compile(place: &Place, name: &str, source: &str) {
+    compile_with(place, name, source, &[]);
+}
+
+/// The run's findings, with what differs from place to place taken out.
+fn said(place: &Place, run: &Run) -> String {
+    place.redact(&run.stdout)
+}
+
+#[test]
+fn a_good_object_is_listed() {
+    let place = Place::new();
+    compile(&place, "good.bpf.o", GOOD);
+    let run = place.skep(&["check", "good.bpf.o"]).expect(0);
+    insta::assert_snapshot!(said(&place, &run), @r#"
+    OBJECT  PROGRAMS  MAPS  INSNS  RESULT
+    good           1     1     13  ok
+    "#);
+    assert!(run.stderr.contains("Checked 1 object: nothing found"), "{run}");
+    let run = place.skep(&["check", "good.bpf.o", "--message-format", "json"]).expect(0);
+    let record = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap());
+    let record: Option<serde_json::Value> =
+        record.into_iter().find(|record: &serde_json::Value| record["reason"] == "object-check");
+    let record = record.unwrap_or_else(|| panic!("{run}"));
+    assert_eq!((&record["programs"], &record["maps"]), (&1.into(), &1.into()), "{run}");
+}
+
+#[test]
+fn findings_stand_on_the_c_line() {
+    let place = Place::new();
+    let bad = GOOD
+        .replace("kprobe/do_unlinkat", "kprob/do_unlinkat")
+        .replace("\"GPL\"", "\"GPL-2.0\"")
+        .replace("return 0;", "{ char text[] = \"hit\"; bpf_trace_printk(text, 4); } return 0;")
+        .replace("__uint(type, 1)", "__uint(type, 11)");
+    compile(&place, "bad.bpf.o", &bad);
+    let run = place.skep(&["check", "bad.bpf.o"]).expect(1);
+    insta::assert_snapshot!(said(&place, &run), @r#"
+    error[E0305]: `bpf_trace_printk` needs a GPL-compatible license, and the object's is "GPL-2.0" [gpl-only-helper]
+        ╭─[bad.bpf.c:24:25]
+     23 │         (*value)++;
+     24 │     { char text[] = "hit"; bpf_trace_printk(text, 4); } return 0;
+        ·                            ────────────────
+     25 │ }
+        ╰────
+      help: write `char LICENSE[] SEC("license") = "GPL";`; the kernel also takes "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual
+            MIT/GPL" and "Dual MPL/GPL", spelled like this
+      program: count
+      object: bad.bpf.o, section kprob/do_unlinkat, instruction 16
+
+    error[E0406]: map `counts`: an lpm_trie map has keys of 5 to 260 bytes, not 4 bytes [bad-map]
+        ╭─[bad.bpf.c:14:3]
+     13 │     __type(value, __u64);
+     14 │ } counts SEC(".maps");
+        ·   ──────
+        ╰────
+      object: bad.bpf.o, section .maps
+
+    error[E0406]: map `counts`: an lpm_trie map needs the flag BPF_F_NO_PREALLOC [bad-map]
+        ╭─[bad.bpf.c:14:3]
+     13 │     __type(value, __u64);
+     14 │ } counts SEC(".maps");
+        ·   ──────
+        ╰────
+      help: write __uint(map_flags, BPF_F_NO_PREALLOC)
+      object: bad.bpf.o, section .maps
+
+    error[E0404]: libbpf knows no program type for SEC("kprob/do_unlinkat") [unknown-section]
+        ╭─[bad.bpf.c:17]
+     16 │ SEC("kprob/do_unlinkat")
+     17 │ int count(void *ctx)
+        · ────────────────────
+     18 │ {
+        ╰────
+      help: write SEC("kprobe/do_unlinkat")
+      program: count
+      object: bad.bpf.o, section kprob/do_unlinkat
+
+    OBJECT  PROGRAMS  MAPS  INSNS  RESULT
+    bad            1     1     19  4 errors
+    "#);
+    assert!(run.stderr.contains("Checked 1 object: 4 errors"), "{run}");
+}
+
+#[test]
+fn an_empty_file_is_no_object() {
+    let place = Place::new();
+    place.file("empty.bpf.o", "");
+    let run = place.skep(&["check", "empty.bpf.o"]).expect(1);
+    insta::assert_snapshot!(said(&place, &run), @r#"
+    error[E0401]: the file is empty [not-an-object]
+      --> empty.bpf.o
+      help: name an object made by `clang -target bpf -c`, or its source, to `skep build`
+
+    OBJECT  RESULT
+    empty   1 error
+    "#);
+}
+
+#[test]
+fn a_text_file_is_no_object() {
+    let place = Place::new();
+    place.file("notes.txt", "remember the milk\n");
+    let run = place.skep(&["check", "notes.txt"]).expect(1);
+    insta::assert_snapshot!(said(&place, &run), @r#"
+    error[E0401]: the file is a text file, not an ELF object [not-an-object]
+      --> notes.txt
+      help: name an object made by `clang -target bpf -c`, or its source, to `skep build`
+
+    OBJECT     RESULT
+    notes.txt  1 error
+    "#);
+}
+
+#[test]
+fn a_truncated_object_is_cut_off() {
+    let place = Place::new();
+    compile(&place, "good.bpf.o", GOOD);
+    let bytes = std::fs::read(place.path().join("good.bpf.o")).unwrap();
+    place.file("part.bpf.o", &bytes[..bytes.len() / 2]);
+    let run = place.skep(&["check", "part.bpf.o"]).expect(1);
+    insta::assert_snapshot!(said(&place, &run), @r#"
+    error[E0403]: the object file is cut off: the table of sections lies beyond its end [object-corrupt]
+      --> part.bpf.o
+      help: build it again
+
+    OBJECT  RESULT
+    part    1 error
+    "#);
+    place.file("stub.bpf.o", &bytes[..40]);
+    let run = place.skep(&["check", "stub.bpf.o", "--message-format", "short"]).expect(1);
+    assert!(run.stdout.contains("E0403") && run.stdout.contains("the ELF header"), "{run}");
+}
+
+#[test]
+fn an_x86_object_is_named_as_one() {
+    let place = Place::new();
+    place.file("native.c", "int f(void) { return 1; }");
+    let target = ["--target=x86_64-linux-gnu", "-c", "native.c", "-o", "native.o"];
+    let status = Command::new(clang()).args(target).current_dir(place.path()).status().unwrap();
+    assert!(status.success());
+    let run = place.skep(&["check", "native.o"]).expect(1);
+    insta::assert_snapshot!(said(&place, &run), @r#"
+    error[E0402]: the file is an x86-64 object, not a BPF object [not-bpf]
+      --> native.o
+      help: compile it with `-target bpf`
+
+    OBJECT  RESULT
+    native  1 error
+    "#);
+}
+
+#[test]
+fn an_object_without_btf_is_told_how_to_get_it() {
+    let place = Place::new();
+    compile_with(&place, "plain.bpf.o", GOOD, &["-g0"]);
+    let run = place.skep(&["check", "plain.bpf.o"]).expect(1);
+    insta::assert_snapshot!(said(&place, &run), @r#"
+    error[E0412]: the object has no BTF, and libbpf cannot load the maps in section .maps without it [object-without-btf]
+      --> plain.bpf.o
+      help: compile with `-g`; to strip debug info, use `llvm-strip -g`, which keeps BTF
+
+    OBJECT  PROGRAMS  MAPS  INSNS  RESULT
+    plain          1     0     13  1 error
+    "#);
+}
+
+#[test]
+fn a_directory_without_a_project_is_wrong_usage() {
+    let place = Place::new();
+    std::fs::create_dir(place.path().join("empty")).unwrap();
+    let run = place.skep(&["check", "empty"]).expect(2);
+    insta::assert_snapshot!(place.redact(&run.stderr), @r#"
+    error[E0111]: empty is a directory without a project [wrong-input]
+      help: name a project, a source (`.bpf.c`) or an object (`.bpf.o`)
+    "#);
+    assert_eq!(run.stdout, "");
+    std::fs::create_dir(place.path().join("out")).unwrap();
+    compile(&place, "out/good.bpf.o", GOOD);
+    let run = place.skep(&["check", "out"]).expect(2);
+    assert!(run.stderr.contains("skep check out/good.bpf.o"), "{run}");
+}
+
+#[test]
+fn a_missing_file_is_wrong_usage() {
+    let place = Place::new();
+    let run = place.skep(&["check", "gone.bpf.o"]).expect(2);
+    insta::assert_snapshot!(said(&place, &run), @r#"
+    error[E0601]: gone.bpf.o is not there [file-not-found]
+    "#);
+}
+
+#[test]
+fn one_bad_file_does_not_hide_another_object() {
+    let place = Place::new();
+    place.file("empty.bpf.o", "");
+    compile(&place, "good.bpf.o", GOOD);
+    let run = place.skep(&["check", "empty.bpf.o", "good.bpf.o"]).expect(1);
+    assert!(run.stdout.contains("E0401") && run.stdout.contains("good"), "{run}");
+}
+
+#[test]
+fn what_is_allowed_is_not_shown() {
+    let place = Place::new();
+    let section = "SEC(\"decap\") // skep: allow(unknown-section)\nint count";
+    let source =
+        GOOD.replace("SEC(\"kprobe/do_unlinkat\")\nint count", "SEC(\"decap\")\nint count");
+    compile(&place, "odd.bpf.o", &source);
+    let run = place.skep(&["check", "odd.bpf.o"]).expect(0);
+    assert!(run.stdout.contains("W0404"), "{run}");
+    let commented =
+        source.replace("int count(void *ctx)", "int count(void *ctx) // skep: allow(W0404)");
+    assert!(!commented.contains(section));
+    compile(&place, "odd.bpf.o", &commented);
+    let run = place.skep(&["check", "odd.bpf.o"]).expect(0);
+    assert!(!run.stdout.contains("W0404") && run.stderr.contains("1 allowed"), "{run}");
+}
+
+#[test]
+fn a_project_is_built_and_its_lints_hold() {
+    let place = Place::new();
+    place.file("src/count.bpf.c", GOOD.replace("kprobe/do_unlinkat", "decap"));
+    let manifest = "[bpf]\nvmlinux = \"none\"\n";
+    place.file("Skep.toml", manifest);
+    let run = place.skep(&["check", "--message-format", "short"]).expect(0);
+    assert!(run.stdout.contains("src/count.bpf.c:17: warning[W0404]"), "{run}");
+    place.file("Skep.toml", format!("{manifest}[lints]\nunknown-section = \"deny\"\n"));
+    let run = place.skep(&["check", "--message-format", "short"]).expect(1);
+    assert!(run.stdout.contains("src/count.bpf.c:17: error[W0404]"), "{run}");
+    place.file("Skep.toml", format!("{manifest}[lints]\nW0404 = \"allow\"\n"));
+    let run = place.skep(&["check", "--message-format", "short"]).expect(0);
+    assert!(!run.stdout.contains("W0404"), "{run}");
+    let run = place.skep(&["check", "src/count.bpf.c"]).expect(0);
+    assert!(run.stdout.contains("count"), "{run}");
+    assert!(Path::new(&place.path().join("target/skep")).is_dir());
+}
