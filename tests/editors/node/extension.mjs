@@ -8,10 +8,14 @@
 //                       complete: [LINE, CHARACTER], fixed: TEXT } }
 // Prints { tasks, resolved, commands, server } as JSON.
 
+import { webcrypto } from 'node:crypto';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import Module from 'node:module';
 import path from 'node:path';
+
+// Node has it as a global only from 19 on.
+globalThis.crypto ??= webcrypto;
 
 const api = '@codingame/monaco-vscode-api/vscode/vs/';
 const types = await import(`${api}workbench/api/common/extHostTypes`);

@@ -8,8 +8,12 @@
 //            matcher: "$skep" | the label of a task, watch?: bool }
 // Prints { markers, complaints, matchers, tasks, states } as JSON.
 
+import { webcrypto } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+
+// Node has it as a global only from 19 on.
+globalThis.crypto ??= webcrypto;
 
 const api = '@codingame/monaco-vscode-api/vscode/vs/';
 const load = (module) => import(api + module);
