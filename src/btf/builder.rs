@@ -70,8 +70,21 @@ impl Builder {
         third: u32,
         rest: &[u32],
     ) -> TypeId {
-        let id = self.next_id();
         let name = self.string(name);
+        self.raw_at(name, kind, flag, count, third, rest)
+    }
+
+    /// As [`Builder::raw`], with the name as the offset of a string.
+    pub fn raw_at(
+        &mut self,
+        name: u32,
+        kind: Kind,
+        flag: bool,
+        count: usize,
+        third: u32,
+        rest: &[u32],
+    ) -> TypeId {
+        let id = self.next_id();
         let info = u32::from(flag) << 31 | (kind as u32) << 24 | count as u32 & 0xff_ffff;
         self.types.extend([name, info, third]);
         self.types.extend(rest);

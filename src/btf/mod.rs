@@ -11,12 +11,14 @@
 //! `include/uapi/linux/btf.h`, up to the 24-bit counts and the layout section
 //! of Linux 7; both byte orders. *Split* BTF (a kernel module's) continues the
 //! numbering of its base ([`Btf::parse_split`]). `.BTF.ext`, which says where
-//! a program's instructions come from, is [`ext`]. [`Builder`] writes BTF.
+//! a program's instructions come from, is [`ext`]. [`Builder`] writes BTF,
+//! [`Subset`] writes a part of one.
 
 mod builder;
 mod error;
 pub mod ext;
 mod header;
+mod minimise;
 mod names;
 pub(crate) mod raw;
 mod read;
@@ -26,6 +28,7 @@ mod types;
 pub use builder::Builder;
 pub use error::Error;
 pub use header::Endian;
+pub use minimise::Subset;
 pub use read::{Btf, MAX_DEPTH};
 pub use types::{
     Array, Composite, DeclTag, Enum, Enumerator, FuncProto, Int, Kind, Linkage, Member, Param, Sec,

@@ -280,6 +280,18 @@ impl<'b> Composite<'b> {
         Some(self.decode(self.members.get(start..start.checked_add(12)?)?))
     }
 
+    /// The member with this index as libbpf's CO-RE sees it. In BTF from
+    /// before kind_flag the width of a bit-field stands in its integer's
+    /// type, and that is not looked at.
+    pub fn member_as_recorded(&self, index: usize) -> Option<Member<'b>> {
+        let member = self.member(index)?;
+        if self.kind_flag {
+            return Some(member);
+        }
+        let [_, _, bit_offset] = words(self.members.get(index * 12..)?);
+        Some(Member { bit_offset, bit_size: None, ..member })
+    }
+
     fn decode(&self, record: &[u8]) -> Member<'b> {
         let [name, ty, offset] = words(record);
         let (bit_offset, bit_size) = self.btf.member_bits(self.kind_flag, ty, offset);

@@ -27,6 +27,7 @@
 
 mod compatible;
 mod error;
+mod minimal;
 mod patch;
 mod search;
 mod spec;
@@ -34,6 +35,7 @@ mod target;
 mod value;
 
 pub use self::error::Error;
+pub use self::minimal::{Minimal, MinimalError};
 pub use self::patch::{Applied, POISON};
 pub use self::search::{Missing, Reason};
 pub use self::spec::{Accessor, Spec, essential_name};

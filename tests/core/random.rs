@@ -13,16 +13,48 @@ use std::sync::Arc;
 /// every value is possible: to types made before, or for pointers to any.
 #[derive(Clone, Debug)]
 enum Plan {
-    Int { size: u32, encoding: u32 },
+    Int {
+        size: u32,
+        encoding: u32,
+    },
+    /// An integer of fewer bits than its bytes have, as before kind_flag.
+    Bits {
+        offset: u32,
+        bits: u32,
+    },
     Float,
     Pointer(u32),
-    Array { element: u32, count: u32 },
-    Composite { is_union: bool, name: usize, members: Vec<(usize, u32, u32, u8)> },
-    Enum { name: usize, wide: bool, signed: bool, values: Vec<(usize, i64)> },
-    Forward { name: usize, is_union: bool },
-    Typedef { name: usize, target: u32 },
-    Modifier { kind: Kind, target: u32 },
-    Function { returns: u32, params: Vec<u32> },
+    Array {
+        element: u32,
+        count: u32,
+    },
+    Composite {
+        is_union: bool,
+        name: usize,
+        members: Vec<(usize, u32, u32, u8)>,
+    },
+    Enum {
+        name: usize,
+        wide: bool,
+        signed: bool,
+        values: Vec<(usize, i64)>,
+    },
+    Forward {
+        name: usize,
+        is_union: bool,
+    },
+    Typedef {
+        name: usize,
+        target: u32,
+    },
+    Modifier {
+        kind: Kind,
+        target: u32,
+    },
+    Function {
+        returns: u32,
+        params: Vec<u32>,
+    },
 }
 
 /// Few names, so that they meet; the first is none.
@@ -39,6 +71,7 @@ fn plan() -> impl Strategy<Value = Plan> {
     prop_oneof![
         3 => (0u32..4, prop::sample::select(vec![0u32, 0, 1, 1, 2, 3, 4, 5]))
             .prop_map(|(power, encoding)| Plan::Int { size: 1 << power, encoding }),
+        1 => (0u32..3, 1u32..20).prop_map(|(offset, bits)| Plan::Bits { offset, bits }),
         1 => Just(Plan::Float),
         3 => any::<u32>().prop_map(Plan::Pointer),
         2 => (any::<u32>(), 0u32..5).prop_map(|(element, count)| Plan::Array { element, count }),
@@ -77,6 +110,9 @@ fn build(plans: &[Plan], paths: &[String]) -> (Vec<u8>, Vec<u32>) {
         let before = |wish: u32| TypeId(wish % (at as u32 + 1));
         match plan {
             Plan::Int { size, encoding } => builder.int("int", *size, *encoding),
+            Plan::Bits { offset, bits } => {
+                builder.raw("int", Kind::Int, false, 0, 4, &[(offset << 16) | bits])
+            }
             Plan::Float => builder.raw("float", Kind::Float, false, 0, 4, &[]),
             Plan::Pointer(target) => builder.reference(Kind::Ptr, "", TypeId(target % (all + 1))),
             Plan::Array { element, count } => builder.array(before(*element), TypeId(0), *count),

@@ -228,7 +228,7 @@ impl<'b> Pair<'b> {
 
 /// Whether two names are the same but for flavours. An empty one is only like
 /// another empty one.
-fn names_match(local: &str, target: &str) -> bool {
+pub(super) fn names_match(local: &str, target: &str) -> bool {
     essential_name(local) == essential_name(target)
 }
 

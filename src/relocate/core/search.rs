@@ -164,7 +164,8 @@ impl Search<'_> {
     fn member(&mut self, owner: TypeId) -> Result<Option<TypeId>, TooLong> {
         let owner = self.target.resolve(owner);
         let Some(composite) = self.target.as_composite(owner) else { return Ok(None) };
-        for (index, member) in composite.members().enumerate() {
+        for index in 0..composite.len() {
+            let Some(member) = composite.member_as_recorded(index) else { break };
             if self.spec.path.len() == MAX_LEN {
                 return Err(TooLong);
             }

@@ -71,7 +71,7 @@ impl Spec {
             ty = btf.resolve(ty);
             match btf.ty(ty) {
                 Type::Struct(composite) | Type::Union(composite) => {
-                    let member = composite.member(index as usize).ok_or_else(broken)?;
+                    let member = composite.member_as_recorded(index as usize).ok_or_else(broken)?;
                     spec.bit_offset = spec.bit_offset.wrapping_add(member.bit_offset);
                     if !member.name.is_empty() {
                         spec.accessors.push(Accessor { ty, index, is_named: true });

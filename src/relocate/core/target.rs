@@ -40,6 +40,11 @@ impl Target {
         &self.kernel.btf
     }
 
+    /// The modules' BTF.
+    pub fn modules(&self) -> impl Iterator<Item = &Arc<Btf>> {
+        self.modules.iter().map(|module| &module.btf)
+    }
+
     /// The BTF that a candidate is in.
     pub fn btf(&self, candidate: Candidate) -> &Arc<Btf> {
         let module = candidate.module.and_then(|module| self.modules.get(module));

@@ -133,7 +133,7 @@ fn field(question: Question, (btf, spec): Place<'_>) -> Result<Field, Error> {
     }
     let member = btf
         .as_composite(last.ty)
-        .and_then(|composite| composite.member(last.index as usize))
+        .and_then(|composite| composite.member_as_recorded(last.index as usize))
         .ok_or_else(no_size)?;
     let ty = btf.resolve(member.ty);
     let bit_offset = spec.bit_offset;
