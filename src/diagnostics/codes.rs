@@ -146,6 +146,7 @@ codes! {
     NO_SUCH_TYPE = "E0504" "no-such-type" Usage "the BTF has no type of that name";
     CORE_INVALID = "E0505" "core-invalid" Finding "libbpf refuses a CO-RE relocation of the object";
     CORE_AMBIGUOUS = "E0506" "core-ambiguous" Finding "a CO-RE relocation has more than one answer";
+    CORE_TYPE_ID = "W0507" "core-type-id" Finding "a program asks for the number of a kernel type, which minimal BTF does not keep";
 
     // 06: the machine
     FILE_NOT_FOUND = "E0601" "file-not-found" Usage "a file that is needed is not there";

@@ -309,6 +309,29 @@ impl Object {
         self.functions.iter().find(|function| function.is_subprogram).map(|known| known.section)
     }
 
+    /// The CO-RE relocations of all functions, in the order libbpf applies
+    /// them, each with the section and slot of its instruction. Those that
+    /// belong to no function are left out: a linker that drops one of two weak
+    /// functions leaves them behind.
+    pub fn core_relocations(&self) -> Vec<(usize, usize, ext::CoreRelo)> {
+        let (Some(btf), Some(ext)) = (&self.btf, &self.ext) else { return Vec::new() };
+        let mut found = Vec::new();
+        for part in &ext.core_relo {
+            let name = btf.string(part.name).unwrap_or_default();
+            let Some(section) = self.sections.iter().position(|section| section.name == name)
+            else {
+                continue;
+            };
+            for relo in &part.records {
+                let slot = relo.offset as usize / 8;
+                if self.function_at(section, slot).is_some() {
+                    found.push((section, slot, *relo));
+                }
+            }
+        }
+        found
+    }
+
     /// The C line that the instruction in a slot of a section comes from.
     pub fn span(&self, section: usize, slot: usize) -> Option<Span> {
         let btf = self.btf.as_deref()?;

@@ -12,6 +12,7 @@ pub mod ide;
 pub mod init;
 pub mod kernel;
 pub mod metadata;
+pub mod min_core;
 pub mod new;
 mod places;
 mod session;

@@ -43,15 +43,19 @@ pub fn load(session: &Session, request: &Request) -> Result<Arc<Btf>, Failure> {
     let base = Arc::new(kernel(session, request.from.as_deref())?);
     let mut parts = Vec::new();
     for module in &request.modules {
-        let path = match module.contains(['/', '.']) {
-            true => session.absolute(module),
-            false => Path::new(RUNNING).join(module),
-        };
-        parts.push(file(session, &path, Some(base.clone()))?);
+        parts.push(file(session, &self::module(session, module), Some(base.clone()))?);
     }
     match parts.is_empty() {
         true => Ok(base),
         false => Ok(Arc::new(Btf::join(&base, &parts)?)),
+    }
+}
+
+/// The file of a module's BTF, which is named by the module's name or a path.
+pub(super) fn module(session: &Session, name: &str) -> PathBuf {
+    match name.contains(['/', '.']) {
+        true => session.absolute(name),
+        false => Path::new(RUNNING).join(name),
     }
 }
 

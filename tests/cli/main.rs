@@ -15,6 +15,7 @@ mod init;
 mod man;
 mod manifest;
 mod metadata;
+mod min_core;
 mod new;
 mod output;
 mod usage;

@@ -9,3 +9,4 @@ mod clang;
 mod oracle;
 mod questions;
 mod random;
+mod tools;

@@ -4,6 +4,7 @@
 use crate::clang;
 use crate::oracle::{self, Libbpf};
 use skep::bpf::Insn;
+use skep::btf::ext::CoreRelo;
 use skep::btf::{Btf, Builder, Endian, Kind};
 use skep::elf::Object;
 use skep::relocate::core::{Applied, Resolution, Resolver, Target};
@@ -48,69 +49,76 @@ impl Answered {
     }
 }
 
-/// Resolves all relocations of `object` against `kernel` and its `modules`,
-/// and fails unless libbpf does the same.
-pub fn ask(object: &Object, local: &[u8], kernel: &[u8], modules: &[Vec<u8>]) -> Vec<Answered> {
-    let kernel_btf = Arc::new(Btf::parse(kernel).unwrap());
-    let module_btf = modules
-        .iter()
-        .map(|module| Arc::new(Btf::parse_split(module.clone(), kernel_btf.clone()).unwrap()));
-    let target = Target::new(kernel_btf.clone()).with_modules(module_btf);
-    let raw_local = oracle::Btf::new(local, None);
-    let raw_kernel = oracle::Btf::new(kernel, None);
-    let raw_modules: Vec<_> =
-        modules.iter().map(|module| oracle::Btf::new(module, Some(&raw_kernel))).collect();
-    compare(object, &target, &raw_local, &raw_kernel, &raw_modules)
+/// A kernel as both sides read it.
+pub struct Kernel {
+    pub target: Target,
+    raw: oracle::Btf,
+    raw_modules: Vec<oracle::Btf>,
 }
 
-fn compare(
-    object: &Object,
-    target: &Target,
-    raw_local: &oracle::Btf,
-    raw_kernel: &oracle::Btf,
-    raw_modules: &[oracle::Btf],
-) -> Vec<Answered> {
+impl Kernel {
+    pub fn new(bytes: &[u8], modules: &[Vec<u8>]) -> Self {
+        let btf = Arc::new(Btf::parse(bytes).unwrap());
+        let split = modules
+            .iter()
+            .map(|module| Arc::new(Btf::parse_split(module.clone(), btf.clone()).unwrap()));
+        let target = Target::new(btf.clone()).with_modules(split);
+        let raw = oracle::Btf::new(bytes, None);
+        let raw_modules =
+            modules.iter().map(|module| oracle::Btf::new(module, Some(&raw))).collect();
+        Self { target, raw, raw_modules }
+    }
+
+    /// libbpf, for an object with this BTF.
+    pub fn libbpf<'k>(&'k self, local: &'k oracle::Btf) -> Libbpf<'k> {
+        Libbpf::new(local, &self.raw, &self.raw_modules)
+    }
+}
+
+/// The relocations of an object that belong to a function.
+pub fn relocations(object: &Object) -> impl Iterator<Item = (usize, usize, CoreRelo)> {
+    object.core_relocations().into_iter()
+}
+
+/// Resolves all relocations of `object`, whose BTF is `local`, and fails
+/// unless libbpf does the same.
+pub fn ask(object: &Object, local: &[u8], kernel: &Kernel) -> Vec<Answered> {
+    let raw_local = oracle::Btf::new(local, None);
     let local = object.btf.as_deref().expect("the object has BTF");
-    let ext = object.ext.as_deref().expect("the object has BTF.ext");
-    let mut resolver = Resolver::new(local, target);
-    let mut libbpf = Libbpf::new(raw_local, raw_kernel, raw_modules);
+    let mut resolver = Resolver::new(local, &kernel.target);
+    let mut libbpf = kernel.libbpf(&raw_local);
     let mut answered = Vec::new();
-    for part in &ext.core_relo {
-        let name = local.string(part.name).unwrap();
-        let section = object.sections.iter().position(|section| section.name == name).unwrap();
-        for relo in &part.records {
-            let slot = relo.offset as usize / 8;
-            let function = object.function_at(section, slot).unwrap().name.clone();
-            let code = &object.sections[section].insns;
-            let mut insns: Vec<Insn> = code[slot..].iter().take(2).copied().collect();
-            let theirs = libbpf.resolve(relo, &insns);
-            let ours = resolver.resolve(relo);
-            let access = local.string(relo.access).unwrap_or_default();
-            let about = format!("{function}+{slot}: {} {access}", relo.kind);
-            let ours = match (ours, theirs) {
-                (Err(error), None) => Err(error.to_string()),
-                (Ok(ours), Some(theirs)) => {
-                    assert_eq!(ours.value(), theirs.value, "{about}");
-                    if let Some(answer) = ours.answer {
-                        assert_eq!(answer.original, theirs.original, "{about}");
-                        assert_eq!(answer.is_checked, theirs.is_checked, "{about}");
-                    }
-                    let found = ours.target().map(|found| {
-                        let spec = &found.spec;
-                        (spec.root, spec.path.clone(), spec.bit_offset)
-                    });
-                    assert_eq!(found, theirs.target, "{about}");
-                    let applied = ours.apply(&mut insns);
-                    let insns = applied.is_ok().then_some(insns);
-                    assert_eq!(insns, theirs.insns, "{about}");
-                    applied.map(|applied| (ours, applied)).map_err(|error| error.to_string())
+    for (section, slot, relo) in relocations(object) {
+        let function = object.function_at(section, slot).unwrap().name.clone();
+        let code = &object.sections[section].insns;
+        let mut insns: Vec<Insn> = code[slot..].iter().take(2).copied().collect();
+        let theirs = libbpf.resolve(&relo, &insns);
+        let ours = resolver.resolve(&relo);
+        let access = local.string(relo.access).unwrap_or_default();
+        let about = format!("{function}+{slot}: {} {access}", relo.kind);
+        let ours = match (ours, theirs) {
+            (Err(error), None) => Err(error.to_string()),
+            (Ok(ours), Some(theirs)) => {
+                assert_eq!(ours.value(), theirs.value, "{about}");
+                if let Some(answer) = ours.answer {
+                    assert_eq!(answer.original, theirs.original, "{about}");
+                    assert_eq!(answer.is_checked, theirs.is_checked, "{about}");
                 }
-                (ours, theirs) => {
-                    panic!("{about}: libbpf says {theirs:?}, skep says {ours:?}")
-                }
-            };
-            answered.push(Answered { function, ours });
-        }
+                let found = ours.target().map(|found| {
+                    let spec = &found.spec;
+                    (spec.root, spec.path.clone(), spec.bit_offset)
+                });
+                assert_eq!(found, theirs.target, "{about}");
+                let applied = ours.apply(&mut insns);
+                let insns = applied.is_ok().then_some(insns);
+                assert_eq!(insns, theirs.insns, "{about}");
+                applied.map(|applied| (ours, applied)).map_err(|error| error.to_string())
+            }
+            (ours, theirs) => {
+                panic!("{about}: libbpf says {theirs:?}, skep says {ours:?}")
+            }
+        };
+        answered.push(Answered { function, ours });
     }
     answered
 }
@@ -120,7 +128,7 @@ fn answers(local: &str, kernel: &str) -> String {
     let local = clang::compile(&format!("{PRELUDE}{local}"));
     let kernel = clang::btf_of(&clang::compile(&format!("{PRELUDE}{kernel}")));
     let object = Object::parse(&local).unwrap();
-    let answered = ask(&object, &clang::btf_of(&local), &kernel, &[]);
+    let answered = ask(&object, &clang::btf_of(&local), &Kernel::new(&kernel, &[]));
     answered.iter().map(|one| format!("{}: {}\n", one.function, one.text())).collect()
 }
 
@@ -500,7 +508,7 @@ fn modules_count_where_the_kernel_has_no_candidate() {
     second.composite(Kind::Struct, "in_two", 64, &[("a", int, 96, 0)]);
     let modules = [first.finish(Endian::Little), second.finish(Endian::Little)];
     let object = Object::parse(&local).unwrap();
-    let answered = ask(&object, &clang::btf_of(&local), &kernel, &modules);
+    let answered = ask(&object, &clang::btf_of(&local), &Kernel::new(&kernel, &modules));
     let values: Vec<_> = answered.iter().map(Answered::text).collect();
     assert_eq!(values, ["4", "10", "4", "12", &id.to_string()]);
     let Ok((in_two, _)) = &answered[3].ours else { panic!() };
@@ -523,13 +531,13 @@ fn a_path_that_goes_nowhere_is_refused() {
     let mut ext = (**broken.ext.as_ref().unwrap()).clone();
     ext.core_relo[0].records[0].access = ext.core_relo[0].name;
     broken.ext = Some(Arc::new(ext.clone()));
-    let text = ask(&broken, &btf, &btf, &[])[0].text();
+    let text = ask(&broken, &btf, &Kernel::new(&btf, &[]))[0].text();
     assert_eq!(text, "refused: the path `socket` of a CO-RE relocation (byte_off) leads nowhere");
     // So is a kind from the future.
     let mut broken = local;
     ext = (**broken.ext.as_ref().unwrap()).clone();
     ext.core_relo[0].records[0].kind = 99;
     broken.ext = Some(Arc::new(ext));
-    let text = ask(&broken, &btf, &btf, &[])[0].text();
+    let text = ask(&broken, &btf, &Kernel::new(&btf, &[]))[0].text();
     assert_eq!(text, "refused: a CO-RE relocation is of kind 99, which is not known");
 }

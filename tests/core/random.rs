@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use skep::bpf::Insn;
 use skep::btf::ext::CoreRelo;
 use skep::btf::{Btf, Builder, Endian, Kind, TypeId};
-use skep::relocate::core::{Resolver, Target};
+use skep::relocate::core::{Question, Resolver, Target};
 use std::sync::Arc;
 
 /// A type to be made. References are taken modulo what there is, so that
@@ -228,6 +228,66 @@ proptest! {
                     }
                 }
             }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, max_global_rejects: 200_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn minimal_btf_gives_the_same_answers(
+        local in prop::collection::vec(plan(), 1..12),
+        kernel in prop::collection::vec(plan(), 1..16),
+        is_same in any::<bool>(),
+        paths in prop::collection::vec("(0|0|0|1)(:[0-4]){0,4}", 4..8),
+        seed in any::<u64>(),
+    ) {
+        let (local, paths) = build(&local, &paths);
+        let kernel = if is_same { local.clone() } else { build(&kernel, &[]).0 };
+        let (Ok(local_btf), Ok(kernel_btf)) =
+            (Btf::parse(local.clone()), Btf::parse(kernel.clone()))
+        else {
+            return Err(TestCaseError::reject("no valid BTF"));
+        };
+        let target = Target::new(Arc::new(kernel_btf));
+        let raw_local = oracle::Btf::new(&local, None);
+        let raw_kernel = oracle::Btf::new(&kernel, None);
+        // Those that libbpf does not refuse, and of those about a third.
+        let mut resolver = Resolver::new(&local_btf, &target);
+        let mut number = 0u64;
+        let mut relocations = Vec::new();
+        for ty in local_btf.ids() {
+            for &access in &paths {
+                for kind in 0..13 {
+                    let relo = CoreRelo { offset: 0, ty, access, kind };
+                    number += 1;
+                    let chosen = seed.wrapping_mul(number | 1).rotate_left(17) % 3 == 0;
+                    if chosen && resolver.resolve(&relo).is_ok() {
+                        relocations.push(relo);
+                    }
+                }
+            }
+        }
+        let small = target.minimal(&[(&local_btf, relocations.clone())]);
+        let small = match small {
+            Ok(small) => small,
+            Err(error) => return Err(TestCaseError::fail(format!("{error:?}"))),
+        };
+        prop_assert!(small.bytes.len() <= kernel.len() + 24, "{} bytes", small.bytes.len());
+        let raw_small = oracle::Btf::new(&small.bytes, None);
+        let mut full = Libbpf::new(&raw_local, &raw_kernel, &[]);
+        let mut cut = Libbpf::new(&raw_local, &raw_small, &[]);
+        for relo in &relocations {
+            let (one, other) = (full.resolve(relo, &insn(8)), cut.resolve(relo, &insn(8)));
+            if relo.kind == Question::TypeIdTarget as u32 {
+                continue;
+            }
+            prop_assert_eq!(
+                one.map(|one| (one.value, one.original)),
+                other.map(|other| (other.value, other.original)),
+                "{:?}", relo
+            );
         }
     }
 }

@@ -1,8 +1,12 @@
-//! `skep vmlinux [--from SRC] [--module M]… [--type NAME]… [-o FILE]`.
+//! `skep vmlinux [--from SRC] [--module M]… [--type NAME]… [-o FILE]`, and what
+//! else it does with a kernel's types: `--min-core`.
+
+mod min_core;
 
 use super::CommandResult;
 use crate::shell::Shell;
 use skep::base::fs;
+use skep::diagnostics::{Diagnostic, Origin, codes};
 use skep::ops::Session;
 use skep::ops::vmlinux::{self, Request};
 use std::path::PathBuf;
@@ -13,7 +17,7 @@ pub struct Args {
     /// Where the BTF is: raw BTF, an ELF file, a kernel image, package or reference
     /// [default: /sys/kernel/btf/vmlinux]
     #[arg(long, value_name = "SRC")]
-    from: Option<PathBuf>,
+    from: Vec<PathBuf>,
     /// Add a module's types: its name below /sys/kernel/btf, or a file
     #[arg(long = "module", value_name = "MODULE")]
     modules: Vec<String>,
@@ -23,15 +27,37 @@ pub struct Args {
     /// Write to this file and not to standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write the smallest BTF that resolves the CO-RE relocations of these objects (or of the
+    /// project's), for libbpf's `btf_custom_path`; with several --from, one for each kernel,
+    /// named by its release in the directory that -o names
+    #[arg(long, value_name = "OBJ", num_args = 0.., requires = "output", conflicts_with = "types")]
+    min_core: Option<Vec<PathBuf>>,
 }
 
 /// Writes the header.
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
-    let Args { from, modules, types, output } = args;
+    let Args { mut from, modules, types, output, min_core } = args;
+    if let (Some(paths), Some(output)) = (min_core, &output) {
+        return min_core::run(
+            &skep::ops::min_core::Request { paths, from, modules },
+            output,
+            session,
+            shell,
+        );
+    }
+    let from = match from.len() {
+        0 | 1 => from.pop(),
+        _ => return Err(one_source().into()),
+    };
     let header = vmlinux::run(session, &Request { from, modules, types })?;
     match output {
         Some(path) => fs::write_atomic(&session.absolute(path), &header)?,
         None => shell.raw(&header),
     }
     Ok(())
+}
+
+fn one_source() -> Diagnostic {
+    Diagnostic::new(codes::USAGE, Origin::Command, "a header is made from one kernel's BTF")
+        .help("name one `--from`; several are for `--min-core` and `--check`")
 }

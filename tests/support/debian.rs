@@ -1,0 +1,133 @@
+//! What tests take from Debian, fetched once into the cache that all tests
+//! share: kernels' BTF, and packages.
+
+use super::shared_cache;
+use skep::base::Cancel;
+use skep::base::programs::Programs;
+use skep::events::Silent;
+use skep::kernels::{Apt, Reference, Store};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The kernels that tests are about, from 5.10 to 7.x.
+pub const KERNELS: [&str; 4] =
+    ["debian/bullseye", "debian/bookworm", "debian/trixie", "debian/sid"];
+
+/// The BTF of a kernel.
+pub fn kernel_btf(reference: &str) -> Vec<u8> {
+    let path = std::env::var_os("PATH").unwrap();
+    let apt = Apt::new(Programs::new(path, "/".into()));
+    let store = Store::new(shared_cache().join("kernels"), apt, false);
+    let parsed = Reference::parse(reference, |_| false).unwrap();
+    let vmlinux = store.get(&parsed, &Cancel::new(), &Silent).unwrap().vmlinux().unwrap();
+    skep::elf::section(&vmlinux, ".BTF").unwrap().unwrap().to_vec()
+}
+
+/// The objects of libbpf-tools, by the names of the programs: more than 50
+/// that use CO-RE as people do, as Debian has compiled them. The programs in
+/// the package carry them inside.
+pub fn libbpf_tools() -> Vec<(String, Vec<u8>)> {
+    let package = package("libbpf-tools", "sid");
+    let mut programs: Vec<PathBuf> = ["usr/bin", "usr/sbin"]
+        .iter()
+        .filter_map(|dir| fs::read_dir(package.join(dir)).ok())
+        .flatten()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.symlink_metadata().unwrap().is_file())
+        .collect();
+    programs.sort();
+    let mut found = Vec::new();
+    for program in programs {
+        let name = program.file_name().unwrap().to_str().unwrap().trim_end_matches("-libbpf");
+        found.extend(embedded(&fs::read(&program).unwrap()).map(|bytes| (name.to_owned(), bytes)));
+    }
+    assert!(found.len() > 50, "only {} programs", found.len());
+    found
+}
+
+/// The BPF object in a program that was built with a skeleton.
+fn embedded(program: &[u8]) -> Option<Vec<u8>> {
+    let number = |at: usize, size: usize| {
+        let bytes = program.get(at..at + size)?;
+        Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte)))
+    };
+    const EM_BPF: usize = 247;
+    let magic = b"\x7fELF\x02\x01\x01";
+    let starts = (1..program.len()).filter(|at| program[*at..].starts_with(magic));
+    let start = starts.into_iter().find(|at| number(at + 18, 2) == Some(EM_BPF))?;
+    // libbpf-tools' objects end with their section headers.
+    let (headers, size, count) =
+        (number(start + 40, 8)?, number(start + 58, 2)?, number(start + 60, 2)?);
+    Some(program.get(start..start + headers + size * count)?.to_vec())
+}
+
+/// The files of a package, unpacked. The directory is shared; do not write to
+/// it.
+pub fn package(name: &str, suite: &str) -> PathBuf {
+    let packages = shared_cache().join("packages");
+    fs::create_dir_all(&packages).unwrap();
+    let done = packages.join(format!("{name}-{suite}"));
+    let lock = File::create(done.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    if done.exists() {
+        return done;
+    }
+    let scratch = tempfile::tempdir_in(&packages).unwrap();
+    let dir = scratch.path();
+    for name in ["lists/partial", "cache/archives/partial", "out"] {
+        fs::create_dir_all(dir.join(name)).unwrap();
+    }
+    fs::write(dir.join("suite.sources"), stanza(suite)).unwrap();
+    let apt = |args: &[&str]| {
+        let set = |key: &str, value: &str| format!("{key}={}", dir.join(value).display());
+        let run = Command::new("apt-get")
+            .args(["-q", "-o", "Dir::Etc::sourceparts=-", "-o", "APT::Sandbox::User="])
+            .args(["-o", &set("Dir::Etc::sourcelist", "suite.sources")])
+            .args(["-o", &set("Dir::State::Lists", "lists"), "-o", &set("Dir::Cache", "cache")])
+            .args(args)
+            .current_dir(dir.join("out"))
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "apt-get {args:?}: {}", String::from_utf8_lossy(&run.stderr));
+    };
+    apt(&["update"]);
+    apt(&["download", name]);
+    let file = fs::read_dir(dir.join("out")).unwrap().next().unwrap().unwrap().path();
+    let unpacked = dir.join("unpacked");
+    let run = Command::new("dpkg-deb").arg("-x").args([&file, &unpacked]).status().unwrap();
+    assert!(run.success());
+    fs::rename(&unpacked, &done).unwrap();
+    done
+}
+
+/// A source stanza for a suite, with the mirror and the keyring of the
+/// machine's own sources.
+fn stanza(suite: &str) -> String {
+    let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
+    let parts = fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten();
+    files.extend(parts.map(|entry| entry.unwrap().path()));
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let (uri, key) = match file.extension().is_some_and(|ext| ext == "sources") {
+            true => {
+                let field = |name: &str| {
+                    let line = text.lines().find_map(|line| line.strip_prefix(name));
+                    line.map(|value| value.trim().to_owned())
+                };
+                (field("URIs:"), field("Signed-By:"))
+            }
+            false => {
+                let line = text.lines().find(|line| line.starts_with("deb "));
+                let words = line.unwrap_or_default().split_whitespace();
+                (words.clone().find(|word| word.contains("://")).map(str::to_owned), None)
+            }
+        };
+        let is_debian = |uri: &String| Path::new(uri.trim_end_matches('/')).ends_with("debian");
+        if let Some(uri) = uri.filter(is_debian) {
+            let key = key.map_or(String::new(), |key| format!("Signed-By: {key}\n"));
+            return format!("Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: main\n{key}");
+        }
+    }
+    panic!("no mirror of Debian in the machine's sources");
+}
