@@ -14,6 +14,7 @@ mod kernel;
 mod lsp;
 mod man;
 mod metadata;
+mod min_core;
 mod new;
 mod verify;
 mod vmlinux;

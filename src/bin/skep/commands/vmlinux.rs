@@ -1,9 +1,7 @@
 //! `skep vmlinux [--from SRC] [--module M]… [--type NAME]… [-o FILE]`, and what
 //! else it does with a kernel's types: `--min-core`.
 
-mod min_core;
-
-use super::CommandResult;
+use super::{CommandResult, min_core};
 use crate::shell::Shell;
 use skep::base::fs;
 use skep::diagnostics::{Diagnostic, Origin, codes};

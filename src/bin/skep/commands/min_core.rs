@@ -1,6 +1,6 @@
 //! `skep vmlinux --min-core [OBJ]… [--from SRC]… -o FILE|DIR`.
 
-use crate::commands::CommandResult;
+use super::CommandResult;
 use crate::shell::Shell;
 use skep::base::fs;
 use skep::ops::Session;
