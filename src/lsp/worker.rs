@@ -233,8 +233,8 @@ fn run(session: &Session, target: &Target) -> Vec<Diagnostic> {
         Target::Project(_) => Vec::new(),
         Target::Source(file) => vec![file.clone()],
     };
-    let request = ops::build::Request { paths, ..ops::build::Request::default() };
-    match ops::build::run(session, &request) {
+    let request = ops::check::Request { paths, ..ops::check::Request::default() };
+    match ops::check::run(session, &request) {
         Ok(outcome) => outcome.diagnostics,
         Err(failure) => vec![failure.into_diagnostic()],
     }

@@ -84,6 +84,10 @@ fn skep_build_shows_all_that_is_wrong_with_a_project() {
         let seen = messages(&place, command).iter().map(|one| seen(one, place.path())).collect();
         findings::assert_same(seen, &expected);
     }
+    let place = project::write_checked();
+    let expected = project::expected_of_check(&place);
+    let seen = messages(&place, "(skep-check)").iter().map(|one| seen(one, place.path())).collect();
+    findings::assert_same(seen, &expected);
 }
 
 #[test]

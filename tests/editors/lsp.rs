@@ -236,6 +236,23 @@ fn every_finding_of_a_project_is_published() {
 }
 
 #[test]
+fn what_check_finds_is_published_once_it_compiles() {
+    let place = project::write_checked();
+    let expected = project::expected_of_check(&place);
+    let right = place.read(WIDE);
+    place.file(WIDE, right.replace("int two", "int two three"));
+    let mut editor = Editor::start(&place);
+    editor.open(WIDE);
+    editor.until("clang's", |published| published.contains_key(WIDE));
+    assert!(editor.published[WIDE].iter().all(|finding| finding["code"] == "E0201"));
+    editor.save(WIDE, &right);
+    editor.until("check's", |published| published[WIDE].len() == expected.len());
+    let all = editor.published[WIDE].iter().map(|finding| seen(WIDE, finding, &place));
+    crate::findings::assert_same(all.collect(), &expected);
+    editor.quit();
+}
+
+#[test]
 fn a_fix_is_offered_applied_and_seen() {
     let place = Place::new();
     let manifest = "# größer 😀\n[bfp]\nmcpu = \"v3\"\n";

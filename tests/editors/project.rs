@@ -140,10 +140,58 @@ pub fn write() -> Place {
     place
 }
 
-/// What is wrong, as `skep build` says in JSON; the columns are made of byte
-/// offsets, and so owe nothing to the short format.
+/// A project that compiles, and whose object is wrong: programs of no type,
+/// helpers that the license forbids.
+pub fn write_checked() -> Place {
+    let place = Place::new();
+    place.file("Skep.toml", "");
+    place.file(
+        WIDE,
+        r#"#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+SEC("kprob/do_unlinkat")
+int one(void *ctx)
+{
+	return 0;
+}
+
+SEC("kprobe/do_unlinkat")
+int two(void *ctx)
+{
+	/* größer: 漢字 */ bpf_trace_printk("x", 2);
+	long unused = bpf_get_current_task();
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "MIT";
+"#,
+    );
+    place
+}
+
+/// What `skep check` says of [`write_checked`].
+pub fn expected_of_check(place: &Place) -> Vec<Seen> {
+    let seen = found(place, "check");
+    let codes: Vec<&str> = seen.iter().map(|one| one.code.as_str()).collect();
+    assert_eq!(codes, ["E0404", "E0305", "W0201", "E0305"]);
+    seen
+}
+
+/// What `skep build` says of [`write`].
 pub fn expected(place: &Place) -> Vec<Seen> {
-    let run = place.skep(&["build", "--message-format", "json"]).expect(1);
+    let seen = found(place, "build");
+    assert!(seen.len() >= 30, "only {} findings: {seen:#?}", seen.len());
+    for file in ["src/count.bpf.c", WIDE, "include/with space.h"] {
+        assert!(seen.iter().any(|one| one.file == file), "nothing in {file}");
+    }
+    seen
+}
+
+/// What is wrong, as a command says in JSON; the columns are made of byte
+/// offsets, and so owe nothing to the short format.
+fn found(place: &Place, command: &str) -> Vec<Seen> {
+    let run = place.skep(&[command, "--message-format", "json"]).expect(1);
     let mut seen: Vec<Seen> = run
         .stdout
         .lines()
@@ -167,9 +215,5 @@ pub fn expected(place: &Place) -> Vec<Seen> {
         })
         .collect();
     seen.sort();
-    assert!(seen.len() >= 30, "only {} findings: {seen:#?}", seen.len());
-    for file in ["src/count.bpf.c", WIDE, "include/with space.h"] {
-        assert!(seen.iter().any(|one| one.file == file), "nothing in {file}");
-    }
     seen
 }

@@ -90,6 +90,13 @@ fn make_runs_skep_and_lists_all_that_is_wrong_with_a_project() {
         let list = quickfix(editor, flags, &plugin, &place, "silent make! build");
         findings::assert_same(list.iter().filter_map(seen).collect(), &expected);
     }
+    let place = project::write_checked();
+    let expected = project::expected_of_check(&place);
+    for (editor, flags) in EDITORS {
+        let plugin = repository("editors/vim");
+        let list = quickfix(editor, flags, &plugin, &place, "silent make! check");
+        findings::assert_same(list.iter().filter_map(seen).collect(), &expected);
+    }
 }
 
 #[test]

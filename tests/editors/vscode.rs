@@ -184,6 +184,20 @@ fn the_tasks_that_skep_ide_writes_need_no_extension() {
     findings::assert_same(all_seen(&result), &expected);
 }
 
+#[test]
+fn a_task_shows_what_check_finds() {
+    let place = project::write_checked();
+    let expected = project::expected_of_check(&place);
+    let offered = node(
+        "extension.mjs",
+        &json!({ "extension": repository("editors/vscode"), "workspace": place.path() }),
+    );
+    let task = &offered["tasks"][1];
+    assert_eq!(task["name"], "check");
+    let result = markers(&place, "$skep", &output_of(task), false);
+    findings::assert_same(all_seen(&result), &expected);
+}
+
 /// Runs a task as it says.
 fn output_of(task: &Value) -> String {
     let args: Vec<&str> =
