@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod demo;
 mod faults;
 mod objects;
 mod templates;
