@@ -1,5 +1,6 @@
 //! Tells `src/build/libbpf.rs` where libbpf-sys has installed libbpf's
-//! headers, so that they can be embedded.
+//! headers, so that they can be embedded, and the linker that libbpf's call
+//! for the kernel's BTF leads to `src/guest/kernel_btf.rs`.
 
 #![expect(clippy::disallowed_methods, reason = "cargo talks to build scripts by variables")]
 
@@ -10,4 +11,5 @@ fn main() {
     let include = std::env::var("DEP_BPF_INCLUDE")
         .expect("libbpf-sys says where it has put libbpf's headers");
     println!("cargo:rustc-env=SKEP_LIBBPF_INCLUDE={include}");
+    println!("cargo:rustc-link-arg-bins=-Wl,--wrap=btf__load_vmlinux_btf");
 }

@@ -7,6 +7,8 @@
 
 use super::channel::Channel;
 use super::child::{self, Ended, Shared};
+use super::kernel_btf;
+use crate::base::fs;
 use crate::wire::{
     Entry, Hello, Load, Opened, Outcome, Program, Refusal, Reply, Stage, VERSION, frame, gap,
 };
@@ -14,6 +16,8 @@ use libbpf_sys as sys;
 use serde::Serialize;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::io;
+use std::mem::ManuallyDrop;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -41,7 +45,7 @@ pub fn hello() -> Hello {
         release,
         // SAFETY: a static string.
         libbpf: unsafe { text(sys::libbpf_version_string()) },
-        btf: crate::base::fs::exists(std::path::Path::new("/sys/kernel/btf/vmlinux")),
+        btf: fs::exists(Path::new(kernel_btf::PATH)),
     }
 }
 
@@ -218,7 +222,9 @@ fn load(
     let refusal = |stage, errno| Refusal { stage, errno, messages: messages() };
     drop(messages());
     at(Stage::Open);
+    // Never closed: the child ends, and what it has goes with it.
     let object = Object::open(request, bytes).map_err(|errno| refusal(Stage::Open, errno))?;
+    let object = ManuallyDrop::new(object);
     let mut chosen = std::ptr::null_mut();
     for (place, program) in object.programs().enumerate() {
         // SAFETY: the program belongs to the object, which is alive.

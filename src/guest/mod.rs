@@ -10,6 +10,7 @@
 mod channel;
 mod child;
 mod init;
+mod kernel_btf;
 mod load;
 
 use crate::base::fs;
@@ -33,6 +34,7 @@ pub fn run() -> ! {
 
 fn serve() -> io::Result<()> {
     init::prepare()?;
+    kernel_btf::prepare();
     let mut channel = Channel::open()?;
     loop {
         let (request, blob) = frame::read::<Request>(&mut channel)?;

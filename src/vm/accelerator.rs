@@ -36,8 +36,7 @@ impl Accelerator {
         if !fs::exists(kvm) || fs::open_rw(kvm).is_err() {
             return Self::Tcg;
         }
-        let boot = fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id"));
-        let key = format!("{} {}", boot.unwrap_or_default().trim(), qemu.digest());
+        let key = key(qemu);
         let remembered = fs::read_to_string(memory).unwrap_or_default();
         if let Some((known, answer)) = remembered.trim().rsplit_once(' ')
             && known == key
@@ -60,6 +59,14 @@ impl Accelerator {
             );
             Self::Tcg
         }
+    }
+
+    /// What to use after a guest did not come up under KVM: the next runs will
+    /// not try again.
+    pub fn give_up_kvm(qemu: &Qemu, memory: &Path, said: &dyn Fn(String)) -> Self {
+        drop(fs::write_atomic(memory, format!("{} tcg\n", key(qemu)).as_bytes()));
+        said("the guest did not come up under KVM; using emulation (TCG) from now on".into());
+        Self::Tcg
     }
 
     /// The name people know it by.
@@ -86,6 +93,12 @@ impl Accelerator {
             Self::Tcg => "qemu64,+rdrand",
         }
     }
+}
+
+/// An answer holds for this boot of the machine and this QEMU.
+fn key(qemu: &Qemu) -> String {
+    let boot = fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id"));
+    format!("{} {}", boot.unwrap_or_default().trim(), qemu.digest())
 }
 
 /// Whether a guest really runs under KVM: one whose firmware is 64 KiB of

@@ -6,23 +6,23 @@
 //! side as far as the machine's processors go; their results are put together
 //! in the order the kernels were asked for.
 
+mod finding;
+mod job;
+
 use super::kernel::{reference, store};
-use super::places::{ProgramPlaces, SourceFinder};
 use super::{Session, build};
-use crate::base::digest::Digest;
 use crate::base::fs;
 use crate::diagnostics::{self, Diagnostic, Failure, ObjectPlace, Origin, codes};
 use crate::elf;
-use crate::events::{Ending, Step};
 use crate::kernels::Reference;
-use crate::verdict::errno;
-use crate::vm::{self, Blueprint, Initramfs, Loaded, Qemu, Runner, Settings};
+use crate::vm::{self, Accelerator, Initramfs, Qemu, Settings};
 use crate::{verifier_log, wire};
 use globset::{Glob, GlobMatcher};
+use job::Job;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The kernel that is taken where neither the user nor a manifest names one
@@ -30,9 +30,8 @@ use std::time::Duration;
 const DEFAULT: &str = "debian/bookworm";
 /// How long a machine may take to come up.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
-/// What is kept of a rejected program's log if nobody asked for it, in bytes.
-const LOG_LIMIT: u64 = 4 << 20;
-
+/// The same where the processor runs the guest: it takes a second or two.
+const KVM_BOOT_LIMIT: Duration = Duration::from_secs(20);
 /// What to verify, and where.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -157,6 +156,8 @@ struct Object {
     elf: elf::Object,
     /// The directory that relative paths in its line information start from.
     root: PathBuf,
+    /// The build directory of its project, if it belongs to one.
+    target: Option<PathBuf>,
     /// The project it belongs to, if any.
     project: Option<usize>,
 }
@@ -204,36 +205,46 @@ pub fn verify(session: &Session, request: &Request) -> Result<Outcome, Failure> 
     }
     let tasks = tasks(session, request, &built, &objects)?;
     let qemu = Qemu::find(&session.programs)?;
-    let settings = Settings {
-        accelerator: vm::Accelerator::choose(
-            &qemu,
-            &session.cache.join("accelerator"),
-            &session.cancel,
-            &|text| session.note(text),
-        ),
-        qemu,
-        boot_limit: BOOT_LIMIT,
-        program_limit: request.limit,
-    };
     let initramfs = Initramfs::of_skep(&session.executable);
-
-    let run = |task: &Task| {
-        let mut part = Part::default();
-        let job = Job {
-            session,
-            request,
-            settings: &settings,
-            initramfs: &initramfs,
-            objects: &objects,
-            globs: &globs,
+    let memory = session.cache.join("accelerator");
+    let note = |text| session.note(text);
+    let mut accelerator = Accelerator::choose(&qemu, &memory, &session.cancel, &note);
+    let parts = loop {
+        let settings = Settings {
+            qemu: qemu.clone(),
+            accelerator,
+            boot_limit: match accelerator {
+                Accelerator::Kvm => KVM_BOOT_LIMIT,
+                Accelerator::Tcg => BOOT_LIMIT,
+            },
+            program_limit: request.limit,
         };
-        if let Err(failure) = job.run(task, &mut part) {
-            let name = task.reference.to_string();
-            part.diagnostics.push(failure.into_diagnostic().kernel(name));
+        let not_booted = AtomicBool::new(false);
+        let run = |task: &Task| {
+            let mut part = Part::default();
+            let job = Job {
+                session,
+                request,
+                settings: &settings,
+                initramfs: &initramfs,
+                objects: &objects,
+                globs: &globs,
+            };
+            if let Err(failure) = job.run(task, &mut part) {
+                let diagnostic = failure.into_diagnostic();
+                if diagnostic.code == codes::VM_DID_NOT_BOOT {
+                    not_booted.store(true, Ordering::Relaxed);
+                }
+                part.diagnostics.push(diagnostic.kernel(task.reference.to_string()));
+            }
+            part
+        };
+        let parts = side_by_side(&tasks, session.jobs.get(), &run);
+        if accelerator == Accelerator::Tcg || !not_booted.into_inner() {
+            break parts;
         }
-        part
+        accelerator = Accelerator::give_up_kvm(&qemu, &memory, &note);
     };
-    let parts = side_by_side(&tasks, session.jobs.get(), &run);
     if session.cancel.is_cancelled() {
         return Err(vm::Error::Cancelled.into());
     }
@@ -271,286 +282,6 @@ fn side_by_side<'i, I: Sync, O: Send>(
         .collect()
 }
 
-/// What one kernel's job needs.
-struct Job<'j> {
-    session: &'j Session,
-    request: &'j Request,
-    settings: &'j Settings,
-    initramfs: &'j Initramfs,
-    objects: &'j [Object],
-    globs: &'j [GlobMatcher],
-}
-
-impl Job<'_> {
-    fn run(&self, task: &Task, part: &mut Part) -> Result<(), Failure> {
-        let Self { session, .. } = self;
-        let sink = &*session.sink;
-        let kernel = store(session).get(&task.reference, &session.cancel, sink)?;
-        let name = kernel.reference.clone();
-        let snapshots = session.cache.join("snapshots");
-        let blueprint = Blueprint {
-            settings: self.settings,
-            initramfs: self.initramfs,
-            name: format!("{name} ({})", kernel.stored.release),
-            key: kernel.key().to_owned(),
-            image: &|| Ok(kernel.bootable()?),
-            snapshots: (!self.request.cold).then_some(snapshots.as_path()),
-            sink,
-        };
-        let mut runner = Runner::new(&blueprint, &session.cancel);
-        let hello = runner.start()?;
-        session.detail(format!("{name}: Linux {}, libbpf {}", hello.release, hello.libbpf));
-        let step = Step::start(sink, "Verifying", format!("on {name}"));
-        for (done, &index) in task.objects.iter().enumerate() {
-            step.advance(done as u64, task.objects.len() as u64);
-            self.object(&self.objects[index], &kernel.stored.release, &name, &mut runner, part)?;
-        }
-        step.finish(Ending::Done);
-        Ok(())
-    }
-
-    fn object(
-        &self,
-        object: &Object,
-        release: &str,
-        kernel: &str,
-        runner: &mut Runner<'_>,
-        part: &mut Part,
-    ) -> Result<(), Failure> {
-        let wanted = |entry: &wire::Entry| {
-            self.globs.is_empty() || self.globs.iter().any(|glob| glob.is_match(&entry.name))
-        };
-        // Whoever asks for the logs gets them whole, and of every program.
-        let (level, log_limit) = match (&self.request.log, self.request.level) {
-            (Some(_), level) => (level.unwrap_or(1), u64::MAX),
-            (None, level) => (level.unwrap_or(0), LOG_LIMIT),
-        };
-        let options = vm::Options { level, explain: true, log_limit };
-        let name = object.path.file_name().unwrap_or_default().to_string_lossy();
-        let name = name.trim_end_matches(".o").trim_end_matches(".bpf");
-        let opened = runner.load(name, &object.bytes, options, &wanted, &mut |loaded| {
-            self.program(object, release, kernel, loaded, part);
-        });
-        let place = ObjectPlace { object: object.path.clone(), ..ObjectPlace::default() };
-        match opened {
-            Ok(wire::Opened { error: Some(refusal), .. }) => {
-                let path = object.path.display();
-                let message = format!("libbpf cannot open {path}: {}", reason(&refusal, ""));
-                let diagnostic = Diagnostic::new(codes::LOAD_REFUSED, Origin::Vm, message);
-                part.diagnostics.push(
-                    with_messages(diagnostic, &refusal.messages).object_place(place).kernel(kernel),
-                );
-            }
-            Ok(wire::Opened { programs, .. }) if programs.is_empty() => {
-                self.session.note(format!("{} holds no program", object.path.display()));
-            }
-            Ok(_) => {}
-            Err(error @ vm::Error::Lost { .. }) => {
-                part.diagnostics.push(Diagnostic::from(error).object_place(place).kernel(kernel));
-            }
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
-    }
-
-    /// Takes what became of one program.
-    fn program(
-        &self,
-        object: &Object,
-        release: &str,
-        kernel: &str,
-        loaded: Loaded,
-        part: &mut Part,
-    ) {
-        let mut verdict = Verdict {
-            object: object.path.clone(),
-            index: 0,
-            program: String::new(),
-            section: String::new(),
-            kind: String::new(),
-            kernel: kernel.to_owned(),
-            release: release.to_owned(),
-            word: Word::None,
-            statistics: Statistics::default(),
-            size: None,
-            micros: None,
-            fixups: Vec::new(),
-        };
-        let of = |verdict: &mut Verdict, index: u32, entry: wire::Entry| {
-            verdict.index = index;
-            verdict.program = entry.name;
-            verdict.section = entry.section;
-            verdict.kind = entry.kind;
-        };
-        match loaded {
-            Loaded::Lost { index, entry, error } => {
-                let place = ObjectPlace {
-                    object: object.path.clone(),
-                    section: Some(entry.section.clone()),
-                    instruction: None,
-                };
-                part.diagnostics.push(
-                    Diagnostic::from(error)
-                        .program(entry.name.clone())
-                        .object_place(place)
-                        .kernel(kernel),
-                );
-                of(&mut verdict, index, entry);
-            }
-            Loaded::Reported { program, log } => {
-                let text = String::from_utf8_lossy(&log);
-                verdict.statistics = Statistics::of_log(&program.verdict);
-                verdict.size = Some(program.instructions).filter(|&count| count > 0);
-                verdict.micros = Some(program.load_ns / 1000).filter(|&micros| micros > 0);
-                verdict.fixups.clone_from(&program.fixups);
-                verdict.word = match &program.outcome {
-                    wire::Outcome::Accepted => Word::Accepted,
-                    wire::Outcome::Refused(refusal) if refusal.stage == wire::Stage::Verifier => {
-                        Word::Rejected
-                    }
-                    wire::Outcome::Refused(refusal) => Word::NotLoaded(refusal.stage),
-                    wire::Outcome::TimedOut { .. } | wire::Outcome::Crashed { .. } => Word::None,
-                };
-                for fixup in &program.fixups {
-                    self.session.detail(format!("{}: {fixup}", program.entry.name));
-                }
-                if verdict.word != Word::Accepted {
-                    let raw_log = self.keep_log(object, &program, kernel, &log);
-                    let diagnostic = finding(self.session, object, &program, &text, kernel);
-                    part.diagnostics.push(Diagnostic { raw_log, ..diagnostic });
-                }
-                if self.request.log.is_some() {
-                    let title = format!(
-                        "{} {} on {kernel} ({release}): {}",
-                        object.path.display(),
-                        program.entry.name,
-                        verdict.word.text()
-                    );
-                    part.logs.push((title, log));
-                }
-                of(&mut verdict, program.index, program.entry);
-            }
-        }
-        part.verdicts.push(verdict);
-    }
-
-    /// Keeps a rejected program's log, and says where.
-    fn keep_log(
-        &self,
-        object: &Object,
-        program: &wire::Program,
-        kernel: &str,
-        log: &[u8],
-    ) -> Option<PathBuf> {
-        if log.is_empty() {
-            return None;
-        }
-        if let Some(path) = &self.request.log {
-            return Some(path.clone());
-        }
-        let dir = self.session.cache.join("logs");
-        let object_path = self.session.absolute(&object.path);
-        // Two objects of one name in different directories do not meet.
-        let key = Digest::of(object_path.as_os_str().as_encoded_bytes()).short();
-        let stem = object.path.file_stem().unwrap_or_default().to_string_lossy();
-        let name = format!("{stem}.{}.{kernel}.{}.log", program.entry.name, &key[..6]);
-        let path = dir.join(name.replace('/', "-"));
-        match fs::write_atomic(&path, log) {
-            Ok(()) => Some(path),
-            Err(error) => {
-                self.session.note(format!("the verifier's log is not kept: {error}"));
-                None
-            }
-        }
-    }
-}
-
-/// The one place that turns what became of a program into a finding.
-fn finding(
-    session: &Session,
-    object: &Object,
-    program: &wire::Program,
-    log: &str,
-    kernel: &str,
-) -> Diagnostic {
-    let name = &program.entry.name;
-    let diagnostic = match &program.outcome {
-        wire::Outcome::Refused(refusal) => {
-            let finder = SourceFinder::new(session, &object.root);
-            return verifier_log::explain(&verifier_log::Rejection {
-                log,
-                errno: refusal.errno,
-                stage: stage(refusal.stage),
-                libbpf: &refusal.messages.join("\n"),
-                program: Some(name),
-                object: Some(&object.path),
-                section: Some(&program.entry.section),
-                kernel: Some(kernel),
-                raw_log: None,
-                places: &ProgramPlaces::new(Some(&object.elf), Some(name), finder),
-            });
-        }
-        wire::Outcome::TimedOut { stage } => Diagnostic::new(
-            codes::NO_VERDICT,
-            Origin::Vm,
-            "the kernel did not come to a verdict in time",
-        )
-        .note(format!("it was at the stage `{}`", stage.as_str()))
-        .help("give it more time with `--time-limit SECONDS`"),
-        wire::Outcome::Crashed { stage, signal } => Diagnostic::new(
-            codes::NO_VERDICT,
-            Origin::Vm,
-            format!("loading the program crashed in the guest (signal {signal})"),
-        )
-        .note(format!("it was at the stage `{}`", stage.as_str())),
-        wire::Outcome::Accepted => {
-            Diagnostic::new(codes::NO_VERDICT, Origin::Vm, "the program was accepted")
-        }
-    };
-    let place = ObjectPlace {
-        object: object.path.clone(),
-        section: Some(program.entry.section.clone()),
-        instruction: None,
-    };
-    diagnostic.program(name.clone()).object_place(place).kernel(kernel)
-}
-
-/// The guest's word for how far a load got, in the words of verdicts.
-fn stage(stage: wire::Stage) -> errno::Stage {
-    match stage {
-        wire::Stage::Open => errno::Stage::Open,
-        wire::Stage::Prepare => errno::Stage::Prepare,
-        wire::Stage::AttachTarget => errno::Stage::AttachTarget,
-        wire::Stage::Load => errno::Stage::Load,
-        wire::Stage::Verifier => errno::Stage::Verifier,
-    }
-}
-
-/// The first thing libbpf said, which is the cause of the rest; else what the
-/// error number means.
-fn reason(refusal: &wire::Refusal, program: &str) -> String {
-    match refusal.messages.first() {
-        Some(message) => {
-            let prefix = format!("prog '{program}': ");
-            message.strip_prefix(&prefix).unwrap_or(message).to_owned()
-        }
-        None => errno_text(refusal.errno),
-    }
-}
-
-fn with_messages(diagnostic: Diagnostic, messages: &[String]) -> Diagnostic {
-    match messages {
-        [] => diagnostic,
-        messages => diagnostic.note(format!("libbpf said:\n{}", messages.join("\n"))),
-    }
-}
-
-fn errno_text(errno: i32) -> String {
-    let text = std::io::Error::from_raw_os_error(errno).to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    format!("{text} (error {errno})")
-}
-
 /// Reads the objects; what is none is a finding.
 fn objects(
     session: &Session,
@@ -567,6 +298,7 @@ fn objects(
                 bytes,
                 elf,
                 root: artifact.root.clone(),
+                target: artifact.project.map(|project| built.projects[project].target.clone()),
                 project: artifact.project,
             }),
             Err(error) => {
