@@ -139,7 +139,7 @@ pub(super) fn deeper(indent: &str) -> String {
     if indent.is_empty() || indent.ends_with('\t') {
         format!("{indent}\t")
     } else {
-        let step = if indent.len() % 4 == 0 { 4 } else { 2 };
+        let step = if indent.len().is_multiple_of(4) { 4 } else { 2 };
         format!("{indent}{}", " ".repeat(step))
     }
 }
