@@ -31,6 +31,9 @@ pub const MAX_DEPTH: u8 = 128;
 /// has some hundreds.
 const MAX_SPELLED: u32 = 1 << 20;
 
+/// Stands for the size of what has none; nothing may be as large.
+const UNSIZED: u32 = u32::MAX;
+
 /// The largest number of types; the kernel's own limit is smaller.
 const MAX_TYPES: usize = 1 << 26;
 
@@ -47,6 +50,11 @@ pub struct Btf {
     end_of_types: u32,
     /// The alignment of each own type, as a power of two.
     aligns: Vec<u8>,
+    /// The size of each own type in bytes; `UNSIZED` if it has none.
+    sizes: Vec<u32>,
+    /// Whether an integer uses only some of its bits, as bit-fields had it
+    /// before kind_flag.
+    has_partial_ints: bool,
     /// The number of the first own type.
     first: u32,
     /// How many bytes of strings the base has.
@@ -134,6 +142,8 @@ impl Btf {
             offsets: Vec::new(),
             end_of_types: header.types.end as u32,
             aligns: Vec::new(),
+            sizes: Vec::new(),
+            has_partial_ints: base.as_ref().is_some_and(|base| base.has_partial_ints),
             first: base.as_ref().map_or(1, |base| base.len()),
             base_strings,
             base,
@@ -142,23 +152,30 @@ impl Btf {
         };
         btf.check_strings()?;
         btf.index(&header)?;
+        let count = btf.offsets.len();
         let mut checker = Checker {
             btf: &btf,
-            depths: vec![0; btf.offsets.len()],
-            aligns: vec![0; btf.offsets.len()],
+            depths: vec![0; count],
+            aligns: vec![0; count],
+            sizes: vec![UNSIZED; count],
         };
         let all = btf.first..btf.len();
         for id in all.clone() {
             checker.contain(id, 0)?;
         }
-        let aligns = checker.aligns;
-        let mut checker =
-            Speller { btf: &btf, depths: checker.depths, weights: vec![0; btf.offsets.len()] };
-        checker.depths.fill(0);
+        let Checker { mut depths, aligns, sizes, .. } = checker;
+        depths.fill(0);
+        let mut speller = Speller { btf: &btf, depths, weights: vec![0; count] };
         for id in all {
-            checker.spell(id, 0)?;
+            // Nothing is spelled with a function or a variable in it, and
+            // their own types are visited as types.
+            let kind = btf.record(id).map(|record| record.kind());
+            if !matches!(kind, Some(Kind::Func | Kind::Var | Kind::Datasec | Kind::DeclTag)) {
+                speller.spell(id, 0)?;
+            }
         }
         btf.aligns = aligns;
+        btf.sizes = sizes;
         Ok(btf)
     }
 
@@ -185,12 +202,13 @@ impl Btf {
         let mut offsets = Vec::with_capacity(types.len() / 24);
         let ascii = std::str::from_utf8(&self.data[self.strings.clone()]).is_ok();
         let mut at = 0;
+        let mut partial = false;
         while at < types.len() {
             let id = self.first as usize + offsets.len();
             let Some(record) = types.get(at..at + 12) else {
                 return Err(self.cut("the last type", header.types.start + at + 12));
             };
-            let [name, info, _] = words(record);
+            let [name, info, third] = words(record);
             let (kind, count) = (Kind::of(info), info & 0xff_ffff);
             if id > MAX_TYPES {
                 return Err(Error::Header("it has too many types"));
@@ -224,6 +242,11 @@ impl Btf {
             self.check_name(id as u32, name, ascii)?;
             let rest = &types[at + 12..end as usize];
             match kind {
+                Kind::Int => {
+                    let [encoding] = words(rest);
+                    partial |=
+                        encoding & 0xff != third.saturating_mul(8) || encoding >> 16 & 0xff != 0;
+                }
                 Kind::Struct | Kind::Union | Kind::Enum64 => {
                     for element in rest.chunks_exact(12) {
                         self.check_name(id as u32, words::<1>(element)[0], ascii)?;
@@ -240,6 +263,7 @@ impl Btf {
             at = end as usize;
         }
         self.offsets = offsets;
+        self.has_partial_ints |= partial;
         Ok(())
     }
 
@@ -255,13 +279,20 @@ impl Btf {
             }
             return Err(Error::ty(id, format!("has a name at {name}, past the last string")));
         }
-        if name != 0 && self.bytes_of(name).is_empty() {
+        if name != 0 && self.starts_empty(name) {
             return Err(Error::ty(id, format!("has an empty name at {name}")));
         }
         if !ascii && std::str::from_utf8(self.bytes_of(name)).is_err() {
             return Err(Error::ty(id, "has a name that is not text"));
         }
         Ok(())
+    }
+
+    fn starts_empty(&self, name: u32) -> bool {
+        match name.checked_sub(self.base_strings) {
+            Some(own) => self.data[self.strings.start + own as usize] == 0,
+            None => self.base.as_ref().is_some_and(|base| base.starts_empty(name)),
+        }
     }
 
     /// One past the last string offset, the base's strings counted.
@@ -453,8 +484,7 @@ impl Btf {
         }
         let strings = &self.data[self.strings.clone()];
         let rest = strings.get((offset - self.base_strings) as usize..).unwrap_or_default();
-        let end = rest.iter().position(|byte| *byte == 0).unwrap_or(0);
-        &rest[..end]
+        &rest[..length(rest)]
     }
 
     /// The offset in bits and, for a bit-field, the width that a member's
@@ -464,6 +494,9 @@ impl Btf {
         if kind_flag {
             let width = (offset >> 24) as u8;
             return (offset & 0xff_ffff, (width != 0).then_some(width));
+        }
+        if !self.has_partial_ints {
+            return (offset, None);
         }
         // Before kind_flag, a bit-field had an integer type of its own with
         // fewer bits than its size holds.
@@ -518,40 +551,14 @@ impl Btf {
 
     /// The size in bytes, or nothing for what has none: `void`, functions,
     /// forward declarations. A flexible array has size 0.
+    #[inline]
     pub fn size(&self, id: TypeId) -> Option<u64> {
-        let mut id = id.0;
-        let mut count = 1u64;
-        loop {
-            let record = self.record(id)?;
-            match record.kind() {
-                Kind::Int
-                | Kind::Struct
-                | Kind::Union
-                | Kind::Enum
-                | Kind::Enum64
-                | Kind::Float
-                | Kind::Datasec => return count.checked_mul(record.third.into()),
-                Kind::Ptr => return count.checked_mul(self.pointer_size()),
-                Kind::Array => {
-                    let [element, _, elements] = words(record.rest);
-                    count = count.checked_mul(elements.into())?;
-                    id = element;
-                }
-                Kind::Typedef
-                | Kind::Const
-                | Kind::Volatile
-                | Kind::Restrict
-                | Kind::TypeTag
-                | Kind::Var => id = record.third,
-                Kind::Void
-                | Kind::Fwd
-                | Kind::Func
-                | Kind::FuncProto
-                | Kind::DeclTag
-                | Kind::Unknown => {
-                    return None;
-                }
-            }
+        match id.0.checked_sub(self.first) {
+            Some(own) => match self.sizes.get(own as usize) {
+                None | Some(&UNSIZED) => None,
+                Some(size) => Some((*size).into()),
+            },
+            None => self.base.as_ref().and_then(|base| base.size(id)),
         }
     }
 
@@ -606,12 +613,43 @@ impl Btf {
     }
 }
 
+/// How many bytes come before the first zero byte, eight at a time; 0 if there
+/// is none.
+#[inline]
+fn length(bytes: &[u8]) -> usize {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        let chunk = u64::from_le_bytes(*chunk);
+        // The lowest bit set is at the first zero byte.
+        let zeros = chunk.wrapping_sub(LOW) & !chunk & HIGH;
+        if zeros != 0 {
+            return index * 8 + zeros.trailing_zeros() as usize / 8;
+        }
+    }
+    match rest.iter().position(|byte| *byte == 0) {
+        Some(end) => chunks.len() * 8 + end,
+        None => 0,
+    }
+}
+
 /// The walk along containment.
 struct Checker<'b> {
     btf: &'b Btf,
     /// 0: not visited; `BUSY`: being visited; else depth + 1.
     depths: Vec<u8>,
     aligns: Vec<u8>,
+    sizes: Vec<u32>,
+}
+
+/// What is known of a type that was checked.
+#[derive(Clone, Copy)]
+struct Extent {
+    depth: u8,
+    /// As a power of two.
+    align: u8,
+    size: u32,
 }
 
 const BUSY: u8 = u8::MAX;
@@ -635,21 +673,31 @@ impl Checker<'_> {
         }
     }
 
-    /// Checks a type and all it contains; returns its depth and alignment.
-    fn contain(&mut self, id: u32, level: u8) -> Result<(u8, u8), Error> {
+    /// Checks a type and all it contains.
+    #[inline]
+    fn contain(&mut self, id: u32, level: u8) -> Result<Extent, Error> {
         let btf = self.btf;
         if id < btf.first {
             // The base was checked when it was read. Its depth is not kept;
             // a chain may thus be as long as base and split together allow.
-            return Ok((0, btf.align(TypeId(id)).trailing_zeros() as u8));
+            let size = btf.size(TypeId(id)).map_or(UNSIZED, |size| size as u32);
+            let align = btf.align(TypeId(id)).trailing_zeros() as u8;
+            return Ok(Extent { depth: 0, align, size });
         }
         let slot = (id - btf.first) as usize;
         match self.depths.get(slot).copied() {
-            None => return Err(Error::ty(id, "is not there")),
-            Some(0) => {}
-            Some(BUSY) => return Err(Error::ty(id, "contains itself")),
-            Some(depth) => return Ok((depth - 1, self.aligns[slot])),
+            None => Err(Error::ty(id, "is not there")),
+            Some(0) => self.contain_new(id, level),
+            Some(BUSY) => Err(Error::ty(id, "contains itself")),
+            Some(depth) => {
+                Ok(Extent { depth: depth - 1, align: self.aligns[slot], size: self.sizes[slot] })
+            }
         }
+    }
+
+    fn contain_new(&mut self, id: u32, level: u8) -> Result<Extent, Error> {
+        let btf = self.btf;
+        let slot = (id - btf.first) as usize;
         if level > MAX_DEPTH {
             return Err(Error::ty(id, "is nested too deep"));
         }
@@ -659,6 +707,7 @@ impl Checker<'_> {
         };
         let mut depth = 0;
         let mut align = 0;
+        let mut size = UNSIZED;
         let kind = record.kind();
         match kind {
             Kind::Int => {
@@ -671,12 +720,14 @@ impl Checker<'_> {
                     return Err(Error::ty(id, "is an integer with more bits than its bytes hold"));
                 }
                 align = record.third.trailing_zeros() as u8;
+                size = record.third;
             }
             Kind::Float => {
                 if !matches!(record.third, 2 | 4 | 8 | 12 | 16) {
                     return Err(Error::ty(id, format!("is a float of {} bytes", record.third)));
                 }
                 align = record.third.trailing_zeros() as u8;
+                size = record.third;
             }
             Kind::Enum | Kind::Enum64 => {
                 if !matches!(record.third, 1 | 2 | 4 | 8) {
@@ -684,37 +735,42 @@ impl Checker<'_> {
                     return Err(Error::ty(id, what));
                 }
                 align = record.third.trailing_zeros() as u8;
+                size = record.third;
             }
             Kind::Ptr => {
                 self.value_kind(id, record.third)?;
                 align = 3;
+                size = 8;
             }
             Kind::Array => {
-                let [element, index, _] = words(record.rest);
+                let [element, index, count] = words(record.rest);
                 self.value_kind(id, index)?;
-                if self.value_kind(id, element)? != Kind::Void {
-                    let inner = self.contain(element, level + 1)?;
-                    (depth, align) = (inner.0 + 1, inner.1);
+                if self.value_kind(id, element)? == Kind::Void {
+                    return Err(Error::ty(id, "is an array of something that has no size"));
                 }
-                match btf.size(TypeId(id)) {
-                    None => {
-                        return Err(Error::ty(id, "is an array of something that has no size"));
-                    }
-                    Some(size) if size > u32::MAX.into() => {
-                        return Err(Error::ty(id, "is an array of more than 4 GiB"));
-                    }
-                    Some(_) => {}
+                let inner = self.contain(element, level + 1)?;
+                (depth, align) = (inner.depth + 1, inner.align);
+                if inner.size == UNSIZED {
+                    return Err(Error::ty(id, "is an array of something that has no size"));
                 }
+                size = match inner.size.checked_mul(count) {
+                    Some(size) if size < UNSIZED => size,
+                    _ => return Err(Error::ty(id, "is an array of more than 4 GiB")),
+                };
             }
             Kind::Typedef | Kind::Const | Kind::Volatile | Kind::Restrict | Kind::TypeTag => {
                 if self.value_kind(id, record.third)? != Kind::Void {
                     let inner = self.contain(record.third, level + 1)?;
-                    (depth, align) = (inner.0 + 1, inner.1);
+                    (depth, align, size) = (inner.depth + 1, inner.align, inner.size);
                 }
             }
             Kind::Struct | Kind::Union => {
                 let flag = record.kind_flag();
                 let mut packed = false;
+                size = record.third;
+                if size == UNSIZED {
+                    return Err(Error::ty(id, "is a struct of 4 GiB"));
+                }
                 for member in record.rest.chunks_exact(12) {
                     let [_, ty, offset] = words(member);
                     let kind = self.value_kind(id, ty)?;
@@ -722,11 +778,12 @@ impl Checker<'_> {
                         return Err(Error::ty(id, "has a member that has no size"));
                     }
                     let inner = self.contain(ty, level + 1)?;
-                    depth = depth.max(inner.0 + 1);
+                    depth = depth.max(inner.depth + 1);
                     let (start, width) = btf.member_bits(flag, ty, offset);
-                    let Some(size) = btf.size(TypeId(ty)).map(|bytes| bytes * 8) else {
+                    if inner.size == UNSIZED {
                         return Err(Error::ty(id, "has a member that has no size"));
-                    };
+                    }
+                    let size = u64::from(inner.size) * 8;
                     if width.is_none() && start % 8 != 0 {
                         return Err(Error::ty(id, "has a member that does not begin at a byte"));
                     }
@@ -734,15 +791,17 @@ impl Checker<'_> {
                     if u64::from(start) + bits > u64::from(record.third) * 8 || bits > size {
                         return Err(Error::ty(id, "has a member that lies outside of it"));
                     }
-                    packed |= width.is_none() && start & ((8 << inner.1) - 1) != 0;
-                    align = align.max(inner.1);
+                    packed |= width.is_none() && start & ((8 << inner.align) - 1) != 0;
+                    align = align.max(inner.align);
                 }
                 if packed || record.third & ((1 << align) - 1) != 0 {
                     align = 0;
                 }
             }
             Kind::Var => {
-                self.value_kind(id, record.third)?;
+                if self.value_kind(id, record.third)? != Kind::Void {
+                    size = self.contain(record.third, level + 1)?.size;
+                }
                 if Linkage::of(words::<1>(record.rest)[0]).is_none() {
                     return Err(Error::ty(id, "has a linkage that is not known"));
                 }
@@ -759,6 +818,7 @@ impl Checker<'_> {
                 }
             }
             Kind::Datasec => {
+                size = record.third;
                 for item in record.rest.chunks_exact(12) {
                     let [ty, ..] = words::<3>(item);
                     if !matches!(btf.kind(TypeId(ty)), Kind::Var | Kind::Func) {
@@ -792,7 +852,8 @@ impl Checker<'_> {
         }
         self.depths[slot] = depth + 1;
         self.aligns[slot] = align;
-        Ok((depth, align))
+        self.sizes[slot] = size;
+        Ok(Extent { depth, align, size })
     }
 }
 
@@ -829,9 +890,7 @@ impl Speller<'_> {
             | Kind::Const
             | Kind::Volatile
             | Kind::Restrict
-            | Kind::TypeTag
-            | Kind::Func
-            | Kind::Var => {
+            | Kind::TypeTag => {
                 self.depths[slot] = BUSY;
                 self.add(&mut cost, record.third, level)?;
             }

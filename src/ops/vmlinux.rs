@@ -5,8 +5,9 @@ use crate::base::fs;
 use crate::btf::{Btf, Kind};
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::kernels::{Kernel, Reference, image, looks_like_deb};
-use crate::vmlinux::{self, Kfuncs, Scope};
-use crate::{btf, elf};
+use crate::vmlinux::{self, Kfuncs, Scope, Words};
+use crate::{btf, build, elf};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,11 +25,27 @@ pub struct Request {
     pub modules: Vec<String>,
     /// The names of the types that are wanted; all if empty.
     pub types: Vec<String>,
+    /// Sources: only what they use is wanted. None if empty.
+    pub sources: Vec<PathBuf>,
+    /// Where the sources' own headers are looked for.
+    pub include: Vec<PathBuf>,
 }
 
 /// Reads the BTF and writes the header.
 pub fn run(session: &Session, request: &Request) -> Result<Vec<u8>, Failure> {
     let btf = load(session, request)?;
+    if !request.sources.is_empty() {
+        let include: Vec<_> = request.include.iter().map(|dir| session.absolute(dir)).collect();
+        let mut files = BTreeSet::new();
+        for source in &request.sources {
+            let source = session.absolute(source);
+            // What a compiler would look for in vain is the compiler's to
+            // say; a source that is not there is ours.
+            fs::metadata(&source)?;
+            files.extend(build::includes::follow(&source, &include).files);
+        }
+        return Ok(vmlinux::prune(&btf, &words(&files, &[])?)?);
+    }
     let ids = find(&btf, &request.types)?;
     let request = if request.types.is_empty() {
         vmlinux::Request::default()
@@ -37,6 +54,33 @@ pub fn run(session: &Session, request: &Request) -> Result<Vec<u8>, Failure> {
     };
     Ok(vmlinux::header(&btf, &request)?)
 }
+
+/// The words of a project's files and of its definitions (`NAME=VALUE`), with
+/// those of libbpf's headers that these use.
+pub fn words(files: &BTreeSet<PathBuf>, defines: &[String]) -> Result<Words, Failure> {
+    let mut words = Words::new();
+    let mut helpers = Vec::new();
+    for file in files {
+        let text = fs::read(file)?;
+        if file.ends_with(HELPER_DEFS) { helpers.push(text) } else { words.add(&text) }
+    }
+    for define in defines {
+        words.add(define.as_bytes());
+    }
+    for header in build::libbpf::HEADERS {
+        match header.name.ends_with(HELPER_DEFS) {
+            true => helpers.push(header.text.as_bytes().to_vec()),
+            false => words.add_library(header.text.as_bytes()),
+        }
+    }
+    for text in helpers {
+        words.add_helpers(&text);
+    }
+    Ok(words)
+}
+
+/// libbpf's list of helpers, one declaration each.
+const HELPER_DEFS: &str = "bpf_helper_defs.h";
 
 /// The BTF that a request names, its modules' included.
 pub fn load(session: &Session, request: &Request) -> Result<Arc<Btf>, Failure> {

@@ -6,7 +6,7 @@
 //! … behind it, which libbpf takes off again when it looks for the kernel's
 //! type (a "flavour").
 
-use crate::btf::{Btf, Kind, raw};
+use crate::btf::{Btf, Kind, TypeId, raw};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -148,15 +148,16 @@ fn va_lists(btf: &Btf, builtin: u32) -> Vec<u32> {
 /// A counting set of names.
 struct Table<'b> {
     btf: &'b Btf,
-    /// Offset of the name plus one, and how many have it; free if 0.
-    slots: Vec<(u32, u32)>,
+    /// Offset of the name plus one (free if 0), how many have it, and the
+    /// first type that has it.
+    slots: Vec<(u32, u32, u32)>,
     taken: usize,
 }
 
 impl<'b> Table<'b> {
     fn new(btf: &'b Btf, expected: usize) -> Self {
         let size = (expected * 2).next_power_of_two().max(16);
-        Self { btf, slots: vec![(0, 0); size], taken: 0 }
+        Self { btf, slots: vec![(0, 0, 0); size], taken: 0 }
     }
 
     fn slot(&self, name: &[u8]) -> usize {
@@ -169,10 +170,11 @@ impl<'b> Table<'b> {
     }
 
     /// Counts a name; says how many have it now.
-    fn count(&mut self, offset: u32) -> u32 {
+    #[inline]
+    fn count(&mut self, offset: u32, id: u32) -> u32 {
         let slot = self.slot(raw::bytes(self.btf, offset));
         if self.slots[slot].0 == 0 {
-            self.slots[slot].0 = offset + 1;
+            self.slots[slot] = (offset + 1, 0, id);
             self.taken += 1;
             if self.taken * 4 > self.slots.len() * 3 {
                 self.slots[slot].1 = 1;
@@ -186,7 +188,7 @@ impl<'b> Table<'b> {
 
     #[cold]
     fn grow(&mut self) {
-        let bigger = vec![(0, 0); self.slots.len() * 2];
+        let bigger = vec![(0, 0, 0); self.slots.len() * 2];
         for entry in std::mem::replace(&mut self.slots, bigger) {
             if entry.0 != 0 {
                 let slot = self.slot(raw::bytes(self.btf, entry.0 - 1));
@@ -201,10 +203,13 @@ pub(super) struct Names<'b> {
     /// For each type: 0 or 1 if it has its own name, else the number behind
     /// it.
     suffixes: Vec<u32>,
-    /// The enumerators that do not have their own name: type and index.
-    enumerators: HashMap<(u32, u32), u32>,
+    /// The enumerators that do not have their own name, in order: type,
+    /// index, and the number behind the name.
+    enumerators: Vec<(u32, u32, u32)>,
     /// Every typedef's and enumerator's name.
     idents: Table<'b>,
+    /// Whether a type is only declared.
+    is_incomplete: Vec<bool>,
     /// What a forward declaration (or an enumeration without values) stands
     /// for.
     resolved: HashMap<u32, u32>,
@@ -223,8 +228,9 @@ impl<'b> Names<'b> {
     pub fn of(btf: &'b Btf) -> Self {
         let mut names = Self {
             suffixes: vec![0; btf.len() as usize],
-            enumerators: HashMap::new(),
+            enumerators: Vec::new(),
             idents: Table::new(btf, btf.len() as usize / 3),
+            is_incomplete: vec![false; btf.len() as usize],
             resolved: HashMap::new(),
             va_lists: Vec::new(),
             guarded: Vec::new(),
@@ -238,7 +244,7 @@ impl<'b> Names<'b> {
             let kind = record.kind();
             match kind {
                 Kind::Struct | Kind::Union if record.name != 0 => {
-                    names.suffixes[id as usize] = tags.count(record.name);
+                    names.suffixes[id as usize] = tags.count(record.name, id);
                 }
                 Kind::Enum | Kind::Enum64 => {
                     names.enums_have_signs |= record.kind_flag() || kind == Kind::Enum64;
@@ -247,21 +253,21 @@ impl<'b> Names<'b> {
                         continue;
                     }
                     if record.name != 0 {
-                        names.suffixes[id as usize] = tags.count(record.name);
+                        names.suffixes[id as usize] = tags.count(record.name, id);
                     }
                     let size = if kind == Kind::Enum { 8 } else { 12 };
                     for (index, value) in record.rest.chunks_exact(size).enumerate() {
                         let name = raw::word(value);
-                        let count = names.idents.count(name);
+                        let count = names.idents.count(name, id);
                         if count > 1 {
-                            names.enumerators.insert((id, index as u32), count);
+                            names.enumerators.push((id, index as u32, count));
                         } else if matches!(raw::bytes(btf, name), b"true" | b"false") {
                             names.guarded.push(id);
                         }
                     }
                 }
                 Kind::Typedef => {
-                    names.suffixes[id as usize] = names.idents.count(record.name);
+                    names.suffixes[id as usize] = names.idents.count(record.name, id);
                     match raw::bytes(btf, record.name) {
                         b"bool" => names.guarded.push(id),
                         b"__builtin_va_list" => builtin_va_list = id,
@@ -277,6 +283,7 @@ impl<'b> Names<'b> {
             names.va_lists = va_lists(btf, builtin_va_list);
         }
         for id in incomplete {
+            names.is_incomplete[id as usize] = true;
             names.resolve_incomplete(btf, &mut tags, id);
         }
         names
@@ -298,8 +305,12 @@ impl<'b> Names<'b> {
         let known = &tags.slots[tags.slot(name)];
         if known.0 == 0 {
             // Nothing has the name yet; further declarations mean this one.
-            self.suffixes[id as usize] = tags.count(record.name);
+            self.suffixes[id as usize] = tags.count(record.name, id);
             self.resolved.insert(id, id);
+            return;
+        }
+        if btf.kind(TypeId(known.2)) == wanted {
+            self.resolved.insert(id, known.2);
             return;
         }
         let text = std::str::from_utf8(name).unwrap_or_default();
@@ -330,7 +341,7 @@ impl<'b> Names<'b> {
                 self.resolved.insert(id, other);
             }
             None => {
-                self.suffixes[id as usize] = tags.count(record.name);
+                self.suffixes[id as usize] = tags.count(record.name, id);
                 self.resolved.insert(id, id);
             }
         }
@@ -342,7 +353,11 @@ impl<'b> Names<'b> {
     }
 
     /// The type a mention of this one means.
+    #[inline]
     pub fn resolve(&self, id: u32) -> u32 {
+        if !self.is_incomplete[id as usize] {
+            return id;
+        }
         self.resolved.get(&id).copied().unwrap_or(id)
     }
 
@@ -352,12 +367,18 @@ impl<'b> Names<'b> {
         self.suffixes.get(id as usize).copied().filter(|suffix| *suffix > 1)
     }
 
+    /// The enumerators of a type that do not have their own name: type, index
+    /// and the number behind the name.
+    pub fn renamed_enumerators(&self, id: u32) -> &[(u32, u32, u32)] {
+        let start = self.enumerators.partition_point(|known| known.0 < id);
+        let len = self.enumerators[start..].iter().take_while(|known| known.0 == id).count();
+        &self.enumerators[start..start + len]
+    }
+
     /// The number behind an enumerator's name, if it has one there.
     pub fn enumerator_suffix(&self, id: u32, index: u32) -> Option<u32> {
-        if self.enumerators.is_empty() {
-            return None;
-        }
-        self.enumerators.get(&(id, index)).copied()
+        let renamed = self.renamed_enumerators(id);
+        renamed.iter().find(|known| known.1 == index).map(|known| known.2)
     }
 }
 

@@ -31,7 +31,11 @@ pub(super) struct Layout {
 /// Layouts by type number; found when first asked for.
 pub(super) struct Layouts {
     known: Vec<Option<Layout>>,
+    /// Alignments of all types, as powers of two; `UNKNOWN` until asked for.
+    aligns: Vec<u8>,
 }
+
+const UNKNOWN: u8 = u8::MAX;
 
 /// A member as the layout sees it.
 #[derive(Clone, Copy, Debug)]
@@ -68,11 +72,25 @@ pub(super) fn fields<'b>(btf: &'b Btf, id: u32) -> impl Iterator<Item = Field> +
 
 impl Layouts {
     pub fn new(btf: &Btf) -> Self {
-        Self { known: vec![None; btf.len() as usize] }
+        let count = btf.len() as usize;
+        Self { known: vec![None; count], aligns: vec![UNKNOWN; count] }
     }
 
     /// The alignment of a type as we write it, as a power of two.
-    pub fn align(&mut self, btf: &Btf, mut id: u32) -> u8 {
+    #[inline]
+    pub fn align(&mut self, btf: &Btf, id: u32) -> u8 {
+        match self.aligns.get(id as usize) {
+            Some(&UNKNOWN) => {
+                let align = self.find_align(btf, id);
+                self.aligns[id as usize] = align;
+                align
+            }
+            Some(align) => *align,
+            None => 0,
+        }
+    }
+
+    fn find_align(&mut self, btf: &Btf, mut id: u32) -> u8 {
         loop {
             let Some(record) = raw::record(btf, id) else { return 0 };
             match record.kind() {

@@ -13,11 +13,18 @@
 //! every type has, for the BPF target, the size and offsets that the BTF
 //! gives it; `layout` says how that is made sure of. Types that C cannot hold
 //! beside each other because they have one name get a suffix (`cname`).
+//!
+//! [`prune`] writes what a program uses of it, which compiles in a tenth of
+//! the time: `Words` takes in the program's sources, the headers they include
+//! and its `-D` definitions. A caller whose compiler refuses the pruned header
+//! takes the full one.
 
 mod cname;
 mod layout;
+mod prune;
 #[cfg(test)]
 mod tests;
+mod words;
 mod write;
 
 use crate::btf::{Btf, Kind, Type, TypeId};
@@ -25,6 +32,7 @@ use crate::diagnostics::{Diagnostic, Origin, codes};
 use cname::Names;
 use std::collections::HashSet;
 use std::{error, fmt};
+pub use words::Words;
 use write::Writer;
 
 /// What a header is wanted with.
@@ -53,8 +61,8 @@ pub enum Kfuncs<'r> {
     /// from Linux 6.10 with pahole 1.26).
     #[default]
     All,
-    /// Of those, the ones with these names.
-    Named(&'r HashSet<&'r str>),
+    /// Of those, the ones that are named.
+    Named(&'r Words),
     /// None.
     None,
 }
@@ -136,16 +144,39 @@ const EPILOGUE: &str = "\
 /// Only for BTF that no compiler and no pahole wrote; see [`Error`].
 pub fn header(btf: &Btf, request: &Request<'_>) -> Result<Vec<u8>, Error> {
     let names = Names::of(btf);
-    let mut writer = Writer::new(btf, &names);
-    writer.text(PROLOGUE);
-    writer.types(&request.scope)?;
     let kfuncs = kfuncs(btf, &names, request.kfuncs);
-    for (func, _) in &kfuncs {
+    write(Writer::new(btf, &names, None), &request.scope, &kfuncs)
+}
+
+/// Writes a header with what the words of a program's sources lead to: of
+/// the types and of their members (see `prune`). A program that compiles with
+/// it does the same as with the full header; one that does not may still
+/// compile with that.
+///
+/// # Errors
+/// As [`header`].
+pub fn prune(btf: &Btf, words: &Words) -> Result<Vec<u8>, Error> {
+    let names = Names::of(btf);
+    let kfuncs = kfuncs(btf, &names, Kfuncs::Named(words));
+    let functions: Vec<TypeId> = kfuncs.iter().map(|(id, _)| *id).collect();
+    let pruned = prune::prune(btf, &names, words, &functions);
+    let scope = Scope::Only(&pruned.roots);
+    write(Writer::new(btf, &names, Some(&pruned)), &scope, &kfuncs)
+}
+
+fn write(
+    mut writer: Writer<'_>,
+    scope: &Scope<'_>,
+    kfuncs: &[(TypeId, bool)],
+) -> Result<Vec<u8>, Error> {
+    writer.text(PROLOGUE);
+    writer.types(scope)?;
+    for (func, _) in kfuncs {
         writer.kfunc_needs(func.0)?;
     }
     if !kfuncs.is_empty() {
         writer.text(BEFORE_KFUNCS);
-        for (func, fast) in &kfuncs {
+        for (func, fast) in kfuncs {
             writer.kfunc(func.0, *fast)?;
         }
         writer.text("#endif\n\n");
@@ -177,7 +208,7 @@ fn kfuncs(btf: &Btf, names: &Names<'_>, wanted: Kfuncs<'_>) -> Vec<(TypeId, bool
     funcs.retain(|id| {
         let name = btf.name(*id);
         let is_wanted = match wanted {
-            Kfuncs::Named(wanted) => wanted.contains(name),
+            Kfuncs::Named(wanted) => wanted.has(name.as_bytes()),
             _ => true,
         };
         is_wanted && cname::is_plain(name) && !names.is_taken(name) && seen.insert(name)

@@ -7,7 +7,8 @@
 //! and typedefs have no forward declaration and stand before every mention.
 
 use super::cname::{Names, identifier, is_builtin};
-use super::layout::{Field, Layouts, fields, place};
+use super::layout::{Field, Layout, Layouts, fields, place};
+use super::prune::{Extent, Pruned};
 use super::{Error, Scope};
 use crate::btf::{Btf, Kind, TypeId, raw};
 
@@ -30,6 +31,8 @@ const COMPLETE: u8 = 8;
 pub(super) struct Writer<'b> {
     btf: &'b Btf,
     names: &'b Names<'b>,
+    /// How much of each type is written, if not all.
+    pruned: Option<&'b Pruned<'b>>,
     layouts: Layouts,
     anonymous: Anonymous,
     state: Vec<u8>,
@@ -138,15 +141,16 @@ enum Need {
 }
 
 impl<'b> Writer<'b> {
-    pub fn new(btf: &'b Btf, names: &'b Names<'b>) -> Self {
+    pub fn new(btf: &'b Btf, names: &'b Names<'b>, pruned: Option<&'b Pruned<'b>>) -> Self {
         let size = raw::data_len(btf);
         Self {
             btf,
             names,
+            pruned,
             layouts: Layouts::new(btf),
             anonymous: Anonymous::of(btf),
             state: vec![0; btf.len() as usize],
-            out: Vec::with_capacity(size / 2),
+            out: Vec::with_capacity(if pruned.is_some() { 1 << 16 } else { size / 8 * 5 }),
             limit: size.saturating_mul(32).saturating_add(1 << 20),
             depth: 0,
             pads: 0,
@@ -275,9 +279,7 @@ impl<'b> Writer<'b> {
                 }
                 Kind::Struct | Kind::Union if record.name == 0 => {
                     self.deeper(id)?;
-                    for member in record.rest.chunks_exact(12) {
-                        self.need(raw::words::<2>(member)[1], Need::Whole, inside)?;
-                    }
+                    self.members_need(id, inside)?;
                     self.depth -= 1;
                     return Ok(());
                 }
@@ -308,6 +310,28 @@ impl<'b> Writer<'b> {
         }
     }
 
+    /// Writes what has to stand before the members of a struct.
+    fn members_need(&mut self, id: u32, inside: u32) -> Result<(), Error> {
+        if let Some(part) = self.part(id) {
+            for field in part {
+                self.need(field.ty, Need::Whole, inside)?;
+            }
+            return Ok(());
+        }
+        let Some(record) = raw::record(self.btf, id) else { return Ok(()) };
+        for member in record.rest.chunks_exact(12) {
+            self.need(raw::words::<2>(member)[1], Need::Whole, inside)?;
+        }
+        Ok(())
+    }
+
+    /// The members that are written of a struct that is written in part.
+    fn part(&mut self, id: u32) -> Option<Vec<Field>> {
+        let pruned = self.pruned.filter(|pruned| pruned.extent(id) == Extent::Part)?;
+        let overlaps = self.layouts.of(self.btf, id).overlaps;
+        (!overlaps).then(|| pruned.fields(self.btf, id))
+    }
+
     /// Writes a struct or union with a tag, once.
     fn define(&mut self, id: u32) -> Result<(), Error> {
         if self.has(id, DEFINED | BUSY) {
@@ -319,9 +343,7 @@ impl<'b> Writer<'b> {
         }
         self.set(id, BUSY);
         self.deeper(id)?;
-        for member in record.rest.chunks_exact(12) {
-            self.need(raw::words::<2>(member)[1], Need::Whole, id)?;
-        }
+        self.members_need(id, id)?;
         self.depth -= 1;
         self.set(id, DECLARED | DEFINED);
         self.pads = 0;
@@ -446,12 +468,15 @@ impl<'b> Writer<'b> {
             self.suffix(self.names.suffix(id));
             self.put(b"___unknown = 0,\n");
         }
+        let renamed = self.names.renamed_enumerators(id);
         for (index, value) in values.enumerate() {
             let (name, value) = read(value);
             self.indent(level + 1);
             let name = identifier(self.btf, name);
             self.out.extend_from_slice(&name);
-            self.suffix(self.names.enumerator_suffix(id, index as u32));
+            if !renamed.is_empty() {
+                self.suffix(self.names.enumerator_suffix(id, index as u32));
+            }
             self.put(b" = ");
             let shift = 64 - bits;
             if signed {
@@ -504,36 +529,79 @@ impl<'b> Writer<'b> {
             return Ok(());
         }
         self.put(b" {\n");
-        if record.kind() == Kind::Union {
-            self.union_members(id, size, layout.packed, level + 1)?;
-        } else if layout.overlaps {
-            self.overlapping_members(id, size, level + 1)?;
-        } else {
-            let end = self.struct_members(fields(self.btf, id), 0, layout.packed, level + 1)?;
-            if end.next_multiple_of(8 << layout.align) < size {
-                self.padding(end, size, level + 1);
+        match self.part(id) {
+            Some(part) => self.part_body(&part, record, layout, level)?,
+            None if record.kind() == Kind::Union => {
+                let end = self.union_members(fields(self.btf, id), level + 1)?;
+                if end.next_multiple_of(8 << layout.align) < size {
+                    self.named_padding(0, size / 8, level + 1);
+                }
+            }
+            None if layout.overlaps => self.overlapping_members(id, size, level + 1)?,
+            None => {
+                let end = self.struct_members(fields(self.btf, id), layout, None, level + 1)?;
+                if end.next_multiple_of(8 << layout.align) < size {
+                    self.padding(end, size, level + 1);
+                }
             }
         }
         self.indent(level);
-        self.put(if layout.packed { b"} __attribute__((packed))" } else { b"}" });
+        self.put(b"}");
+        if layout.packed {
+            self.put(b" __attribute__((packed))");
+        }
+        Ok(())
+    }
+
+    /// The members of a struct or union that is written in part. What is left
+    /// of it may be aligned less than the whole; then the padding consists of
+    /// units that are aligned as much, because clang looks at the members
+    /// (and not at an attribute) when it chooses how to read a bit-field.
+    fn part_body(
+        &mut self,
+        part: &[Field],
+        record: raw::Record<'_>,
+        layout: Layout,
+        level: usize,
+    ) -> Result<(), Error> {
+        let size = u64::from(record.third) * 8;
+        let align = part.iter().map(|field| self.layouts.align(self.btf, field.ty)).max();
+        let unit = if align.unwrap_or(0) < layout.align { layout.align } else { 0 };
+        let part = part.iter().copied();
+        if record.kind() == Kind::Union {
+            let end = self.union_members(part, level + 1)?;
+            if unit > 0 || end.next_multiple_of(8 << layout.align) < size {
+                self.named_padding(unit, (size / 8) >> unit, level + 1);
+            }
+        } else {
+            let end = self.struct_members(part, layout, Some(unit), level + 1)?;
+            if end < size {
+                self.part_padding(end, size, unit, level + 1);
+            }
+        }
         Ok(())
     }
 
     /// Members one after another, with padding where they would not come to
-    /// stand where they belong. Returns the bit behind the last.
+    /// stand where they belong. Returns the bit behind the last. `unit` is
+    /// there for a struct in part, where every gap is written.
     fn struct_members(
         &mut self,
         fields: impl Iterator<Item = Field>,
-        start: u64,
-        packed: bool,
+        layout: Layout,
+        unit: Option<u8>,
         level: usize,
     ) -> Result<u64, Error> {
-        let mut at = start;
+        let mut at = 0;
         for field in fields {
-            let align = if packed { 0 } else { self.layouts.align(self.btf, field.ty) };
+            let align = if layout.packed { 0 } else { self.layouts.align(self.btf, field.ty) };
             let offset = u64::from(field.offset);
-            if place(at, &field, align, packed) != offset {
-                self.padding(at, offset, level);
+            match unit {
+                Some(unit) if at < offset => self.part_padding(at, offset, unit, level),
+                None if place(at, &field, align, layout.packed) != offset => {
+                    self.padding(at, offset, level);
+                }
+                _ => {}
             }
             self.member(&field, level)?;
             at = offset + field.bits;
@@ -541,15 +609,14 @@ impl<'b> Writer<'b> {
         Ok(at)
     }
 
+    /// A union's members. Returns the bit behind the longest.
     fn union_members(
         &mut self,
-        id: u32,
-        size: u64,
-        packed: bool,
+        fields: impl Iterator<Item = Field>,
         level: usize,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let mut longest = 0;
-        for field in fields(self.btf, id) {
+        for field in fields {
             longest = longest.max(u64::from(field.offset) + field.bits);
             if field.offset == 0 {
                 self.member(&field, level)?;
@@ -557,18 +624,15 @@ impl<'b> Writer<'b> {
                 self.shifted_member(&field, level)?;
             }
         }
-        let align = if packed { 8 } else { 8 << self.layouts.of(self.btf, id).align };
-        if longest.next_multiple_of(align) < size {
-            self.named_padding(size / 8, level);
-        }
-        Ok(())
+        Ok(longest)
     }
 
     /// A member in an anonymous struct of its own, behind padding.
     fn shifted_member(&mut self, field: &Field, level: usize) -> Result<(), Error> {
         self.indent(level);
         self.put(b"struct {\n");
-        self.struct_members(std::iter::once(*field), 0, true, level + 1)?;
+        let packed = Layout { packed: true, ..Layout::default() };
+        self.struct_members(std::iter::once(*field), packed, None, level + 1)?;
         self.indent(level);
         self.put(b"} __attribute__((packed));\n");
         Ok(())
@@ -582,7 +646,7 @@ impl<'b> Writer<'b> {
         for field in fields(self.btf, id) {
             self.shifted_member(&field, level + 1)?;
         }
-        self.named_padding(size / 8, level + 1);
+        self.named_padding(0, size / 8, level + 1);
         self.indent(level);
         self.put(b"} __attribute__((packed));\n");
         Ok(())
@@ -590,20 +654,46 @@ impl<'b> Writer<'b> {
 
     /// Fills the bits from `from` to `to`.
     fn padding(&mut self, from: u64, to: u64, level: usize) {
-        let mut at = from;
         if to - from >= LONG_PAD {
-            // To a byte, then all bytes at once, then the remaining bits.
-            if !at.is_multiple_of(8) {
-                self.bit_padding(8 - at % 8, level);
-                at = at.next_multiple_of(8);
-            }
-            self.named_padding((to - at) / 8, level);
-            at = to - to % 8;
+            return self.part_padding(from, to, 0, level);
         }
+        let mut at = from;
         while at < to {
             let bits = (64 - at % 64).min(to - at);
             self.bit_padding(bits, level);
             at += bits;
+        }
+    }
+
+    /// Fills the bits from `from` to `to` with members that have names, so
+    /// that the compiler copies and clears them as what they stand for. Where
+    /// they fit, they are as large and aligned as `unit`, a power of two.
+    fn part_padding(&mut self, from: u64, to: u64, unit: u8, level: usize) {
+        let bytes_from = from.next_multiple_of(8).min(to);
+        if bytes_from > from {
+            self.bit_padding(bytes_from - from, level);
+        }
+        if bytes_from == to {
+            return;
+        }
+        let (from, end) = (bytes_from / 8, to / 8);
+        let start = from.next_multiple_of(1 << unit);
+        let units = end.saturating_sub(start) >> unit;
+        if unit > 0 && units > 0 {
+            self.bytes_padding(start - from, level);
+            self.named_padding(unit, units, level);
+            self.bytes_padding(end - start - (units << unit), level);
+        } else {
+            self.bytes_padding(end.saturating_sub(from), level);
+        }
+        if !to.is_multiple_of(8) {
+            self.bit_padding(to % 8, level);
+        }
+    }
+
+    fn bytes_padding(&mut self, bytes: u64, level: usize) {
+        if bytes > 0 {
+            self.named_padding(0, bytes, level);
         }
     }
 
@@ -614,12 +704,20 @@ impl<'b> Writer<'b> {
         self.put(b";\n");
     }
 
-    fn named_padding(&mut self, bytes: u64, level: usize) {
+    /// An array of units of a power of two of bytes.
+    fn named_padding(&mut self, unit: u8, count: u64, level: usize) {
         self.indent(level);
-        self.put(b"unsigned char ___pad");
+        self.put(match unit {
+            0 => b"unsigned char",
+            1 => b"unsigned short",
+            2 => b"unsigned int",
+            3 => b"unsigned long",
+            _ => b"unsigned __int128",
+        });
+        self.put(b" ___pad");
         self.number(self.pads.into());
         self.put(b"[");
-        self.number(bytes);
+        self.number(count);
         self.put(b"];\n");
         self.pads += 1;
     }
@@ -669,6 +767,9 @@ impl<'b> Writer<'b> {
         place: Place,
         level: usize,
     ) -> Result<(), Error> {
+        if self.plain_declaration(id, name, place) {
+            return Ok(());
+        }
         let mut chain = Chain::new();
         let mut id = id;
         // Whether the chain, as far as it was seen, goes through a pointer.
@@ -792,6 +893,65 @@ impl<'b> Writer<'b> {
             }
         }
         Ok(())
+    }
+
+    /// The declarations that most are: a base type or a pointer to one,
+    /// perhaps constant. Says whether it was one of these; if not, nothing
+    /// was written.
+    #[inline]
+    fn plain_declaration(&mut self, id: u32, name: &[u8], place: Place) -> bool {
+        let Some(mut record) = raw::record(self.btf, id) else { return false };
+        let mut base = id;
+        let is_pointer = record.kind() == Kind::Ptr;
+        let mut is_const = false;
+        if is_pointer {
+            base = record.third;
+            let Some(target) = raw::record(self.btf, base) else { return false };
+            record = target;
+            if record.kind() == Kind::Const {
+                is_const = true;
+                base = record.third;
+                let Some(target) = raw::record(self.btf, base) else { return false };
+                record = target;
+            }
+        }
+        match record.kind() {
+            Kind::Int => {
+                let encoding = raw::word(record.rest) >> 24;
+                let text = integer(raw::bytes(self.btf, record.name), record.third, encoding);
+                self.put_const(is_const);
+                self.put(text);
+            }
+            Kind::Struct | Kind::Union | Kind::Fwd if record.name != 0 => {
+                let id = self.names.resolve(base);
+                self.put_const(is_const);
+                self.tag(id);
+                self.set(id, DECLARED);
+            }
+            Kind::Typedef
+                if self.has(base, DEFINED)
+                    && (self.names.va_lists.is_empty() || place != Place::Member) =>
+            {
+                self.put_const(is_const);
+                let name = identifier(self.btf, record.name);
+                self.out.extend_from_slice(&name);
+                self.suffix(self.names.suffix(base));
+            }
+            _ => return false,
+        }
+        if is_pointer {
+            self.put(b" *");
+        } else if !name.is_empty() {
+            self.out.push(b' ');
+        }
+        self.put(name);
+        true
+    }
+
+    fn put_const(&mut self, is_const: bool) {
+        if is_const {
+            self.put(b"const ");
+        }
     }
 
     /// Whether an array of a type may be written here.

@@ -5,6 +5,7 @@
 
 mod asserts;
 mod layout;
+mod pruned;
 
 #[path = "../support/mod.rs"]
 mod support;

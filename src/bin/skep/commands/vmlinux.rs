@@ -22,6 +22,12 @@ pub struct Args {
     /// Write only this type and what it needs
     #[arg(long = "type", value_name = "NAME")]
     types: Vec<String>,
+    /// Write only what this source, and the headers it includes, use
+    #[arg(long = "for", value_name = "SOURCE", conflicts_with = "types")]
+    sources: Vec<PathBuf>,
+    /// Where to look for headers that a source includes
+    #[arg(short = 'I', long = "include", value_name = "DIR", requires = "sources")]
+    include: Vec<PathBuf>,
     /// Write to this file and not to standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -34,7 +40,7 @@ pub struct Args {
 
 /// Writes the header.
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
-    let Args { mut from, modules, types, output, min_core } = args;
+    let Args { mut from, modules, types, sources, include, output, min_core } = args;
     if let (Some(paths), Some(output)) = (min_core, &output) {
         return min_core::run(
             &skep::ops::min_core::Request { paths, from, modules },
@@ -47,7 +53,7 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         0 | 1 => from.pop(),
         _ => return Err(one_source().into()),
     };
-    let header = vmlinux::run(session, &Request { from, modules, types })?;
+    let header = vmlinux::run(session, &Request { from, modules, types, sources, include })?;
     match output {
         Some(path) => fs::write_atomic(&session.absolute(path), &header)?,
         None => shell.raw(&header),

@@ -1,0 +1,296 @@
+//! The words of C source: what a pruned header has to know.
+//!
+//! This is a scan for identifiers, not a parser, and knows no preprocessor:
+//! every branch of every `#if` counts. What it adds to a bare list of words
+//! is how each is used, because that decides how much of a type is needed.
+
+use std::collections::HashMap;
+
+/// A word that counts as any name; without this, only as a typedef's.
+const NAMED: u8 = 8;
+/// A tag behind `struct`, `union` or `enum`.
+const TAG: u8 = 1;
+/// A tag that is not only pointed to: `sizeof(struct foo)`.
+const WHOLE_TAG: u8 = 2;
+/// A word that stands somewhere without `*` behind it.
+const WHOLE: u8 = 4;
+
+/// The identifiers of some source files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    uses: HashMap<Box<[u8]>, u8>,
+    compares_types: bool,
+}
+
+/// A token, as far as it matters here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Token<'t> {
+    Word(&'t [u8]),
+    /// Any other character but white space.
+    Other(u8),
+}
+
+impl Words {
+    /// No words.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the words of a file of the project, or of `-D` definitions.
+    pub fn add(&mut self, text: &[u8]) {
+        self.add_library(text);
+        // These questions look at all members of a type, named or not.
+        self.compares_types |= Tokens { rest: text }.any(|token| {
+            matches!(token, Token::Word(b"bpf_core_type_matches" | b"__builtin_preserve_type_info"))
+        });
+    }
+
+    /// Adds the words of a header that is not the project's: one of libbpf's.
+    pub fn add_library(&mut self, text: &[u8]) {
+        let mut tokens = Tokens { rest: text }.peekable();
+        let mut tag = false;
+        while let Some(token) = tokens.next() {
+            let Token::Word(word) = token else {
+                tag = false;
+                continue;
+            };
+            match word {
+                b"struct" | b"union" | b"enum" => tag = true,
+                b"const" | b"volatile" => {}
+                _ => {
+                    while let Some(Token::Word(b"const" | b"volatile")) = tokens.peek() {
+                        tokens.next();
+                    }
+                    let next = tokens.peek();
+                    let pointed = next == Some(&Token::Other(b'*'));
+                    let mut uses = NAMED | if tag { TAG } else { 0 };
+                    if !pointed {
+                        uses |= WHOLE;
+                        let declared = matches!(next, Some(Token::Other(b';' | b'{')));
+                        uses |= if tag && !declared { WHOLE_TAG } else { 0 };
+                    }
+                    self.insert(word, uses);
+                    if let Some(plain) = without_number(word) {
+                        self.insert(plain, NAMED);
+                    }
+                    tag = false;
+                }
+            }
+        }
+    }
+
+    fn insert(&mut self, word: &[u8], uses: u8) {
+        match self.uses.get_mut(word) {
+            Some(known) => *known |= uses,
+            None => drop(self.uses.insert(word.into(), uses)),
+        }
+    }
+
+    /// Adds, of a header with one declaration a helper (`bpf_helper_defs.h`),
+    /// the declarations of helpers that were named so far. Of the others,
+    /// which the compiler reads too, only typedefs count.
+    pub fn add_helpers(&mut self, text: &[u8]) {
+        let text = without_comments(text);
+        let is_wanted = |statement: &[u8]| {
+            Tokens { rest: statement }.any(|token| match token {
+                Token::Word(word) => word.starts_with(b"bpf_") && self.has(word),
+                Token::Other(_) => false,
+            })
+        };
+        let statements = text.split(|byte| *byte == b';');
+        let (wanted, others): (Vec<&[u8]>, Vec<&[u8]>) =
+            statements.partition(|statement| is_wanted(statement));
+        for statement in wanted {
+            self.add_library(statement);
+        }
+        for statement in others {
+            for token in (Tokens { rest: statement }) {
+                if let Token::Word(word) = token {
+                    self.insert(word, 0);
+                }
+            }
+        }
+    }
+
+    /// Whether a word is there.
+    #[inline]
+    pub fn has(&self, word: &[u8]) -> bool {
+        self.uses.get(word).is_some_and(|uses| uses & NAMED != 0)
+    }
+
+    /// Whether a word is there that may be a typedef's.
+    pub(super) fn has_typedef(&self, word: &[u8]) -> bool {
+        self.uses.contains_key(word)
+    }
+
+    /// Whether a word is there as a tag.
+    pub(super) fn has_tag(&self, word: &[u8]) -> bool {
+        self.uses.get(word).is_some_and(|uses| uses & TAG != 0)
+    }
+
+    /// Whether a word is there as a tag of which more than a pointer is used.
+    pub(super) fn has_whole_tag(&self, word: &[u8]) -> bool {
+        let uses = if self.compares_types { TAG } else { WHOLE_TAG };
+        self.uses.get(word).is_some_and(|known| known & uses != 0)
+    }
+
+    /// Whether a word is there without `*` behind it.
+    pub(super) fn has_whole(&self, word: &[u8]) -> bool {
+        self.compares_types || self.uses.get(word).is_some_and(|uses| uses & WHOLE != 0)
+    }
+
+    /// The words, in order: what the identity of a pruned header depends on.
+    pub fn key(&self) -> Vec<u8> {
+        let mut words: Vec<(&[u8], u8)> =
+            self.uses.iter().map(|(word, uses)| (&**word, *uses)).collect();
+        words.sort_unstable();
+        let mut key = vec![u8::from(self.compares_types)];
+        for (word, uses) in words {
+            key.extend_from_slice(word);
+            key.extend([0, uses]);
+        }
+        key
+    }
+}
+
+/// The name before the number that a second type or enumerator of one name
+/// has in the header: `foo` of `foo___2`.
+fn without_number(word: &[u8]) -> Option<&[u8]> {
+    let digits = word.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let plain = word[..word.len() - digits].strip_suffix(b"___")?;
+    (digits > 0).then_some(plain)
+}
+
+/// The text with every comment replaced by a space.
+fn without_comments(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(byte) = rest.first() {
+        match comment(rest) {
+            Some(length) => {
+                out.push(b' ');
+                rest = &rest[length..];
+            }
+            None => {
+                out.push(*byte);
+                rest = &rest[1..];
+            }
+        }
+    }
+    out
+}
+
+/// The length of the comment that a text begins with.
+fn comment(text: &[u8]) -> Option<usize> {
+    let end = |mark: &[u8]| {
+        text.windows(mark.len()).skip(2).position(|window| window == mark).map(|at| at + 2)
+    };
+    match text.get(..2)? {
+        b"//" => Some(end(b"\n").unwrap_or(text.len())),
+        b"/*" => Some(end(b"*/").map_or(text.len(), |at| at + 2)),
+        _ => None,
+    }
+}
+
+struct Tokens<'t> {
+    rest: &'t [u8],
+}
+
+impl<'t> Iterator for Tokens<'t> {
+    type Item = Token<'t>;
+
+    fn next(&mut self) -> Option<Token<'t>> {
+        loop {
+            let first = *self.rest.first()?;
+            if let Some(length) = comment(self.rest) {
+                self.rest = &self.rest[length..];
+                continue;
+            }
+            match first {
+                b'_' | b'a'..=b'z' | b'A'..=b'Z' => {
+                    let is_end = |byte: &u8| !byte.is_ascii_alphanumeric() && *byte != b'_';
+                    let end = self.rest.iter().position(is_end).unwrap_or(self.rest.len());
+                    let (word, rest) = self.rest.split_at(end);
+                    self.rest = rest;
+                    return Some(Token::Word(word));
+                }
+                b'0'..=b'9' => {
+                    // A number takes its suffix with it.
+                    let is_end = |byte: &u8| !byte.is_ascii_alphanumeric() && *byte != b'_';
+                    let end = self.rest.iter().position(is_end).unwrap_or(self.rest.len());
+                    self.rest = &self.rest[end..];
+                    return Some(Token::Other(b'0'));
+                }
+                b'"' | b'\'' => {
+                    self.rest = &self.rest[literal(self.rest, first)..];
+                    return Some(Token::Other(first));
+                }
+                // A line continued inside a definition.
+                b'\\' => self.rest = &self.rest[1..],
+                byte if byte.is_ascii_whitespace() => self.rest = &self.rest[1..],
+                byte => {
+                    self.rest = &self.rest[1..];
+                    return Some(Token::Other(byte));
+                }
+            }
+        }
+    }
+}
+
+/// The length of a literal that ends with `quote` or, if it does not, with
+/// the line.
+fn literal(text: &[u8], quote: u8) -> usize {
+    let mut at = 1;
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'\\' => at += 1,
+            b'\n' => return at,
+            byte if *byte == quote => return at + 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uses_are_told_apart() {
+        let mut words = Words::new();
+        words.add(
+            b"struct pointed *p; struct pointed const * const q; /* struct hidden */\n\
+              struct whole w; struct declared; int n = sizeof(struct sized); // gone\n\
+              char *s = \"struct quoted \\\" x\"; pid_t pid; s64 *t; #define A a##b\n",
+        );
+        assert!(words.has_tag(b"pointed") && !words.has_whole_tag(b"pointed"));
+        assert!(words.has_whole_tag(b"whole") && words.has_whole_tag(b"sized"));
+        assert!(words.has_tag(b"declared") && !words.has_whole_tag(b"declared"));
+        assert!(!words.has(b"hidden") && !words.has(b"gone") && !words.has(b"quoted"));
+        assert!(words.has_whole(b"pid_t") && !words.has_whole(b"s64") && words.has(b"s64"));
+        assert!(words.has(b"a") && words.has(b"b"));
+    }
+
+    #[test]
+    fn of_the_helpers_only_those_that_are_named_count() {
+        let defs = b"struct task_struct;\n/* bpf_probe_read(struct gone) */\n\
+            static struct task_struct *(* const bpf_get_current_task_btf)(void) = (void *) 158;\n\
+            static long (* const bpf_other)(struct other *x) = (void *) 1;\n";
+        let mut words = Words::new();
+        words.add(b"bpf_get_current_task_btf()->pid");
+        words.add_helpers(defs);
+        assert!(words.has_tag(b"task_struct") && !words.has(b"other") && !words.has(b"gone"));
+    }
+
+    #[test]
+    fn comparing_types_needs_whole_ones() {
+        let mut words = Words::new();
+        words.add_library(b"bpf_core_type_matches");
+        words.add(b"struct foo *p;");
+        assert!(!words.has_whole_tag(b"foo"), "libbpf's own definition is no use");
+        words.add(b"bpf_core_type_matches(x)");
+        assert!(words.has_whole_tag(b"foo"));
+    }
+}
