@@ -52,4 +52,8 @@ fn only_programs_whose_name_matches_are_loaded() {
         .skep(&["verify", "--kernel", "debian/bookworm", "--program", "fi*", "bad.bpf.o"])
         .expect(0);
     assert!(run.stdout.contains("fine") && !run.stdout.contains("unchecked"), "{run}");
+    // A name that nothing has is a mistake, not a success.
+    let run = place.skep(&["verify", "--program", "fime", "bad.bpf.o"]).expect(2);
+    assert!(run.stderr.contains("no program is called `fime`"), "{run}");
+    assert!(run.stderr.contains("fine"), "{run}");
 }

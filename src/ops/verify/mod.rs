@@ -203,6 +203,7 @@ pub fn verify(session: &Session, request: &Request) -> Result<Outcome, Failure> 
     if objects.is_empty() {
         return Ok(outcome);
     }
+    programs_match(&request.programs, &globs, &objects)?;
     let tasks = tasks(session, request, &built, &objects)?;
     let qemu = Qemu::find(&session.programs)?;
     let initramfs = Initramfs::of_skep(&session.executable);
@@ -318,6 +319,32 @@ fn globs(patterns: &[String]) -> Result<Vec<GlobMatcher>, Failure> {
         })
     };
     patterns.iter().map(compile).collect()
+}
+
+/// Whether each pattern is the name of some program; a mistyped one must not
+/// pass for a program that was verified.
+fn programs_match(
+    patterns: &[String],
+    globs: &[GlobMatcher],
+    objects: &[Object],
+) -> Result<(), Failure> {
+    let functions = objects.iter().flat_map(|object| &object.elf.functions);
+    let names: Vec<&str> = functions
+        .filter(|function| !function.is_subprogram)
+        .map(|function| function.name.as_str())
+        .collect();
+    for (pattern, glob) in patterns.iter().zip(globs) {
+        if !names.iter().any(|name| glob.is_match(name)) {
+            let message = format!("no program is called `{pattern}`");
+            let diagnostic = Diagnostic::new(codes::USAGE, Origin::Command, message);
+            return Err(match names.as_slice() {
+                [] => diagnostic.note("the objects hold no program"),
+                names => diagnostic.note(format!("there are: {}", names.join(", "))),
+            }
+            .into());
+        }
+    }
+    Ok(())
 }
 
 /// Which objects go to which kernels: those the user named, else those of
