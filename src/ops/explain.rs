@@ -62,13 +62,11 @@ mod tests {
             let Some(code) = Code::find(name) else { panic!("{name} is no code") };
             let title = format!("# {code}");
             assert_eq!(page.lines().next(), Some(title.as_str()), "{name}.md begins");
-            for (part, starts) in [("example", &["Wrong"][..]), ("way out", &["Right", "Way out"])]
-            {
-                assert!(
-                    page.lines().any(|line| starts.iter().any(|start| line.starts_with(start))),
-                    "{name}.md has no {part}: a line that starts with one of {starts:?}"
-                );
-            }
+            let out = ["Right", "Way out", "Ways out"];
+            assert!(
+                page.lines().any(|line| out.iter().any(|start| line.starts_with(start))),
+                "{name}.md has no way out: a line that starts with one of {out:?}"
+            );
             assert_eq!(page.matches("```").count() % 2, 0, "{name}.md has an open block");
         }
     }
