@@ -15,6 +15,7 @@
 //! [`Subset`] writes a part of one.
 
 mod builder;
+mod dump;
 mod error;
 pub mod ext;
 mod header;
@@ -23,7 +24,9 @@ mod names;
 pub(crate) mod raw;
 mod read;
 mod rewrite;
+mod spell;
 mod types;
+mod users;
 
 pub use builder::Builder;
 pub use error::Error;
@@ -34,6 +37,7 @@ pub use types::{
     Array, Composite, DeclTag, Enum, Enumerator, FuncProto, Int, Kind, Linkage, Member, Param, Sec,
     SecItem, Type, TypeId, Var,
 };
+pub use users::User;
 
 #[cfg(test)]
 mod tests;

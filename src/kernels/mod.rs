@@ -13,7 +13,7 @@ mod reference;
 mod store;
 
 pub use apt::Apt;
-pub use package::looks_like_deb;
+pub use package::{Package, PackageError, looks_like_deb, read_deb};
 pub use reference::Reference;
 pub use store::{Kernel, Store, Stored};
 
@@ -65,7 +65,7 @@ pub enum Error {
         /// The package.
         path: PathBuf,
         /// What is wrong with it.
-        source: package::PackageError,
+        source: PackageError,
     },
     /// apt-get could not fetch it.
     Download {

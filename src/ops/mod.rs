@@ -10,6 +10,7 @@ pub mod expand;
 pub mod explain;
 pub mod ide;
 pub mod init;
+pub mod inspect;
 pub mod kernel;
 pub mod metadata;
 pub mod min_core;

@@ -238,7 +238,7 @@ fn is_written(kind: Kind) -> bool {
     kind.is_composite() || kind.is_enum() || kind == Kind::Typedef
 }
 
-fn no_such_type(btf: &Btf, name: &str) -> Diagnostic {
+pub(super) fn no_such_type(btf: &Btf, name: &str) -> Diagnostic {
     let message = format!("there is no type `{name}` in the BTF");
     let diagnostic = Diagnostic::new(codes::NO_SUCH_TYPE, Origin::Object, message);
     let nearest = btf

@@ -513,8 +513,9 @@ pub fn table(table: &Table, cx: &Context) -> String {
         .map(|row| shown.iter().map(|&index| words(&row[index], cx.unicode)).collect())
         .collect();
     let is_number = |&index: &usize| {
-        let number =
-            |cell: &Cell| matches!(cell, Cell::Count(_) | Cell::Micros(_) | Cell::Bytes(_));
+        let number = |cell: &Cell| {
+            matches!(cell, Cell::Count(_) | Cell::Number(_) | Cell::Micros(_) | Cell::Bytes(_))
+        };
         table.rows.iter().any(|row| number(&row[index]))
     };
     let on_right: Vec<bool> = shown.iter().map(is_number).collect();
@@ -572,6 +573,7 @@ pub(super) fn words(cell: &Cell, unicode: bool) -> String {
             one_line(text)
         }
         Cell::Count(number) => text::count(*number),
+        Cell::Number(number) => number.to_string(),
         Cell::Micros(number) => text::micros(*number, unicode),
         Cell::Bytes(number) => text::bytes(*number),
         Cell::Flag(true) => "yes".to_owned(),

@@ -283,7 +283,10 @@ impl Serialize for Row<'_> {
                 Cell::Text(text) | Cell::Good(text) | Cell::Bad(text) | Cell::Caution(text) => {
                     map.serialize_entry(column.key, text)?;
                 }
-                Cell::Count(number) | Cell::Micros(number) | Cell::Bytes(number) => {
+                Cell::Count(number)
+                | Cell::Number(number)
+                | Cell::Micros(number)
+                | Cell::Bytes(number) => {
                     map.serialize_entry(column.key, number)?;
                 }
                 Cell::Flag(flag) => map.serialize_entry(column.key, flag)?,

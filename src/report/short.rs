@@ -70,7 +70,9 @@ fn words(cell: &Cell) -> String {
             // Foreign tabs were turned into spaces by the escaping.
             one_line(text)
         }
-        Cell::Count(number) | Cell::Micros(number) | Cell::Bytes(number) => number.to_string(),
+        Cell::Count(number) | Cell::Number(number) | Cell::Micros(number) | Cell::Bytes(number) => {
+            number.to_string()
+        }
         Cell::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
         Cell::Unknown => "-".to_owned(),
     }

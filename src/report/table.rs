@@ -35,6 +35,8 @@ pub enum Cell {
     Caution(String),
     /// A count; people see digits in groups.
     Count(u64),
+    /// A number that is a name: of a type, of an instruction. As it is.
+    Number(u64),
     /// A time in microseconds; people see a unit.
     Micros(u64),
     /// A size in bytes; people see a unit.

@@ -12,6 +12,7 @@ mod doctor;
 mod explain;
 mod ide;
 mod init;
+mod inspect;
 mod man;
 mod manifest;
 mod metadata;

@@ -10,6 +10,7 @@ mod expand;
 mod explain;
 mod ide;
 mod init;
+mod inspect;
 mod kernel;
 mod lsp;
 mod man;
@@ -53,6 +54,8 @@ pub enum Command {
     Doctor(doctor::Args),
     /// Write vmlinux.h, or parts of it, from a kernel's BTF
     Vmlinux(vmlinux::Args),
+    /// Look into BTF: types, their layout, who uses them
+    Inspect(inspect::Args),
     /// Say what a code of a finding means
     Explain(explain::Args),
     /// Write the files with which an editor knows the project
@@ -79,6 +82,7 @@ pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult 
         Command::Kernel(args) => kernel::run(args, session, shell),
         Command::Doctor(args) => doctor::run(&args, session, shell),
         Command::Vmlinux(args) => vmlinux::run(args, session, shell),
+        Command::Inspect(args) => inspect::run(args, session, shell),
         Command::Explain(args) => explain::run(&args, shell),
         Command::Ide(args) => ide::run(&args, session, shell),
         Command::Lsp(_) => lsp::run(session),

@@ -1,0 +1,36 @@
+//! BTF: whatever the reader accepts can be walked, written as C, cut down and
+//! read again.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use skep::btf::{Btf, Subset, Type};
+use skep::vmlinux;
+use std::sync::Arc;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(btf) = Btf::parse(data) else { return };
+    for id in btf.ids() {
+        let _ = (btf.size(id), btf.align(id), btf.resolve(id), btf.name(id));
+        match btf.ty(id) {
+            Type::Struct(composite) | Type::Union(composite) => {
+                for member in composite.members() {
+                    assert!(btf.contains(member.ty));
+                }
+            }
+            Type::Enum(values) => assert_eq!(values.values().count(), values.len()),
+            Type::FuncProto(proto) => assert_eq!(proto.params().count(), proto.len()),
+            Type::Datasec(section) => drop(section.items().count()),
+            _ => {}
+        }
+    }
+    let _ = vmlinux::header(&btf, &vmlinux::Request::default());
+    let mut subset = Subset::new(&btf, []);
+    for id in btf.ids().step_by(7).take(64) {
+        subset.keep_all(0, id);
+        subset.keep_shape(0, id);
+    }
+    Btf::parse(subset.finish()).expect("what is cut out of BTF is BTF");
+    // The same bytes once more, as the split BTF of a module.
+    let base = Arc::new(btf);
+    let _ = Btf::parse_split(data, base);
+});

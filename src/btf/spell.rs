@@ -1,0 +1,137 @@
+//! Types as C spells them, on one line: for people, not for compilers. A
+//! struct without a name is `struct {…}`.
+
+use super::{Btf, Kind, Type, TypeId};
+
+/// The longest text of one type; signatures of functions within signatures
+/// can be longer than anybody reads.
+const MAX_LENGTH: usize = 1000;
+
+impl Btf {
+    /// The declaration of something with this type and name:
+    /// `const char *name`, `int (*handler)(struct pt_regs *)`. With an empty
+    /// name, the type alone.
+    pub fn spell(&self, id: TypeId, name: &str) -> String {
+        let mut inner = name.to_owned();
+        let mut qualifiers = String::new();
+        let mut id = id;
+        // Every step goes along a relation that was checked to end.
+        loop {
+            if inner.len() > MAX_LENGTH {
+                return "…".to_owned();
+            }
+            let ty = self.ty(id);
+            id = match ty {
+                Type::Const(target) => {
+                    qualifiers.push_str("const ");
+                    target
+                }
+                Type::Volatile(target) => {
+                    qualifiers.push_str("volatile ");
+                    target
+                }
+                Type::Restrict(target) => {
+                    qualifiers.push_str("restrict ");
+                    target
+                }
+                Type::TypeTag { value, target, is_attribute } => {
+                    qualifiers.push_str(&match is_attribute {
+                        true => format!("__attribute__(({value})) "),
+                        false => format!("__{value} "),
+                    });
+                    target
+                }
+                Type::Ptr(target) => {
+                    inner = format!("*{qualifiers}{inner}");
+                    qualifiers.clear();
+                    if matches!(
+                        self.kind(self.skip_modifiers(target)),
+                        Kind::Array | Kind::FuncProto
+                    ) {
+                        inner = format!("({})", inner.trim_end());
+                    }
+                    target
+                }
+                Type::Array(array) => {
+                    inner.push_str(&match array.count {
+                        0 => "[]".to_owned(),
+                        count => format!("[{count}]"),
+                    });
+                    array.element
+                }
+                Type::FuncProto(proto) => {
+                    let params: Vec<String> = proto
+                        .params()
+                        .map(|param| {
+                            let is_rest = param.ty == TypeId::VOID && param.name.is_empty();
+                            if is_rest {
+                                "...".to_owned()
+                            } else {
+                                self.spell(param.ty, param.name)
+                            }
+                        })
+                        .collect();
+                    let params =
+                        if params.is_empty() { "void".to_owned() } else { params.join(", ") };
+                    inner = format!("{inner}({params})");
+                    proto.returns
+                }
+                _ => {
+                    let word = self.word(id);
+                    let text = format!("{qualifiers}{word} {inner}");
+                    return text.trim_end().to_owned();
+                }
+            };
+        }
+    }
+
+    /// A type's own name with its keyword: `struct task_struct`, `enum {…}`.
+    pub fn word(&self, id: TypeId) -> String {
+        let keyword = match self.ty(id) {
+            Type::Void => return "void".to_owned(),
+            Type::Struct(_) | Type::Fwd { is_union: false, .. } => "struct ",
+            Type::Union(_) | Type::Fwd { is_union: true, .. } => "union ",
+            Type::Enum(_) => "enum ",
+            _ => "",
+        };
+        match self.name(id) {
+            "" if keyword.is_empty() => self.kind(id).as_str().to_lowercase(),
+            "" => format!("{keyword}{{…}}"),
+            name => format!("{keyword}{name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Builder, Endian};
+    use super::*;
+
+    #[test]
+    fn declarations_are_read_from_the_inside() {
+        let mut b = Builder::new();
+        let int = b.int("int", 4, 1);
+        let character = b.int("char", 1, 1);
+        let constant = b.reference(Kind::Const, "", character);
+        let text = b.reference(Kind::Ptr, "", constant);
+        let fixed = b.reference(Kind::Const, "", text);
+        let list = b.array(fixed, int, 3);
+        let proto = b.proto(int, &[("s", text), ("", TypeId::VOID)]);
+        let function = b.reference(Kind::Ptr, "", proto);
+        let functions = b.array(function, int, 0);
+        let to_list = b.reference(Kind::Ptr, "", list);
+        let tag = b.composite(Kind::Struct, "", 0, &[]);
+        let nothing = b.proto(TypeId::VOID, &[]);
+        let btf = Btf::parse(b.finish(Endian::Little)).unwrap();
+        assert_eq!(btf.spell(text, "s"), "const char *s");
+        assert_eq!(btf.spell(fixed, "s"), "const char *const s");
+        assert_eq!(btf.spell(list, "s"), "const char *const s[3]");
+        assert_eq!(btf.spell(to_list, "p"), "const char *const (*p)[3]");
+        assert_eq!(btf.spell(function, "f"), "int (*f)(const char *s, ...)");
+        assert_eq!(btf.spell(functions, "f"), "int (*f[])(const char *s, ...)");
+        assert_eq!(btf.spell(text, ""), "const char *");
+        assert_eq!(btf.spell(tag, "x"), "struct {…} x");
+        assert_eq!(btf.spell(nothing, "f"), "void f(void)");
+        assert_eq!(btf.spell(TypeId::VOID, ""), "void");
+    }
+}
