@@ -83,10 +83,11 @@ impl Apt {
                 .cwd(scratch.join("download"))
                 .timeout(LIMIT)
                 .run(cancel)?;
-            if output.success() {
-                return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-            }
             let stdout = String::from_utf8_lossy(&output.stdout);
+            // `update` ends well although it got nothing.
+            if output.success() && !stdout.lines().any(|line| line.starts_with("Err:")) {
+                return Ok(stdout.into_owned());
+            }
             Err(Error::Download { what: what.into(), tail: tail(&stdout, &output.stderr_text()) })
         };
 
@@ -317,7 +318,8 @@ fn kernel_dependency(depends: &str) -> Option<String> {
 
 /// The lines that tell why apt failed: its own errors, else its last words.
 fn tail(stdout: &str, stderr: &str) -> String {
-    let marked = |line: &&str| line.starts_with("E:") || line.starts_with("Err:");
+    let marked =
+        |line: &&str| ["E: ", "Err:", "W: Failed"].iter().any(|mark| line.starts_with(mark));
     let mut lines: Vec<&str> = stdout.lines().chain(stderr.lines()).filter(marked).collect();
     if lines.is_empty() {
         lines = stdout.lines().chain(stderr.lines()).collect();

@@ -1,4 +1,5 @@
-//! The store: every kernel that was ever fetched or named by a path, once.
+//! The store: every kernel that was fetched or came in a package file, once.
+//! Images in the user's own files are used where they are.
 //!
 //! ```text
 //! kernels/
@@ -20,6 +21,9 @@ use crate::events::{Ending, Sink, Step};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+/// The release of a kernel that does not tell.
+const UNKNOWN: &str = "unknown";
 
 /// The store below a directory.
 #[derive(Clone, Debug)]
@@ -111,33 +115,48 @@ impl Store {
         }
     }
 
-    /// Every named kernel in the store, by name.
+    /// Every kernel in the store: named ones by name, then those that came
+    /// from package files, under their release.
     pub fn list(&self) -> Result<Vec<Kernel>, Error> {
         if !fs::is_dir(&self.root) {
             return Ok(Vec::new());
         }
         let mut kernels = Vec::new();
-        for path in fs::read_dir(&self.root)? {
-            if path.extension().is_some_and(|ext| ext == "json")
-                && let Some(meaning) = read_json::<Meaning>(&path)?
+        let paths = fs::read_dir(&self.root)?;
+        for path in paths.iter().filter(|path| path.extension().is_some_and(|ext| ext == "json")) {
+            if let Some(meaning) = read_json::<Meaning>(path)?
                 && let Some(kernel) = self.entry(&meaning.key, &meaning.reference)?
             {
+                kernels.push(kernel);
+            }
+        }
+        for path in &paths {
+            let key = path.file_name().unwrap_or_default().to_string_lossy();
+            if kernels.iter().any(|kernel| kernel.key() == key) {
+                continue;
+            }
+            if let Some(mut kernel) = self.entry(&key, "")? {
+                kernel.reference.clone_from(&kernel.stored.release);
                 kernels.push(kernel);
             }
         }
         Ok(kernels)
     }
 
-    /// Forgets a reference, and its kernel if no other reference means it.
-    /// Says whether there was one.
+    /// Forgets a reference as [`Store::list`] gives it, and its kernel if no
+    /// other reference means it. Says whether there was one.
     pub fn remove(&self, reference: &Reference) -> Result<bool, Error> {
-        let path = self.meaning_path(reference);
-        let Some(meaning) = read_json::<Meaning>(&path)? else { return Ok(false) };
-        fs::remove_file(&path)?;
-        fs::remove_file(&path.with_extension("lock"))?;
-        let is_shared = self.list()?.iter().any(|kernel| kernel.key() == meaning.key);
-        if !is_shared && is_key(&meaning.key) {
-            fs::remove_dir_all(&self.root.join(&meaning.key))?;
+        let name = reference.to_string();
+        let kernels = self.list()?;
+        let Some(kernel) = kernels.iter().find(|kernel| kernel.reference == name) else {
+            return Ok(false);
+        };
+        let meaning = self.meaning_path(reference);
+        fs::remove_file(&meaning)?;
+        fs::remove_file(&meaning.with_extension("lock"))?;
+        let means = |other: &&Kernel| other.key() == kernel.key();
+        if kernels.iter().filter(means).count() == 1 {
+            fs::remove_dir_all(&self.root.join(kernel.key()))?;
         }
         Ok(true)
     }
@@ -269,28 +288,33 @@ impl Store {
         }
     }
 
-    /// A kernel that lies in the user's own files.
+    /// A kernel that lies in the user's own files. An image is used where it
+    /// is; what a package holds is stored.
     fn file(&self, path: &Path, reference: &str) -> Result<Kernel, Error> {
         let path = match fs::is_dir(path) {
             true => find_in(path)?,
             false => path.to_owned(),
         };
         let bytes = fs::read(&path)?;
-        let incoming = if package::looks_like_deb(&bytes) {
-            from_package(&path, &bytes)?
-        } else if path.extension().is_some_and(|ext| ext == "deb") {
+        if package::looks_like_deb(&bytes) {
+            return self.add(from_package(&path, &bytes)?, &path, reference);
+        }
+        if path.extension().is_some_and(|ext| ext == "deb") {
             let source = package::PackageError::not_a_package();
             return Err(Error::Package { path, source });
-        } else {
-            Incoming {
-                image: bytes,
-                config: None,
-                package: String::new(),
-                version: String::new(),
-                package_sha256: String::new(),
-            }
+        }
+        if !image::looks_like_image(&bytes) {
+            // Says what it is instead.
+            image::vmlinux(&bytes).map_err(|source| Error::Image { path: path.clone(), source })?;
+        }
+        let stored = Stored {
+            release: image::release(&bytes).unwrap_or_else(|| UNKNOWN.into()),
+            package: String::new(),
+            version: String::new(),
+            sha256: Digest::of(&bytes).to_string(),
+            package_sha256: String::new(),
         };
-        self.add(incoming, &path, reference)
+        Ok(Kernel { reference: reference.to_owned(), stored, image: path })
     }
 
     /// Stores a kernel unless it is stored.
@@ -306,7 +330,7 @@ impl Store {
         let stored = Stored {
             release: image::release(&incoming.image)
                 .or_else(|| image::release(&vmlinux))
-                .unwrap_or_else(|| "unknown".into()),
+                .unwrap_or_else(|| UNKNOWN.into()),
             package: incoming.package,
             version: incoming.version,
             sha256: digest.to_string(),
@@ -365,14 +389,9 @@ impl Kernel {
         if image::has_pvh_entry(&vmlinux) { Ok(vmlinux) } else { Ok(fs::read(&self.image)?) }
     }
 
-    /// The bytes its files take.
+    /// The bytes its image takes.
     pub fn size(&self) -> Result<u64, Error> {
-        let dir = fs::parent_of(&self.image);
-        let mut size = 0;
-        for path in fs::read_dir(dir)? {
-            size += fs::metadata(&path)?.len();
-        }
-        Ok(size)
+        Ok(fs::metadata(&self.image)?.len())
     }
 }
 

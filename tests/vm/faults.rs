@@ -118,14 +118,60 @@ fn a_read_only_cache_and_a_full_one_are_told_apart() {
     let place = Place::new();
     object(&place, "good", GOOD);
     let image = std::fs::read(image(&place)).unwrap();
-    place.file("vmlinuz", image);
+    place.file("linux.deb", deb(&[("./boot/vmlinuz-6.1", &image)]));
     std::fs::create_dir(place.path().join("cache")).unwrap();
     let place = place.env("SKEP_CACHE_DIR", "cache");
-    let args = ["verify", "good.bpf.o", "--kernel", "./vmlinuz"];
+    let args = ["verify", "good.bpf.o", "--kernel", "linux.deb"];
     let run = in_mount(&place, "mount -t tmpfs -o ro skep cache", &args).expect(3);
     assert!(run.stdout.contains("E0602") && run.stdout.contains("read-only"), "{run}");
     let run = in_mount(&place, "mount -t tmpfs -o size=1m skep cache", &args).expect(3);
     assert!(run.stdout.contains("E0603") && run.stdout.contains("free some space"), "{run}");
+}
+
+#[test]
+fn an_image_in_a_file_needs_no_cache_at_all() {
+    let place = Place::new();
+    object(&place, "good", GOOD);
+    place.file("vmlinuz", std::fs::read(image(&place)).unwrap());
+    std::fs::create_dir(place.path().join("cache")).unwrap();
+    let place = place.env("SKEP_CACHE_DIR", "cache");
+    let args = ["verify", "good.bpf.o", "--kernel", "./vmlinuz"];
+    let run = in_mount(&place, "mount -t tmpfs -o ro skep cache", &args).expect(0);
+    assert!(run.stdout.contains("accepted"), "{run}");
+}
+
+#[test]
+fn a_package_file_is_stored_listed_and_removed() {
+    let place = Place::new();
+    let image = std::fs::read(image(&place)).unwrap();
+    place.file("linux.deb", deb(&[("./boot/vmlinuz-6.1", &image)]));
+    let place = place.env("SKEP_CACHE_DIR", "cache");
+    let added = place.skep(&["kernel", "add", "linux.deb"]).expect(0);
+    assert!(added.stdout.contains("linux-doc 9.1-2"), "{added}");
+    let list = place.skep(&["kernel", "list", "--message-format", "short"]).expect(0);
+    let row = list.stdout.lines().last().unwrap();
+    let reference = row.split('\t').next().unwrap();
+    assert!(reference.starts_with("6.1."), "{list}");
+    place.skep(&["kernel", "path", reference]).expect(0);
+    place.skep(&["kernel", "remove", reference]).expect(0);
+    let list = place.skep(&["kernel", "list"]).expect(0);
+    assert_eq!(list.stdout, "");
+}
+
+#[test]
+fn a_download_that_fails_says_what_apt_said() {
+    let place = Place::new();
+    object(&place, "good", GOOD);
+    let place = place
+        .env("SKEP_CACHE_DIR", "cache")
+        .env("http_proxy", "http://127.0.0.1:1")
+        .env("https_proxy", "http://127.0.0.1:1");
+    let run = place.skep(&["verify", "good.bpf.o", "--kernel", "debian/bullseye"]).expect(3);
+    assert!(run.stdout.contains("E0708") && run.stdout.contains("127.0.0.1"), "{run}");
+    // Nothing half-fetched is left.
+    let left = std::fs::read_dir(place.path().join("cache/kernels")).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["debian-bullseye.lock"], "{left:?}");
 }
 
 #[test]
