@@ -10,6 +10,11 @@ pub struct Header {
     pub text: &'static str,
 }
 
+/// What identifies the headers' bytes. Made when skep is built: hashing them
+/// at every run would take longer than all else that a build with nothing to
+/// do does.
+pub const HASH: &str = env!("SKEP_LIBBPF_HASH");
+
 macro_rules! headers {
     ($($name:literal),* $(,)?) => {
         /// The headers. `build.rs` finds them where libbpf was installed to.

@@ -15,7 +15,7 @@
 //! | `.state/PROFILE/{compile,link}/`, `.state/include/` | records of the steps |
 //! | `.state/PROFILE/objects/` | objects on their way to the linker |
 //! | `.state/clang.json` | what each clang said of itself |
-//! | `.state/aside/` | files that are being written; emptied by each build |
+//! | `.state/aside/PID/` | files that are being written; emptied by each build |
 //! | `.state/lock` | held while a build runs |
 //!
 //! One build at a time: a second one waits, and says for whom.
@@ -179,9 +179,11 @@ impl<'w, 'r> Workspace<'w, 'r> {
         let state = state_dir(request.target);
         let lock = lock(request.target, "skep build", request.cancel, request.sink)?;
         prepare(request.target, &state)?;
-        let aside = state.join("aside");
-        // What a killed build left.
-        fs::remove_dir_all(&aside)?;
+        // What a killed build left. A clang that a launcher started may live on
+        // and write: so each process has a directory of its own.
+        let all = state.join("aside");
+        fs::remove_dir_all(&all)?;
+        let aside = all.join(std::process::id().to_string());
         fs::create_dir_all(&aside)?;
         let generated = request.target.join("include");
         Ok(Self { request, state, aside, generated, _lock: lock })
@@ -376,9 +378,6 @@ fn header_steps<'r>(
 
 fn libbpf_step<'a>(workspace: &Workspace<'_, '_>) -> Step<'a> {
     let headers = libbpf::HEADERS;
-    let key = Digest::of_parts(
-        headers.iter().flat_map(|header| [header.name.as_bytes(), header.text.as_bytes()]),
-    );
     let path = |header: &libbpf::Header| workspace.generated.join(header.name);
     let outputs: Vec<PathBuf> = headers.iter().map(path).collect();
     let (paths, aside) = (outputs.clone(), workspace.aside.clone());
@@ -386,7 +385,7 @@ fn libbpf_step<'a>(workspace: &Workspace<'_, '_>) -> Step<'a> {
         name: "include/bpf".to_owned(),
         verb: None,
         subject: "libbpf's headers".to_owned(),
-        key: vec![("libbpf's headers", key.to_string())],
+        key: vec![("libbpf's headers", libbpf::HASH.to_owned())],
         inputs: Vec::new(),
         outputs,
         after: Vec::new(),

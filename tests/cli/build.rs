@@ -733,3 +733,31 @@ fn clean_removes_what_was_built_and_nothing_else() {
     let run = place.skep(&["clean", "--message-format", "json"]).expect(0);
     assert_eq!(records(&run, "removed")[0]["files"], 0);
 }
+
+#[test]
+fn a_clang_that_outlives_a_killed_build_does_no_harm() {
+    let place = Place::new();
+    place.file("Skep.toml", "");
+    place.file("src/two.bpf.c", ALONE);
+    // A launcher's clang is no child of skep's own. This one writes late, while
+    // the second build is at it: its object is there and not yet taken.
+    let real = real_clang();
+    let script = format!(
+        "{COMPILES} for last; do :; done\n\
+         if [ ! -e begun ]; then (sleep 1; sh -c 'echo late > \"$1\"' sh \"$last\" 2> /dev/null; \
+         touch wrote) & touch begun; wait; exit 0; fi\n\
+         '{}' \"$@\" || exit 1\n\
+         for i in 1 2 3 4 5 6 7 8 9; do [ -e wrote ] || sleep 1; done; exit 0;; esac",
+        real.display()
+    );
+    let clang = clang_that(&place, "bin/clang", &script);
+    let place = place.env("SKEP_CLANG", &clang);
+    let mut first = place.command(&["build"]).stderr(Stdio::null()).spawn().unwrap();
+    wait_for(&place.path().join("begun"));
+    signal(first.id(), libc::SIGKILL);
+    first.wait().unwrap();
+    place.skep(&["build"]).expect(0);
+    assert!(place.path().join("wrote").exists(), "the first clang did try");
+    let object = std::fs::read(place.path().join("target/skep/dev/two.bpf.o")).unwrap();
+    assert!(object.starts_with(b"\x7fELF"), "the late one's");
+}
