@@ -228,7 +228,6 @@ impl<'r> Runner<'r> {
             loop {
                 match machine.receive(patience, cancel)? {
                     (Reply::Done, _) => return Ok(()),
-                    (Reply::Failed { reason }, _) => return Err(Error::Guest(reason)),
                     reply => each(reply),
                 }
             }

@@ -74,11 +74,6 @@ pub enum Reply {
     Program(Box<Program>),
     /// The request is done.
     Done,
-    /// The guest could not do what it was asked to, for a reason of its own.
-    Failed {
-        /// Why.
-        reason: String,
-    },
 }
 
 /// What a guest says of itself.

@@ -28,7 +28,7 @@ pub(super) fn finding(
     let diagnostic = match &program.outcome {
         wire::Outcome::Refused(refusal) => {
             let finder = SourceFinder::new(session, &object.root);
-            return verifier_log::explain(&verifier_log::Rejection {
+            let diagnostic = verifier_log::explain(&verifier_log::Rejection {
                 log,
                 errno: refusal.errno,
                 stage: stage(refusal.stage),
@@ -40,6 +40,11 @@ pub(super) fn finding(
                 raw_log: None,
                 places: &ProgramPlaces::new(Some(&object.elf), Some(name), finder),
             });
+            return if program.log_truncated {
+                diagnostic.note("the kernel had more to say than a log can hold")
+            } else {
+                diagnostic
+            };
         }
         wire::Outcome::TimedOut { stage } => Diagnostic::new(
             codes::NO_VERDICT,

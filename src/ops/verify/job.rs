@@ -119,6 +119,8 @@ impl Job<'_> {
             statistics: Statistics::default(),
             size: None,
             micros: None,
+            xlated: None,
+            jited: None,
             fixups: Vec::new(),
         };
         let of = |verdict: &mut Verdict, index: u32, entry: wire::Entry| {
@@ -156,8 +158,10 @@ impl Job<'_> {
                     wire::Outcome::Refused(refusal) => Word::NotLoaded(refusal.stage),
                     wire::Outcome::TimedOut { .. } | wire::Outcome::Crashed { .. } => Word::None,
                 };
-                for fixup in &program.fixups {
-                    self.session.detail(format!("{}: {fixup}", program.entry.name));
+                verdict.xlated = Some(program.xlated_bytes).filter(|&bytes| bytes > 0);
+                verdict.jited = Some(program.jited_bytes).filter(|&bytes| bytes > 0);
+                for said in program.fixups.iter().chain(&program.warnings) {
+                    self.session.detail(format!("{} on {kernel}: {said}", program.entry.name));
                 }
                 if verdict.word != Word::Accepted {
                     let raw_log = self.keep_log(object, &program, kernel, &log);

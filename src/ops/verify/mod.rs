@@ -89,6 +89,10 @@ pub struct Verdict {
     pub size: Option<u32>,
     /// The time the load took, in microseconds.
     pub micros: Option<u64>,
+    /// Bytes of the program after verification, if it was accepted.
+    pub xlated: Option<u32>,
+    /// Bytes of machine code, if it was accepted and compiled.
+    pub jited: Option<u32>,
     /// What had to be changed to load it.
     pub fixups: Vec<String>,
 }

@@ -80,6 +80,8 @@ fn table(outcome: &Outcome) -> Table {
             ("verification_micros", ""),
             ("load_micros", "TIME"),
             ("size", ""),
+            ("xlated_bytes", ""),
+            ("jited_bytes", ""),
         ],
     );
     let count = |value: Option<u64>| value.map_or(Cell::Unknown, Cell::Count);
@@ -105,6 +107,8 @@ fn table(outcome: &Outcome) -> Table {
             statistics.micros.map_or(Cell::Unknown, Cell::Micros),
             verdict.micros.map_or(Cell::Unknown, Cell::Micros),
             count(verdict.size.map(u64::from)),
+            count(verdict.xlated.map(u64::from)),
+            count(verdict.jited.map(u64::from)),
         ]);
     }
     table
