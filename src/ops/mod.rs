@@ -5,6 +5,7 @@
 pub mod build;
 pub mod check;
 pub mod clean;
+pub mod diagnose;
 pub mod doctor;
 pub mod expand;
 pub mod explain;

@@ -84,6 +84,25 @@ impl Places for ProgramPlaces<'_> {
         Some(self.finder.settle(span))
     }
 
+    fn call(&self, caller: &str, callee: &str) -> Option<u32> {
+        let image = self.image.as_ref()?;
+        let part = |name: &str| image.parts.iter().find(|part| part.name == name);
+        let (caller, callee) = (part(caller)?, part(callee)?);
+        let slots = caller.start..caller.start + caller.len;
+        let found = slots.into_iter().find(|&at| {
+            let insn = image.insns.get(at).filter(|insn| insn.is_subprogram_call());
+            let target =
+                insn.and_then(|insn| i64::try_from(at).ok()?.checked_add(1 + i64::from(insn.imm)));
+            target == i64::try_from(callee.start).ok()
+        });
+        found.and_then(|at| u32::try_from(at).ok())
+    }
+
+    fn is_call(&self, instruction: u32) -> bool {
+        let insn = self.image.as_ref().and_then(|image| image.insns.get(instruction as usize));
+        insn.is_some_and(|insn| insn.is_subprogram_call())
+    }
+
     fn named(&self, file: &str, line: u32) -> Option<Span> {
         let path = self.finder.find(Path::new(file))?;
         Some(Span::line(path, line))

@@ -15,11 +15,21 @@ pub fn reason_of_line(line: &str) -> Option<Reason> {
     if line.is_empty() {
         return None;
     }
-    PATTERNS.iter().find(|(pattern, _)| fits(pattern, line)).map(|&(_, reason)| reason)
+    let patterns = DECISIVE.iter().chain(PATTERNS);
+    patterns.into_iter().find(|(pattern, _)| fits(pattern, line)).map(|&(_, reason)| reason)
 }
 
 /// The reason that the lines of an error give, with the line that gave it.
-pub fn reason_of<'t>(lines: impl IntoIterator<Item = &'t str>) -> Option<(Reason, &'t str)> {
+pub fn reason_of<'t>(
+    lines: impl IntoIterator<Item = &'t str, IntoIter: Clone>,
+) -> Option<(Reason, &'t str)> {
+    let lines = lines.into_iter();
+    for line in lines.clone() {
+        if let Some(&(_, reason)) = DECISIVE.iter().find(|(pattern, _)| fits(pattern, line.trim()))
+        {
+            return Some((reason, line));
+        }
+    }
     let mut vague = None;
     for line in lines {
         match reason_of_line(line) {
@@ -56,10 +66,16 @@ fn fits(pattern: &str, text: &str) -> bool {
     }
 }
 
+/// What decides wherever it stands: the lines before it are details of it.
+const DECISIVE: &[(&str, Reason)] = &[
+    ("Caller passes invalid args into func#*", SubprogramArgument),
+    ("failed to resolve CO-RE relocation*", CoreRelocation),
+    ("*memory, len pair leads to invalid memory access", MemoryOutOfBounds),
+];
+
 /// Narrow before wide.
 const PATTERNS: &[(&str, Reason)] = &[
     // libbpf writes these into the log in place of what it could not resolve.
-    ("failed to resolve CO-RE relocation*", CoreRelocation),
     ("*<invalid CO-RE relocation>*", CoreRelocation),
     ("invalid func unknown#195896080*", CoreRelocation),
     ("BPF map '*' is referenced but wasn't created*", MapNotCreated),
@@ -100,6 +116,7 @@ const PATTERNS: &[(&str, Reason)] = &[
     ("*pointer arithmetic on * prohibited, null-check it first", MapValueMaybeNull),
     ("Possibly NULL pointer passed to *", MapValueMaybeNull),
     ("*type=*or_null* expected=*", MapValueMaybeNull),
+    ("calling kernel function * is not allowed", KfuncNotAllowed),
     // Dynptrs, iterators, callbacks: before `invalid access` and `arg#`.
     ("*dynptr*", DynptrMisuse),
     ("CONST_PTR_TO_DYNPTR cannot be released", DynptrMisuse),
@@ -148,7 +165,6 @@ const PATTERNS: &[(&str, Reason)] = &[
     ("*invalid * buffer access: off=*", MemoryOutOfBounds),
     ("*invalid negative * buffer offset*", MemoryOutOfBounds),
     ("*invalid variable buffer offset*", MemoryOutOfBounds),
-    ("*memory, len pair leads to invalid memory access", MemoryOutOfBounds),
     ("*memory size * is too large", MemoryOutOfBounds),
     ("Invalid read of * bytes from insn_array", MemoryOutOfBounds),
     ("invalid unbounded variable-offset* stack *", UnboundedAccess),
@@ -183,9 +199,9 @@ const PATTERNS: &[(&str, Reason)] = &[
     ("read from map forbidden*", ReadOnlyMemory),
     ("write to change key * not allowed", ReadOnlyMemory),
     ("*may write into memory pointed by *", ReadOnlyMemory),
-    ("only read from * is supported", ReadOnlyMemory),
-    ("only read is supported", ReadOnlyMemory),
-    ("Writes through BTF pointers are not allowed", ReadOnlyMemory),
+    ("only read from * is supported", KernelStructAccess),
+    ("only read is supported", KernelStructAccess),
+    ("Writes through BTF pointers are not allowed", KernelStructAccess),
     ("*does not point to a readonly map*", WrongArgument),
     // Pointers that are numbers, and numbers that are pointers.
     ("*invalid mem access 'user_*", UserMemory),
@@ -318,7 +334,8 @@ const PATTERNS: &[(&str, Reason)] = &[
     ("release * expects referenced PTR_TO_BTF_ID passed to *", InvalidRelease),
     ("release kernel function * expects refcounted PTR_TO_BTF_ID", InvalidRelease),
     ("acquire kernel function does not return PTR_TO_BTF_ID", VerifierBug),
-    ("*bpf_spin_unlock is missing*", LockMisuse),
+    ("bpf_spin_unlock is missing", LockMisuse),
+    ("bpf_rcu_read_unlock is missing", CriticalSection),
     ("*cannot be used inside bpf_spin_lock-ed region", LockMisuse),
     ("*_lock-ed region", CriticalSection),
     ("*cannot be used inside bpf_*-ed region", CriticalSection),
@@ -348,7 +365,6 @@ const PATTERNS: &[(&str, Reason)] = &[
     ("use static function instead", CriticalSection),
     ("*rcu read lock*", CriticalSection),
     ("*rcu read unlock*", CriticalSection),
-    ("*bpf_rcu_read_lock*is missing*", CriticalSection),
     ("Calling bpf_rcu_read_{lock,unlock} in unnecessary rbtree callback", CriticalSection),
     ("*requires RCU critical section protection", CriticalSection),
     ("unmatched attempt to enable preemption *", CriticalSection),
@@ -460,7 +476,6 @@ const PATTERNS: &[(&str, Reason)] = &[
     ("fd * is not pointing to valid bpf_map*", MapNotCreated),
     ("fd_idx without fd_array is invalid", BtfRejected),
     // Kernel functions.
-    ("calling kernel function * is not allowed", KfuncNotAllowed),
     ("calling kernel function is not supported without *", MissingBtf),
     ("destructive kfunc calls require *", PermissionDenied),
     ("metadata kfuncs *", KfuncNotAllowed),
@@ -549,7 +564,6 @@ const PATTERNS: &[(&str, Reason)] = &[
     ("pseudo btf_id * in ldimm64 isn't *", BtfRejected),
     ("unable to resolve the size of type *", BtfRejected),
     // Functions of the program, and arguments in general.
-    ("Caller passes invalid args into func#*", SubprogramArgument),
     ("Function * has * args", SubprogramArgument),
     ("*lobal function * args*", SubprogramArgument),
     ("Global function *", SubprogramArgument),

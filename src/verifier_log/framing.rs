@@ -6,16 +6,24 @@
 //! - cilium/ebpf: an error in one line, then the log, each line indented by a
 //!   tab or joined by `: `;
 //! - aya: `Verifier output: …`;
+//! - skep itself (`--log`): `==> OBJECT PROGRAM on KERNEL (RELEASE): … <==`;
 //! - bcc: the log as it is, then `HINT:` lines;
 //! - dmesg and journald: a time stamp before each line.
 
+use super::log::Log;
+use std::path::PathBuf;
+
 /// A log cut out of what was around it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Framed {
     /// The verifier's text.
     pub log: String,
     /// The program it is about, where the text says so.
     pub program: Option<String>,
+    /// The object, where the text says so.
+    pub object: Option<PathBuf>,
+    /// The kernel, where the text says so.
+    pub kernel: Option<String>,
     /// The error number, where the text says so.
     pub errno: Option<i32>,
     /// What the loader itself said.
@@ -25,47 +33,81 @@ pub struct Framed {
 /// Cuts the logs out of a text; text without any known frame is one log.
 pub fn extract(text: &str) -> Vec<Framed> {
     let lines: Vec<&str> = text.lines().map(strip_stamp).collect();
+    let titles: Vec<usize> =
+        (0..lines.len()).filter(|&at| title(lines[at], &mut Framed::default())).collect();
+    if titles.is_empty() {
+        return of_loader(&lines);
+    }
+    let ends = titles.iter().skip(1).copied().chain([lines.len()]);
+    let parts = titles.iter().zip(ends);
+    parts
+        .map(|(&start, end)| {
+            let mut framed = Framed::default();
+            title(lines[start], &mut framed);
+            framed.log = join(lines[start + 1..end].iter().copied());
+            framed
+        })
+        .collect()
+}
+
+/// `==> a.bpf.o count on debian/trixie (6.12.117): rejected <==`
+fn title(line: &str, framed: &mut Framed) -> bool {
+    let parts = || {
+        let inner = line.strip_prefix("==> ")?.strip_suffix(" <==")?;
+        let (what, place) = inner.rsplit_once(" on ")?;
+        let (object, program) = what.rsplit_once(' ')?;
+        let (kernel, _) = place.split_once(" (")?;
+        Some((object, program, kernel))
+    };
+    let Some((object, program, kernel)) = parts() else { return false };
+    framed.object = Some(PathBuf::from(object));
+    framed.program = Some(program.to_owned());
+    framed.kernel = Some(kernel.to_owned());
+    true
+}
+
+/// The logs in what a loader printed.
+fn of_loader(lines: &[&str]) -> Vec<Framed> {
     let mut found: Vec<Framed> = Vec::new();
-    let mut loader = String::new();
-    let mut program = None;
-    let mut errno = None;
+    let mut next = Framed::default();
     let mut at = 0;
     while at < lines.len() {
         let line = strip_loader(lines[at]);
+        // Without a frame the rest is the verifier's, whose words must not
+        // be taken for a loader's.
+        if is_verifiers(line.trim_start()) && found.is_empty() && !lines.iter().any(|l| is_begin(l))
+        {
+            break;
+        }
         if let Some(name) = program_name(line) {
-            program = Some(name.to_owned());
+            next.program = Some(name.to_owned());
         }
         if let Some(number) = error_number(line) {
-            errno = Some(number);
+            next.errno = Some(number);
         }
         if is_begin(line) {
             let end = (at + 1..lines.len()).find(|&end| is_end(strip_loader(lines[end])));
             let end = end.unwrap_or(lines.len());
-            let log = join(lines[at + 1..end].iter().map(|line| strip_loader(line)));
-            found.push(Framed {
-                log,
-                program: program.take(),
-                errno: errno.take(),
-                loader: std::mem::take(&mut loader),
-            });
+            next.log = join(lines[at + 1..end].iter().map(|line| strip_loader(line)));
+            found.push(std::mem::take(&mut next));
             at = end;
         } else {
-            loader.push_str(line);
-            loader.push('\n');
+            next.loader.push_str(line);
+            next.loader.push('\n');
         }
         at += 1;
     }
-    if found.is_empty() {
-        found.push(unframed(&lines, program, errno));
-    }
-    found
+    if found.is_empty() { unframed(lines, &next) } else { found }
 }
 
-/// A log without begin and end: from its first line that is the verifier's.
-fn unframed(lines: &[&str], program: Option<String>, errno: Option<i32>) -> Framed {
+/// Logs without begin and end: from the first line that is the verifier's,
+/// one after the other.
+fn unframed(lines: &[&str], words: &Framed) -> Vec<Framed> {
     let stripped: Vec<&str> = lines.iter().map(|line| strip_loader(line)).collect();
     let first = stripped.iter().position(|line| is_verifiers(line.trim_start()));
-    let (before, log) = stripped.split_at(first.unwrap_or(0));
+    // Where nothing is the verifier's, what a loader says is all there is.
+    let nothing = if words.errno.is_some() { stripped.len() } else { 0 };
+    let (before, log) = stripped.split_at(first.unwrap_or(nothing));
     // cilium/ebpf indents the whole log; the verifier's own indentation is
     // one blank.
     let indent = log.first().map_or(0, |line| line.len() - line.trim_start().len());
@@ -73,8 +115,20 @@ fn unframed(lines: &[&str], program: Option<String>, errno: Option<i32>) -> Fram
         let own = line.len() - line.trim_start().len();
         line.get(own.min(indent)..).unwrap_or(line)
     });
-    let log = join(log.map(after_prefix));
-    Framed { log, program, errno, loader: join(before.iter().copied()) }
+    let text = join(log.map(after_prefix));
+    let mut found = vec![Framed { loader: join(before.iter().copied()), ..words.clone() }];
+    let mut rest = text.as_str();
+    loop {
+        let (log, behind) = rest.split_at(Log::parse(rest).end);
+        if let Some(last) = found.last_mut() {
+            last.log = log.to_owned();
+        }
+        if !behind.lines().any(is_verifiers) {
+            return found;
+        }
+        rest = behind;
+        found.push(Framed::default());
+    }
 }
 
 /// aya and cilium/ebpf put the log's first line behind words of their own.

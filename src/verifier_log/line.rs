@@ -14,6 +14,8 @@ pub(super) enum Kind {
     Branch,
     /// `; value = bpf_map_lookup_elem(…)`: source.
     Source,
+    /// `7: safe`: a path that need not be walked further.
+    Pruned,
     /// `caller:`, `callee:`, `returning from callee:`, `to caller at 17:`.
     CallMarker,
 }
@@ -74,7 +76,7 @@ fn numbered(line: &str) -> Line {
             Line::Kept(Kind::Instruction, index)
         }
         _ if is_state(body) => Line::Kept(Kind::StateBefore, index),
-        _ if body == "safe" => Line::Noise,
+        _ if body == "safe" => Line::Kept(Kind::Pruned, index),
         // Before a message about an instruction some kernels print its
         // number and its source.
         [b';', ..] => Line::Noise,

@@ -142,6 +142,12 @@ impl<'t> Log<'t> {
             .map(|item| self.instruction(*item))
     }
 
+    /// The lines of source that the log quotes, in order.
+    pub fn sources(&self) -> impl Iterator<Item = Source<'t>> + '_ {
+        let quoted = self.items.iter().filter(|item| item.kind == Kind::Source);
+        quoted.map(|item| Source::parse(self.text_of(*item)))
+    }
+
     pub(super) fn text_of(&self, item: Item) -> &'t str {
         // Both numbers fit: they were made from positions in this text.
         &self.text[item.start as usize..][..item.length as usize]
@@ -174,7 +180,7 @@ impl<'t> Log<'t> {
             Kind::StateBefore | Kind::Branch => {
                 line.split_once(": ").or(line.split_once(':')).map(|(_, state)| state.trim_start())
             }
-            Kind::Source | Kind::CallMarker => None,
+            Kind::Source | Kind::CallMarker | Kind::Pruned => None,
         }
     }
 

@@ -4,7 +4,9 @@
 //! side and goes on with the other; at an `exit` it takes up the side it
 //! remembered last and says `from 3 to 8: …`. The log holds all sides, one
 //! after the other. The failing path is what remains when each `from A to B`
-//! drops everything since the latest walk over A that is still open.
+//! drops everything since the latest walk over A that is still open. Old
+//! kernels do not say it at log level 2: there a step to an instruction that
+//! cannot follow the one before is such a return.
 
 use super::disasm::{Callee, Operand, Operation, Register};
 use super::line::Kind;
@@ -55,12 +57,23 @@ impl<'l, 't> Path<'l, 't> {
             let index = index as u32;
             match item.kind {
                 Kind::Branch => {
-                    rewind(log, &mut nodes, &mut taken, *item);
-                    nodes.push(Node { item: index, depth: 0 });
+                    let target = log.target_of(*item);
+                    rewind(log, &mut nodes, &mut taken, target, |walked, _| {
+                        walked.index == item.number
+                    });
                 }
-                Kind::Source => {}
-                _ => nodes.push(Node { item: index, depth: 0 }),
+                Kind::StateBefore | Kind::Instruction if !follows(log, &nodes, item.number) => {
+                    let target = item.number;
+                    rewind(log, &mut nodes, &mut taken, Some(target), |walked, operation| {
+                        let may_branch =
+                            matches!(operation, Operation::Branch { .. } | Operation::Other);
+                        may_branch && leads(operation, walked.index, target)
+                    });
+                }
+                Kind::Source => continue,
+                _ => {}
             }
+            nodes.push(Node { item: index, depth: 0 });
         }
         let mut depth = 0;
         for node in &mut nodes {
@@ -295,23 +308,71 @@ impl<'l, 't> Path<'l, 't> {
     }
 }
 
-/// Goes back to the latest open walk over the instruction that a branch comes
-/// from. Where the log has lost it, nothing of what came before is known.
-fn rewind(log: &Log<'_>, nodes: &mut Vec<Node>, taken: &mut HashSet<u32>, branch: Item) {
-    let target = log.target_of(branch);
+/// Goes back to the latest open walk over the instruction that `is_it` names,
+/// from which a side that leads to `target` was left for later. Where the log
+/// has lost it, nothing of what came before is known.
+fn rewind(
+    log: &Log<'_>,
+    nodes: &mut Vec<Node>,
+    taken: &mut HashSet<u32>,
+    target: Option<u32>,
+    is_it: impl Fn(&Instruction<'_>, Operation<'_>) -> bool,
+) {
     let mut next = None;
     while let Some(node) = nodes.last() {
         let item = log.items[node.item as usize];
         if item.kind == Kind::Instruction {
+            let instruction = log.instruction(item);
             // A walk that went where the branch leads did not leave that
             // side for later, except by leaving a function.
             let went_there = next.is_some() && next == target;
-            if item.number == branch.number && !went_there && taken.insert(node.item) {
+            if !went_there
+                && is_it(&instruction, instruction.operation())
+                && taken.insert(node.item)
+            {
                 return;
             }
             next = Some(item.number);
         }
         nodes.pop();
+    }
+}
+
+/// Whether a walk can go on with an instruction after what it did last.
+fn follows(log: &Log<'_>, nodes: &[Node], next: u32) -> bool {
+    for node in nodes.iter().rev() {
+        let item = log.items[node.item as usize];
+        match item.kind {
+            Kind::Pruned => return false,
+            // A walk that is announced, and calls and returns, are right.
+            Kind::Branch => return log.state_of(item) != Some("safe"),
+            Kind::CallMarker => return true,
+            Kind::StateBefore if item.number == next => return true,
+            Kind::Instruction => {
+                let instruction = log.instruction(item);
+                let operation = instruction.operation();
+                return leads(operation, instruction.index, next);
+            }
+            _ => {}
+        }
+    }
+    true
+}
+
+/// Whether an operation at `at` can lead to `next`.
+fn leads(operation: Operation<'_>, at: u32, next: u32) -> bool {
+    let at = i64::from(at);
+    let next = i64::from(next);
+    let jumps = |offset: i32| next == at + 1 + i64::from(offset);
+    match operation {
+        Operation::Exit => false,
+        Operation::Jump { offset } => jumps(offset),
+        Operation::Branch { offset, .. } => next == at + 1 || jumps(offset),
+        Operation::Call(Callee::Own(offset)) => next == at + 1 || jumps(offset),
+        // What is not understood may be a jump.
+        Operation::Other => true,
+        // A 64-bit number takes two slots.
+        _ => next == at + 1 || next == at + 2,
     }
 }
 
@@ -344,6 +405,25 @@ R1 invalid mem access 'map_value_or_null'
         assert_eq!(back, [7, 4, 3, 2, 1, 0]);
         let (_, branch, _, taken) = path.branches_before(last).next().expect("one branch");
         assert_eq!((branch.index, taken), (4, true));
+    }
+
+    #[test]
+    fn returns_that_are_not_announced() {
+        let log = "\
+0: (55) if r6 != 0x5 goto pc+2
+ R6=inv(id=0) R10=fp0
+1: R6=inv5 R10=fp0
+1: (b7) r0 = 0
+2: (95) exit
+3: R6=inv(id=0) R10=fp0
+3: (b7) r0 = 1
+4: (95) exit
+";
+        let log = Log::parse(log);
+        let path = Path::new(&log);
+        let last = path.last().expect("there are instructions");
+        let back: Vec<u32> = path.back_from(last).map(|(_, i)| i.index).collect();
+        assert_eq!(back, [3, 0]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod support;
 
 mod build;
 mod check;
+mod diagnose;
 mod docs;
 mod doctor;
 mod explain;

@@ -153,7 +153,9 @@ impl Story<'_> {
         let mut draft = Draft::new(
             reason,
             match number_after(self.line, "off=") {
-                Some(offset) if offset >= 0 => "the stack is accessed beyond its top".to_owned(),
+                Some(offset) if offset + number_after(self.line, "size=").unwrap_or(1) > 0 => {
+                    "the stack is accessed beyond its top".to_owned()
+                }
                 Some(offset) => {
                     format!("the stack is accessed {} below its top; there are 512", bytes(-offset))
                 }

@@ -119,6 +119,17 @@ pub(super) fn statement(source: &str, line: u32) -> Option<Statement> {
     None
 }
 
+/// The `SEC(…)` line that stands above a line, not further up than a function
+/// is long.
+pub(super) fn section_above(source: &str, line: u32) -> Option<u32> {
+    let at = usize::try_from(line).ok()?;
+    let lines: Vec<&str> = source.lines().take(at).collect();
+    let found = lines.iter().rposition(|line| line.trim_start().starts_with("SEC(\""))?;
+    // The end of another function in between means that this one has none.
+    let ended = lines[found..].contains(&"}");
+    (!ended).then(|| u32::try_from(found + 1).ok()).flatten()
+}
+
 /// Whether a new statement begins behind a line.
 fn ends_statement(line: &str) -> bool {
     let code = without_comment(line).trim();
@@ -177,6 +188,14 @@ mod tests {
         assert_eq!(statement.indent, "\t");
         assert_eq!((statement.last_line, statement.end_column), (5, 16));
         assert!(!statement.is_body);
+    }
+
+    #[test]
+    fn the_section_of_a_function() {
+        let source =
+            "SEC(\"xdp\")\nint a(void)\n{\n\treturn 0;\n}\nint b(void)\n{\n\treturn 1;\n}\n";
+        assert_eq!(section_above(source, 4), Some(1));
+        assert_eq!(section_above(source, 8), None);
     }
 
     #[test]

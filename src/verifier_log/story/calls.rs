@@ -3,6 +3,7 @@
 use super::super::disasm::Operation;
 use super::values::kind_in_words;
 use super::{Draft, Story, bytes, number_after};
+use crate::diagnostics::{Label, Span};
 use crate::verdict::Reason;
 
 impl Story<'_> {
@@ -104,7 +105,21 @@ impl Story<'_> {
             draft.message =
                 format!("this kernel does not have what the program asks for: {relocation}");
         }
-        draft.primary = self.maybe_label(self.last, "accessed here");
+        let index = self.log.error.iter().find_map(|line| super::flow::instruction_in(line));
+        let place = index.and_then(|index| {
+            // clang gives the offset's instruction the line of its
+            // neighbour: the access itself names the field.
+            let field =
+                relocation.and_then(|text| text.split(" (").next()?.rsplit(['.', ' ']).next());
+            let names_it = |span: &Span| {
+                field
+                    .is_some_and(|field| span.line_text.as_ref().is_some_and(|l| l.contains(field)))
+            };
+            let near = (index..index.saturating_add(16)).filter_map(|index| self.place_of(index));
+            near.into_iter().find(names_it).or_else(|| self.place_of(index))
+        });
+        draft.instruction = index;
+        draft.primary = place.map(|span| Label { span, message: "accessed here".to_owned() });
         draft
     }
 }

@@ -46,6 +46,84 @@ impl Story<'_> {
         draft
     }
 
+    /// Whether what looks like a loop is a function that calls itself: older
+    /// kernels call both a back-edge.
+    pub(super) fn is_recursion(&self) -> bool {
+        self.line.starts_with("back-edge")
+            && instruction_in(self.line).is_some_and(|at| self.rejection.places.is_call(at))
+    }
+
+    /// Functions that call themselves, or each other too deeply.
+    pub(super) fn recursion(&self) -> Draft {
+        let reason = Reason::CallDepth;
+        // `recursive call from a() to b()`
+        let mut names = self.line.split(' ').filter_map(|word| word.strip_suffix("()"));
+        let (caller, callee) = (names.next(), names.next());
+        let index = match (caller, callee) {
+            (Some(caller), Some(callee)) => self.rejection.places.call(caller, callee),
+            _ => instruction_in(self.line),
+        };
+        let message = match (caller, callee) {
+            (Some(caller), Some(callee)) if caller == callee => format!("{caller}() calls itself"),
+            (Some(caller), Some(callee)) => {
+                format!("{caller}() calls {callee}(), which calls {caller}() again")
+            }
+            _ if self.line.starts_with("back-edge") => "a function calls itself".to_owned(),
+            _ => "functions call each other more than eight deep".to_owned(),
+        };
+        let mut draft = Draft::new(reason, message);
+        draft.instruction = index;
+        draft.primary = match index {
+            Some(index) => {
+                self.place_of(index).map(|span| Label { span, message: "called here".to_owned() })
+            }
+            None => self.maybe_label(self.last, "the last call"),
+        };
+        draft
+    }
+
+    /// A lock or another section is not as it must be.
+    pub(super) fn section(&self, reason: Reason) -> Draft {
+        let mut draft = self.plain(reason);
+        let Some(last) = self.last else { return draft };
+        let operation = self.path.instruction(last).map(|instruction| instruction.operation());
+        // The end of the program, or of a function, with something open.
+        if operation != Some(Operation::Exit) {
+            draft.primary = self.label(last, "");
+            let entered = self.entered_before(last);
+            draft.labels.extend(self.maybe_label(entered, "the section begins here"));
+            return draft;
+        }
+        let Some(entered) = self.entered_before(last) else { return draft };
+        let callee = self.callee(entered).unwrap_or_default();
+        draft.message = format!("what {callee}() begins is not ended on every path");
+        draft.primary = self.label(entered, "begins here");
+        draft.instruction = self.path.instruction(entered).map(|i| i.index);
+        draft.labels.extend(self.label(last, "the function ends here, inside of it"));
+        let branch = self.path.branches_before(last).find(|(at, ..)| *at > entered);
+        if let Some((branch, ..)) = branch {
+            draft.labels.extend(self.label(branch, "the path that forgets it goes on from here"));
+        }
+        draft
+    }
+
+    /// The call that began the section which is open at a place.
+    fn entered_before(&self, last: At) -> Option<At> {
+        let mut ended = 0;
+        for (at, _) in self.path.back_from(last) {
+            let Some(callee) = self.callee(at) else { continue };
+            if ["unlock", "_enable", "_restore"].iter().any(|word| callee.contains(word)) {
+                ended += 1;
+            } else if ["lock", "_disable", "_irq_save"].iter().any(|word| callee.contains(word)) {
+                if ended == 0 {
+                    return Some(at);
+                }
+                ended -= 1;
+            }
+        }
+        None
+    }
+
     /// The instruction that occurs most often on the path.
     fn hottest(&self) -> Option<(At, u32)> {
         let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
@@ -267,7 +345,13 @@ struct Function {
 }
 
 /// `… at insn 7`, `unreachable insn 12`, `from insn 4 to 2` → the number.
-fn instruction_in(line: &str) -> Option<u32> {
+pub(super) fn instruction_in(line: &str) -> Option<u32> {
+    // libbpf marks what it could not relocate: `1: <invalid CO-RE …>`.
+    if let Some((index, rest)) = number(line)
+        && rest.starts_with(": <")
+    {
+        return Some(index);
+    }
     let (_, rest) = line.split_once("insn ")?;
     number(rest).map(|(index, _)| index)
 }

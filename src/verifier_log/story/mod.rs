@@ -54,6 +54,16 @@ pub trait Places {
     /// Where the instruction was compiled from; counted as the kernel does.
     fn span(&self, instruction: u32) -> Option<Span>;
 
+    /// The instruction with which one function of the program calls another.
+    fn call(&self, _caller: &str, _callee: &str) -> Option<u32> {
+        None
+    }
+
+    /// Whether an instruction calls a function of the program.
+    fn is_call(&self, _instruction: u32) -> bool {
+        false
+    }
+
     /// Where a file is that the log calls by the last part of its path.
     fn named(&self, _file: &str, _line: u32) -> Option<Span> {
         None
@@ -96,7 +106,7 @@ pub fn explain(rejection: &Rejection<'_>) -> Diagnostic {
 fn unsaid(rejection: &Rejection<'_>) -> Draft {
     let unsaid = errno::explain(rejection.errno, rejection.stage, rejection.libbpf);
     let mut draft = Draft::new(unsaid.reason, unsaid.message);
-    draft.primary = rejection.places.span(0).map(|span| Label { span, message: String::new() });
+    draft.primary = declared(rejection).map(|span| Label { span, message: String::new() });
     draft.helps.extend(unsaid.help.map(|help| (help, None)));
     let lines: Vec<&str> = rejection
         .libbpf
@@ -109,6 +119,19 @@ fn unsaid(rejection: &Rejection<'_>) -> Draft {
         draft.notes.push(format!("libbpf says:\n{}", lines.join("\n")));
     }
     draft
+}
+
+/// Where a program is declared: its `SEC(…)` line if the source can be read,
+/// else its first instruction's line.
+fn declared(rejection: &Rejection<'_>) -> Option<Span> {
+    let first = rejection.places.span(0)?;
+    let declaration = || {
+        let source = rejection.places.source(&first.file)?;
+        let line = c_text::section_above(&source, first.start.line)?;
+        let text = source.lines().nth(usize::try_from(line).ok()?.checked_sub(1)?)?;
+        Some(Span::line(&first.file, line).with_line_text(text))
+    };
+    Some(declaration().unwrap_or(first))
 }
 
 /// A diagnostic in the making.
@@ -231,18 +254,31 @@ impl<'a> Story<'a> {
                 self.call(reason)
             }
             WrongArgument | SubprogramArgument => self.wrong_argument(reason),
+            UnboundedLoop if self.is_recursion() => self.recursion(),
+            CallDepth => self.recursion(),
             UnboundedLoop | TooComplex => self.endless(reason),
+            LockMisuse | CriticalSection => self.section(reason),
             StackOverflow => self.stack_overflow(),
             UnreleasedReference => self.unreleased_reference(),
             ReturnValue => self.return_value(),
             UnreachableCode => self.unreachable_code(),
+            ReadOnlyMemory => self.read_only(),
+            PointerArithmetic => self.pointer_arithmetic(),
+            PointerLeak => self.pointer_leak(),
+            KernelStructAccess => self.kernel_struct(),
             CoreRelocation => self.core_relocation(),
             _ => self.plain(reason),
         };
+        let named = || flow::instruction_in(self.line).filter(|_| self.last.is_none());
+        if draft.primary.is_none()
+            && let Some(index) = named()
+        {
+            draft.instruction = Some(index);
+            draft.primary = self.place_of(index).map(|span| Label { span, message: String::new() });
+        }
         if draft.primary.is_none() {
             draft.primary = self.last.and_then(|at| self.label(at, "")).or_else(|| {
-                let span = self.rejection.places.span(0)?;
-                Some(Label { span, message: String::new() })
+                Some(Label { span: declared(self.rejection)?, message: String::new() })
             });
         }
         if draft.instruction.is_none() {
@@ -251,13 +287,51 @@ impl<'a> Story<'a> {
         draft
     }
 
-    /// Where no story is known: what the code means, and the kernel's words.
+    /// Where no story of its own is known: the kernel's words with names in
+    /// place of registers, and what the code means.
     fn plain(&self, reason: Reason) -> Draft {
-        let said = if self.line.is_empty() { "nothing more" } else { self.line };
+        if self.line.is_empty() {
+            return Draft::new(reason, "the verifier rejects the program and says nothing more");
+        }
+        let said = self.in_words();
+        let said = match self.last.and_then(|at| self.callee(at)) {
+            Some(callee) if !said.contains(callee) => format!("{callee}(): {said}"),
+            _ => said,
+        };
         if reason == Reason::Unknown {
             return Draft::new(reason, format!("the verifier rejects the program: {said}"));
         }
-        Draft::new(reason, reason.code().summary()).note(format!("the verifier says: {said}"))
+        Draft::new(reason, said).note(reason.code().summary())
+    }
+
+    /// The kernel's line with names instead of registers.
+    fn in_words(&self) -> String {
+        let line = lower_first(self.line.trim_end_matches(['.', '\'']));
+        let Some(register) = self.register_named() else { return line };
+        let token = format!("R{register}");
+        let Some(at) = line.find(&token) else { return line };
+        let words = match self.last {
+            Some(last) if self.callee(last).is_some() && (1..=5).contains(&register) => {
+                format!("argument {register}")
+            }
+            Some(last) => self.name_of(last, register),
+            None => return line,
+        };
+        format!("{}{words}{}", &line[..at], &line[at + token.len()..])
+    }
+
+    /// What the C source calls the value in a register before an
+    /// instruction: a variable, or `this pointer`, `this value`.
+    fn name_of(&self, at: At, register: Register) -> String {
+        let origin = self.path.origin(at, register, true);
+        if let Some(name) = origin.and_then(|origin| self.variable_set_at(origin.at)) {
+            return format!("`{name}`");
+        }
+        match self.path.before(at, &format!("R{register}")) {
+            Some(value) if value.is_scalar() => "this value".to_owned(),
+            Some(value) => values::kind_in_words(value.kind),
+            None => "this value".to_owned(),
+        }
     }
 
     /// The C place of an instruction on the path.
@@ -357,6 +431,19 @@ fn number_after(line: &str, key: &str) -> Option<i64> {
         from = at + key.len();
     }
     None
+}
+
+/// Text that begins with a small letter, unless its first word is a name.
+fn lower_first(text: &str) -> String {
+    let word = text.split(' ').next().unwrap_or_default();
+    let is_word = word.chars().skip(1).all(|c| c.is_ascii_lowercase());
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) if is_word && word.len() > 1 => {
+            first.to_ascii_lowercase().to_string() + chars.as_str()
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// `1 byte`, `8 bytes`.

@@ -93,6 +93,102 @@ impl Story<'_> {
         draft
     }
 
+    /// Memory is written that may only be read, or the reverse.
+    pub(super) fn read_only(&self) -> Draft {
+        let reason = Reason::ReadOnlyMemory;
+        let Some(last) = self.last else { return self.plain(reason) };
+        let kind = self.line.split_once("cannot write into ").map(|(_, kind)| kind.trim());
+        let message = match (kind, self.register_named()) {
+            (Some(_), Some(register)) => {
+                format!("{} may only be read", self.name_of(last, register))
+            }
+            (Some(kind), None) => format!("{} may only be read", kind_in_words(kind)),
+            _ if self.line.starts_with("write into map forbidden") => {
+                "this map may only be read by programs".to_owned()
+            }
+            _ if self.line.starts_with("read from map forbidden") => {
+                "this map may only be written by programs".to_owned()
+            }
+            _ if self.line.starts_with("frame pointer") => {
+                "the frame pointer may only be read".to_owned()
+            }
+            _ => return self.plain(reason),
+        };
+        let mut draft = Draft::new(reason, message);
+        draft.primary = self.label(last, "accessed here");
+        if let Some(register) = self.accessed(last)
+            && let Some(origin) = self.path.origin(last, register, true)
+        {
+            draft.labels.extend(self.label(origin.at, self.made_here(&origin)));
+        }
+        if kind == Some("packet") {
+            return draft.help("this program type may only read packets directly; use a helper such as bpf_skb_store_bytes() where it has one");
+        }
+        draft
+    }
+
+    /// Arithmetic that the verifier does not allow on a pointer.
+    pub(super) fn pointer_arithmetic(&self) -> Draft {
+        let reason = Reason::PointerArithmetic;
+        let Some(last) = self.last else { return self.plain(reason) };
+        let mut draft = self.plain(reason);
+        draft.primary = self.label(last, "computed here");
+        let operation = self.path.instruction(last).map(|instruction| instruction.operation());
+        let register = match operation {
+            Some(Operation::Compute { to, .. }) => Some(to),
+            _ => self.register_named(),
+        };
+        if let Some(register) = register
+            && let Some(origin) = self.path.origin(last, register, true)
+        {
+            draft.labels.extend(self.label(origin.at, self.made_here(&origin)));
+        }
+        if self.line.contains("32-bit") {
+            return draft.help("compute with the pointer itself, not with a 32-bit copy of it");
+        }
+        if self.line.contains("pointer prohibited") && self.line.contains("pointer -= pointer") {
+            return draft.help("only pointers into the same packet may be subtracted");
+        }
+        draft
+    }
+
+    /// An address would become visible outside of the kernel.
+    pub(super) fn pointer_leak(&self) -> Draft {
+        let reason = Reason::PointerLeak;
+        let Some(last) = self.last else { return self.plain(reason) };
+        let Some((_, place)) = self.line.split_once("leaks addr ") else {
+            return self.plain(reason);
+        };
+        let place = match place.trim() {
+            "into map" => "into a map, where user space reads it",
+            "into packet" => "into a packet",
+            "into ctx" => "into the context",
+            "into helper function" => "to a helper that passes it on",
+            "as return value" => "as the program's result",
+            _ => "out of the program",
+        };
+        let mut draft = Draft::new(reason, format!("an address of the kernel would go {place}"));
+        draft.primary = self.label(last, "here");
+        draft
+    }
+
+    /// A kernel structure is accessed where its type does not allow it.
+    pub(super) fn kernel_struct(&self) -> Draft {
+        let reason = Reason::KernelStructAccess;
+        let Some(last) = self.last else { return self.plain(reason) };
+        let mut draft = self.plain(reason);
+        draft.primary = self.label(last, "accessed here");
+        if let Some(register) = self.accessed(last)
+            && let Some(origin) = self.path.origin(last, register, true)
+        {
+            draft.labels.extend(self.label(origin.at, self.made_here(&origin)));
+        }
+        if self.line.contains("untrusted_ptr_") || self.line.contains("rcu_ptr_") {
+            return draft.help("read it with BPF_CORE_READ() or bpf_probe_read_kernel(), or take a reference first");
+        }
+        draft
+    }
+
     /// A pointer that was one until a call made it useless.
     fn taken_away(&self, last: At, register: Register) -> Option<Draft> {
         let origin = self.path.origin(last, register, true)?;
@@ -115,6 +211,18 @@ impl Story<'_> {
             draft.labels.extend(self.label(origin.at, "the pointer was made here"));
             draft.labels.extend(self.label(at, format!("{callee}() may move the packet")));
             return Some(draft);
+        }
+        let maker = self.callee(origin.at).unwrap_or_default();
+        if maker.starts_with("bpf_dynptr_slice") || maker == "bpf_dynptr_data" {
+            let (at, callee) = call(ends_slices)?;
+            let mut draft = Draft::new(
+                Reason::UseAfterRelease,
+                format!("{subject} points into a dynptr's data as it was before {callee}()"),
+            );
+            draft.primary = self.label(last, "used here");
+            draft.labels.extend(self.label(origin.at, "the pointer was made here"));
+            draft.labels.extend(self.label(at, format!("{callee}() ends all such pointers")));
+            return Some(draft.help("get the pointer again after the call"));
         }
         if was.reference != 0 || matches!(origin.operation, Operation::Call(_)) {
             let (at, callee) = call(releases)?;
@@ -158,11 +266,23 @@ pub(super) fn kind_in_words(kind: &str) -> String {
         "map_value" => "a pointer to a map value",
         "map_key" => "a pointer to a map key",
         "sock" | "sock_common" | "tcp_sock" | "xdp_sock" => "a pointer to a socket",
-        "mem" | "ringbuf_mem" | "alloc_mem" => "a pointer to memory",
-        "rdonly_mem" | "rdonly_buf" | "buf" => "a pointer to a buffer",
+        "mem" => "a pointer to memory",
+        "ringbuf_mem" | "alloc_mem" => "a pointer to a ring buffer's record",
+        "rdonly_mem" => "a pointer to read-only memory",
+        "rdonly_buf" => "a pointer to a read-only buffer",
+        "buf" | "rdwr_buf" | "tp_buffer" => "a pointer to a buffer",
+        "ptr" | "ptr_" => "a pointer to a kernel structure",
+        "trusted_ptr_" => "a trusted pointer to a kernel structure",
+        "rcu_ptr_" => "a pointer to a kernel structure, under RCU",
+        "flow_keys" => "a pointer to the flow keys",
+        "arena" => "a pointer into the arena",
+        "packet" => "the packet",
         "func" => "a function",
         "dynptr_ptr" => "a pointer to a dynptr",
         other => {
+            if other.starts_with("percpu_") {
+                return "a pointer to a per-CPU variable".to_owned();
+            }
             return match other
                 .split_once("ptr_")
                 .map(|(_, name)| name.trim_start_matches("or_null_"))
@@ -205,6 +325,14 @@ fn moves_packet(name: &str) -> bool {
             | "bpf_reserve_hdr_opt"
             | "bpf_sk_pull_data"
     )
+}
+
+/// Whether a call ends pointers into a dynptr's data: it moves the data, or
+/// ends the dynptr.
+fn ends_slices(name: &str) -> bool {
+    moves_packet(name)
+        || releases(name)
+        || matches!(name, "bpf_dynptr_write" | "bpf_dynptr_from_mem" | "bpf_dynptr_copy")
 }
 
 /// Whether a helper or kernel function gives a reference back.

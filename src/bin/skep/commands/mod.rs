@@ -5,6 +5,7 @@ mod build;
 mod check;
 mod clean;
 mod completions;
+mod diagnose;
 mod doctor;
 mod expand;
 mod explain;
@@ -56,6 +57,8 @@ pub enum Command {
     Vmlinux(vmlinux::Args),
     /// Look into BTF: types, their layout, who uses them
     Inspect(inspect::Args),
+    /// Explain the log of a verifier that someone else ran
+    Diagnose(diagnose::Args),
     /// Say what a code of a finding means
     Explain(explain::Args),
     /// Write the files with which an editor knows the project
@@ -83,6 +86,7 @@ pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult 
         Command::Doctor(args) => doctor::run(&args, session, shell),
         Command::Vmlinux(args) => vmlinux::run(args, session, shell),
         Command::Inspect(args) => inspect::run(args, session, shell),
+        Command::Diagnose(args) => diagnose::run(args, session, shell),
         Command::Explain(args) => explain::run(&args, shell),
         Command::Ide(args) => ide::run(&args, session, shell),
         Command::Lsp(_) => lsp::run(session),
