@@ -3,6 +3,7 @@
 
 use super::Session;
 use crate::base::fs;
+use crate::bpf::Insn;
 use crate::diagnostics::Span;
 use crate::elf::Object;
 use crate::relocate::{self, Image};
@@ -96,6 +97,14 @@ impl Places for ProgramPlaces<'_> {
             target == i64::try_from(callee.start).ok()
         });
         found.and_then(|at| u32::try_from(at).ok())
+    }
+
+    fn jump_back(&self) -> Option<u32> {
+        // Jumps are of the classes 5 and 6 (RFC 9669, section 4.3); calls and
+        // exits have no offset.
+        let back = |insn: &Insn| matches!(insn.code & 7, 5 | 6) && insn.off < 0;
+        let at = self.image.as_ref()?.insns.iter().position(back)?;
+        u32::try_from(at).ok()
     }
 
     fn is_call(&self, instruction: u32) -> bool {

@@ -1,7 +1,8 @@
 //! Literate cases: C programs in Markdown that say themselves what each
 //! kernel's verifier must make of them, and the runner that asks real kernels.
 //!
-//! The files beside this one and the pages of `docs/diagnostics` are read. A
+//! The files beside this one and the pages of `docs/diagnostics` about the
+//! verifier are read. A
 //! block of C is a case if it has a `SEC(`. Comments at the end of its lines
 //! say which finding is expected there:
 //!

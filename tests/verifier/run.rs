@@ -53,7 +53,8 @@ pub fn verify(cases: &[Case], kernels: &[(&str, &str)]) -> Findings {
     for case in cases {
         for (_, reference) in kernels {
             let key = (case.name.clone(), (*reference).to_owned());
-            assert!(judged.contains(&key), "no verdict for {key:?}; {run}");
+            let said: Vec<&str> = run.stdout.lines().filter(|l| l.contains(&case.name)).collect();
+            assert!(judged.contains(&key), "no verdict for {key:?}; {said:#?}\n{}", run.stderr);
         }
     }
     findings

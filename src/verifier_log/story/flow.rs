@@ -27,16 +27,30 @@ impl Story<'_> {
             }
         };
         let hot = self.hottest();
-        let place = if reason == Reason::UnboundedLoop { at } else { hot.map(|(at, _)| at).or(at) };
-        draft.primary = self.maybe_label(
-            place,
-            match reason {
-                Reason::UnboundedLoop => "the loop comes here again with nothing changed",
-                _ => "most of them were spent here",
-            },
-        );
+        let too_many_branches = self.line.contains("jumps is too complex");
+        // The branch that was one too many is the one walked last.
+        let place = match reason {
+            Reason::UnboundedLoop => at,
+            _ if too_many_branches => at,
+            _ => hot.map(|(at, _)| at).or(at),
+        };
+        let label = match reason {
+            Reason::UnboundedLoop => "the loop comes here again with nothing changed",
+            _ if too_many_branches => "one branch too many was met here",
+            _ => "most of them were spent here",
+        };
+        draft.primary = self.maybe_label(place, label);
         draft.instruction = place.and_then(|at| self.path.instruction(at)).map(|i| i.index);
-        if let (Some((_, count)), Reason::TooComplex) = (hot, reason)
+        if self.last.is_none() {
+            // A log too large to be kept has no instructions: what loops in
+            // the program is the likely cause.
+            draft.instruction = self.rejection.places.jump_back();
+            let span = draft.instruction.and_then(|index| self.place_of(index));
+            let message = "the program's loop ends here".to_owned();
+            draft.primary = span.map(|span| Label { span, message });
+        }
+        if let Some((_, count)) = hot
+            && label.starts_with("most")
             && count > 1
         {
             draft.notes.push(format!(

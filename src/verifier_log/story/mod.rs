@@ -59,6 +59,11 @@ pub trait Places {
         None
     }
 
+    /// The first instruction that jumps backwards.
+    fn jump_back(&self) -> Option<u32> {
+        None
+    }
+
     /// Whether an instruction calls a function of the program.
     fn is_call(&self, _instruction: u32) -> bool {
         false
