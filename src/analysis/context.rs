@@ -123,6 +123,13 @@ impl<'o> Context<'o> {
         self.by_place.get(&(callee.section, callee.slots.start)).copied()
     }
 
+    /// The function that a program reaches and that has a slot of a section,
+    /// as an index into [`Context::functions`].
+    pub fn function_index(&self, section: usize, slot: usize) -> Option<usize> {
+        let function = self.object.function_at(section, slot)?;
+        self.by_place.get(&(function.section, function.slots.start)).copied()
+    }
+
     /// Whether the instruction in a slot of a function calls or takes the
     /// address of something of the kernel's.
     pub fn is_extern(&self, view: &FunctionView<'o>, slot: usize) -> bool {
@@ -196,14 +203,17 @@ impl<'o> Context<'o> {
         slot: usize,
         message: impl Into<String>,
     ) -> Diagnostic {
+        self.placed(Diagnostic::new(code, Origin::Object, message), view, slot)
+    }
+
+    /// Puts a finding on an instruction and its C line.
+    pub fn placed(&self, finding: Diagnostic, view: &FunctionView<'o>, slot: usize) -> Diagnostic {
         let program = &self.programs[view.program];
-        let finding = Diagnostic::new(code, Origin::Object, message)
-            .program(&program.function.name)
-            .object_place(ObjectPlace {
-                object: self.path.to_owned(),
-                section: Some(self.object.section_name(view.function).to_owned()),
-                instruction: u32::try_from(view.start + slot).ok(),
-            });
+        let finding = finding.program(&program.function.name).object_place(ObjectPlace {
+            object: self.path.to_owned(),
+            section: Some(self.object.section_name(view.function).to_owned()),
+            instruction: u32::try_from(view.start + slot).ok(),
+        });
         let function = view.function;
         match self.object.span(function.section, function.slots.start + slot) {
             Some(span) => finding.at(span),

@@ -138,6 +138,7 @@ codes! {
     DEBUG_INFO_MISMATCH = "W0411" "debug-info-mismatch" Finding "function or line records do not agree with the code";
     OBJECT_WITHOUT_BTF = "E0412" "object-without-btf" Finding "the object has no BTF, and needs it";
     OBJECT_HAS_NO_BTF = "W0412" "object-without-btf" Finding "the object has no BTF";
+    KERNEL_TOO_OLD = "E0413" "kernel-too-old" Finding "the object uses something that a kernel does not have";
 
     // 05: BTF and CO-RE
     BTF_CORRUPT = "E0501" "btf-corrupt" Finding "the BTF data is damaged";

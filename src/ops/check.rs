@@ -5,11 +5,12 @@
 //! object is read and goes through every rule of [`analysis`]; what a comment
 //! on the line or `[lints]` in the manifest allows is left out.
 
-use super::Session;
 use super::build::{self, Artifact, Profile};
-use crate::analysis;
+use super::{Session, min_core};
+use crate::analysis::{self, kernel::Kernel};
 use crate::base::fs;
-use crate::diagnostics::{Class, Code, Diagnostic, Failure, Origin, Severity, codes};
+use crate::bpf::KernelVersion;
+use crate::diagnostics::{self, Class, Code, Diagnostic, Failure, Origin, Severity, codes};
 use crate::elf::Object;
 use crate::project::manifest::Level;
 use crate::project::{self, Project};
@@ -24,6 +25,9 @@ pub struct Request {
     pub paths: Vec<PathBuf>,
     /// The profile that projects are built with.
     pub profile: Profile,
+    /// Kernels to compare the objects with: references, or files that hold
+    /// BTF. A project's oldest kernel is compared by its version besides.
+    pub kernels: Vec<PathBuf>,
 }
 
 /// An object that was checked.
@@ -78,12 +82,30 @@ pub fn run(session: &Session, request: &Request) -> Result<Outcome, Failure> {
     };
     let built = build::objects(session, &build)?;
     let mut outcome = Outcome { diagnostics: built.diagnostics, ..Outcome::default() };
+    let mut targets = Vec::with_capacity(request.kernels.len());
+    for reference in &request.kernels {
+        let version = min_core::release(session, reference)?.parse().ok();
+        targets.push((reference, version, min_core::target(session, reference, &[])?));
+    }
+    let kernels: Vec<Kernel<'_>> = targets
+        .iter()
+        .map(|(reference, version, target)| {
+            Kernel::of_btf(reference.display().to_string(), *version, target)
+        })
+        .collect();
     for artifact in &built.artifacts {
-        let lints = artifact.project.and_then(|index| built.projects.get(index));
-        let lints = lints.map(|project| &project.manifest.lints);
-        check(session, artifact, lints, &mut outcome)?;
+        let project = artifact.project.and_then(|index| built.projects.get(index));
+        check(session, artifact, project, &kernels, &mut outcome)?;
     }
     Ok(outcome)
+}
+
+/// The oldest kernel that a project is for, of which only the version is
+/// known.
+fn oldest(project: &Project) -> Option<Kernel<'static>> {
+    let min = project.manifest.kernels.min?;
+    let version = KernelVersion::new(min.major, min.minor);
+    Some(Kernel::of_version(format!("linux {version}"), version))
 }
 
 /// A directory must be a project's, or lie in one.
@@ -127,9 +149,11 @@ fn directories(session: &Session, paths: &[PathBuf]) -> Result<(), Failure> {
 fn check(
     session: &Session,
     artifact: &Artifact,
-    lints: Option<&BTreeMap<String, Level>>,
+    project: Option<&Project>,
+    kernels: &[Kernel<'_>],
     outcome: &mut Outcome,
 ) -> Result<(), Failure> {
+    let lints = project.map(|project| &project.manifest.lints);
     let bytes = fs::read(&artifact.object)?;
     let path = session.display(&artifact.object).to_owned();
     let sources = |file: &Path| fs::read(&artifact.root.join(file)).ok().map(lossy);
@@ -141,7 +165,14 @@ fn check(
                 maps: object.maps.len(),
                 instructions: object.sections.iter().map(|section| section.insns.len()).sum(),
             };
-            (Some(content), analysis::check(&object, &path, &sources))
+            let mut findings = analysis::check(&object, &path, &sources);
+            let mut on_kernels = Vec::new();
+            if let Some(oldest) = project.and_then(oldest) {
+                on_kernels.extend(analysis::check_on(&object, &path, &sources, &[oldest]));
+            }
+            on_kernels.extend(analysis::check_on(&object, &path, &sources, kernels));
+            findings.extend(diagnostics::fold(on_kernels));
+            (Some(content), findings)
         }
         Err(error) => (None, vec![Diagnostic::from(error).in_file(&path)]),
     };

@@ -229,7 +229,7 @@ fn warn_of_numbers(session: &Session, objects: &[Asking], diagnostics: &mut Vec<
 }
 
 /// The release of a kernel, or for a file that does not tell, its name.
-fn release(session: &Session, from: &Path) -> Result<String, Failure> {
+pub(super) fn release(session: &Session, from: &Path) -> Result<String, Failure> {
     if from == Path::new("host") {
         let release = fs::read_to_string(Path::new("/proc/sys/kernel/osrelease"))?;
         return Ok(release.trim().to_owned());

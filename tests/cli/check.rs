@@ -294,3 +294,54 @@ fn a_project_is_built_and_its_lints_hold() {
     assert!(run.stdout.contains("count"), "{run}");
     assert!(Path::new(&place.path().join("target/skep")).is_dir());
 }
+
+#[test]
+fn kernels_are_compared_by_their_types_and_versions() {
+    let place = Place::new();
+    let reads = GOOD.replace(
+        "SEC(\"kprobe/do_unlinkat\")\nint count(void *ctx)\n{",
+        "struct task { int pid; } __attribute__((preserve_access_index));\n\n\
+         SEC(\"kprobe/do_unlinkat\")\nint count(struct task *ctx)\n{\n\tif (ctx->pid == 0)\n\t\treturn 1;",
+    );
+    compile(&place, "reads.bpf.o", &reads);
+    compile(&place, "old.o", "struct task { long flags; int pid; } t;");
+    compile(&place, "new.o", "struct task { long flags; int tgid; } t;");
+    let run = place.skep(&["check", "reads.bpf.o", "--kernel", "old.o"]).expect(0);
+    assert!(run.stderr.contains("nothing found"), "{run}");
+    let run = place.skep(&["check", "reads.bpf.o", "-k", "old.o", "-k", "new.o"]).expect(1);
+    insta::assert_snapshot!(said(&place, &run), @r#"
+    error[E0358]: struct task has no member `pid` in the kernel [core-relocation]
+        ╭─[reads.bpf.c:21:11]
+     20 │ {
+     21 │     if (ctx->pid == 0)
+        ·              ───
+     22 │         return 1;
+        ╰────
+      help: ask before: `if (bpf_core_field_exists(…->pid))`, and read a flavour of the type (`struct task___old`) where it is not there
+      program: count
+      object: reads.bpf.o, section kprobe/do_unlinkat, instruction 1
+      kernels: new.o
+
+    OBJECT  PROGRAMS  MAPS  INSNS  RESULT
+    reads          1     1     16  1 error
+    "#);
+    let run = place.skep(&["check", "reads.bpf.o", "-k", "gone.btf"]).expect(2);
+    assert!(run.stderr.contains("gone.btf"), "{run}");
+}
+
+#[test]
+fn the_oldest_kernel_of_a_project_counts() {
+    let place = Place::new();
+    let source = GOOD
+        .replace("__uint(type, 1)", "__uint(type, 1); __uint(map_flags, 0)")
+        .replace("kprobe/do_unlinkat", "fentry/do_unlinkat");
+    place.file("src/count.bpf.c", source);
+    let manifest = |min: &str| format!("[bpf]\nvmlinux = \"none\"\n[kernels]\nmin = \"{min}\"\n");
+    place.file("Skep.toml", manifest("5.4"));
+    let run = place.skep(&["check", "--message-format", "short"]).expect(1);
+    let line = "src/count.bpf.c:17: error[E0413]: `count` is a program of type tracing, which came \
+                with Linux 5.5 (program count) (on linux 5.4) [kernel-too-old]";
+    assert!(run.stdout.contains(line), "{run}");
+    place.file("Skep.toml", manifest("5.10"));
+    place.skep(&["check", "--message-format", "short"]).expect(0);
+}

@@ -18,13 +18,18 @@ pub struct Args {
     /// Build with the profile `release`
     #[arg(long)]
     release: bool,
+    /// Compare with this kernel too: host, debian/SUITE, a version, or a path to an image, .deb or
+    /// file of BTF
+    #[arg(short, long = "kernel", value_name = "REF")]
+    kernels: Vec<PathBuf>,
 }
 
 /// Checks, and lists the objects.
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let started = Instant::now();
     let profile = if args.release { Profile::Release } else { Profile::Dev };
-    let outcome = check::run(session, &Request { paths: args.paths, profile })?;
+    let outcome =
+        check::run(session, &Request { paths: args.paths, profile, kernels: args.kernels })?;
     shell.diagnostics(&outcome.diagnostics);
     if !outcome.objects.is_empty() {
         shell.table(&table(&outcome));

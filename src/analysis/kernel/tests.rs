@@ -1,0 +1,211 @@
+//! Objects against kernels: the kernels' types are C of the tests' own, which
+//! clang makes BTF of.
+
+use super::{Kernel, check_on};
+use crate::bpf::KernelVersion;
+use crate::elf::Object;
+use crate::elf::fixture::{compile, compile_with};
+use crate::relocate::core::Target;
+use std::path::Path;
+
+/// A kernel that has what `source` declares. Functions must be defined and
+/// types used to be in it.
+fn kernel(source: &str) -> Target {
+    let object = Object::parse(&compile(source)).unwrap();
+    Target::new(object.btf.unwrap())
+}
+
+fn version(major: u16, minor: u16) -> Option<KernelVersion> {
+    Some(KernelVersion::new(major, minor))
+}
+
+fn findings_with(source: &str, kernels: &[Kernel<'_>], flags: &[&str]) -> Vec<String> {
+    let object = Object::parse(&compile_with(source, flags)).unwrap();
+    check_on(&object, Path::new("fixture.o"), &|_| None, kernels)
+        .iter()
+        .map(|finding| {
+            let line = finding.primary.as_ref().map_or(0, |label| label.span.start.line);
+            let (severity, code) = (finding.severity.as_str(), finding.code.id());
+            let kernels = finding.kernels.join(" ");
+            format!("{severity} {code} {line} {kernels}: {}", finding.message)
+        })
+        .collect()
+}
+
+fn findings(source: &str, kernels: &[Kernel<'_>]) -> Vec<String> {
+    findings_with(source, kernels, &[])
+}
+
+#[test]
+fn helpers_are_known_by_version() {
+    let source = "static long (*bpf_ringbuf_output)(void *, void *, __u64, __u64) = (void *) 130;\n\
+                  SEC(\"xdp\") int p(void *c) { return bpf_ringbuf_output(c, c, 1, 0); }";
+    let kernels = [
+        Kernel::of_version("old", KernelVersion::new(5, 4)),
+        Kernel::of_version("new", KernelVersion::new(5, 8)),
+    ];
+    assert_eq!(
+        findings(source, &kernels),
+        ["error E0321 2 old: `bpf_ringbuf_output` is called, which came with Linux 5.8"]
+    );
+}
+
+#[test]
+fn what_the_kernels_own_list_says_outweighs_the_version() {
+    // A distribution's 5.4 with the ring buffer of 5.8 carried back, and
+    // without maps of maps.
+    let target = kernel(
+        "enum bpf_func_id { BPF_FUNC_map_lookup_elem = 1, BPF_FUNC_ringbuf_output = 130 } f;\n\
+         enum bpf_map_type { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_RINGBUF = 27 } m;",
+    );
+    let kernels = [Kernel::of_btf("backports", version(5, 4), &target)];
+    let source = "static long (*bpf_ringbuf_output)(void *, void *, __u64, __u64) = (void *) 130;\n\
+                  static long (*bpf_loop_)(__u32, void *, void *, __u64) = (void *) 181;\n\
+                  struct { __uint(type, 27); __uint(max_entries, 4096); } ring SEC(\".maps\");\n\
+                  struct { __uint(type, 31); __uint(max_entries, 4096); } user SEC(\".maps\");\n\
+                  SEC(\"xdp\") int p(void *c) { return bpf_ringbuf_output(&ring, c, 1, 0)\n\
+                  + bpf_loop_(1, c, &user, 0); }";
+    assert_eq!(
+        findings(source, &kernels),
+        [
+            "error E0413 0 backports: map `user` is of type user_ringbuf, which came with Linux 6.1",
+            "error E0321 6 backports: `bpf_loop` is called, which came with Linux 5.17",
+        ]
+    );
+}
+
+#[test]
+fn instructions_and_types_of_programs_need_their_kernels() {
+    let old = || [Kernel::of_version("old", KernelVersion::new(4, 14))];
+    let source = "SEC(\"fentry/f\") int p(int *c) { return 0; }\n\
+                  SEC(\"?fexit/f\") int q(int *c) { return 0; }\n\
+                  SEC(\"cgroup/connect4\") int r(int *c) { return 1; }";
+    assert_eq!(
+        findings(source, &old()),
+        [
+            "error E0413 1 old: `p` is a program of type tracing, which came with Linux 5.5",
+            "error E0413 3 old: `r` is a program of type cgroup_sock_addr, which came with Linux 4.17",
+        ]
+    );
+    let source = "int total;\n\
+                  static __noinline int f(int n) { return n * total; }\n\
+                  SEC(\"socket\") int p(int *c) {\n\
+                  int x = *c;\n\
+                  if (x > 70)\n\
+                  x = f(x);\n\
+                  return __sync_fetch_and_or(&total, 3) + x; }";
+    assert_eq!(
+        findings(source, &[Kernel::of_version("old", KernelVersion::new(5, 0))]),
+        [
+            "error E0413 5 old: `p` has the ISA v3 32-bit comparisons, which came with Linux 5.1",
+            "error E0413 7 old: `p` has global data, which came with Linux 5.2",
+            "error E0413 7 old: `p` has an atomic operation other than an addition without fetch, which came with Linux 5.12",
+        ]
+    );
+    let modern = findings(source, &[Kernel::of_version("new", KernelVersion::new(6, 12))]);
+    assert_eq!(modern, [""; 0]);
+}
+
+/// A program that reads `task->state`, guarded and not.
+const READS: &str = r#"
+struct task { int pid; long state; } __attribute__((preserve_access_index));
+struct task___new { long __state; } __attribute__((preserve_access_index));
+SEC("kprobe/f") int plain(struct task *t)
+{
+    return t->pid
+        + t->state;
+}
+SEC("kprobe/f") int guarded(struct task *t)
+{
+    struct task___new *n = (void *)t;
+    if (__builtin_preserve_field_info(n->__state, 2))
+        return n->__state;
+    return t->state;
+}
+"#;
+
+#[test]
+fn fields_that_the_kernel_lacks_are_named_where_they_are_read() {
+    let old = kernel("struct task { long state; int pid; } t;");
+    let new = kernel("struct task { int pid; long __state; } t;");
+    let none = kernel("int nothing;");
+    let kernels = [
+        Kernel::of_btf("old", None, &old),
+        Kernel::of_btf("new", None, &new),
+        Kernel::of_btf("none", None, &none),
+    ];
+    assert_eq!(
+        findings(READS, &kernels),
+        [
+            "error E0358 7 new: struct task has no member `state` in the kernel",
+            "error E0358 6 none: the kernel has no struct task",
+            "error E0358 7 none: the kernel has no struct task",
+        ]
+    );
+    let object = Object::parse(&compile(READS)).unwrap();
+    let all = check_on(&object, Path::new("x"), &|_| None, &kernels[1..2]);
+    assert_eq!(all[0].notes, ["it has a member `__state`; was `state` renamed?"]);
+}
+
+#[test]
+fn several_types_of_one_name_are_ambiguous() {
+    let target = kernel(
+        "struct task { int pid; long state; } a; struct task___other { long state; int pid; } b;",
+    );
+    let source = "struct task { int pid; } __attribute__((preserve_access_index));\n\
+                  SEC(\"kprobe/f\") int p(struct task *t) { return t->pid; }";
+    let said = findings(source, &[Kernel::of_btf("k", None, &target)]);
+    assert!(said[0].starts_with("error E0506 2 k: struct task.pid is ambiguous"), "{said:?}");
+}
+
+#[test]
+fn targets_are_looked_up_and_the_nearest_named() {
+    let target = kernel(
+        "__noinline int do_unlinkat(int x) { return x * 3; }\n\
+         __noinline int bpf_lsm_file_open(int x) { return x * 4; }\n\
+         typedef int (*btf_trace_sched_switch)(int); btf_trace_sched_switch t;",
+    );
+    let kernels = [Kernel::of_btf("k", None, &target)];
+    let source = "SEC(\"fentry/do_unlinkat\") int a(void *c) { return 0; }\n\
+                  SEC(\"fexit/do_unlinkatt\") int b(void *c) { return 0; }\n\
+                  SEC(\"lsm/file_open\") int c(void *c) { return 0; }\n\
+                  SEC(\"tp_btf/sched_swich\") int d(void *c) { return 0; }\n\
+                  SEC(\"?fentry/gone\") int e(void *c) { return 0; }\n\
+                  SEC(\"fentry/mod:gone\") int f(void *c) { return 0; }\n\
+                  SEC(\"kprobe/gone\") int g(void *c) { return 0; }";
+    assert_eq!(
+        findings(source, &kernels),
+        [
+            "warning E0351 2 k: the kernel has no function `do_unlinkatt` to attach `b` to",
+            "warning E0351 4 k: the kernel has no trace point `sched_swich` to attach `d` to",
+        ]
+    );
+    let object = Object::parse(&compile(source)).unwrap();
+    let all = check_on(&object, Path::new("x"), &|_| None, &kernels);
+    assert_eq!(all[0].helps[0].message, "did you mean `do_unlinkat`?");
+    assert_eq!(all[1].helps[0].message, "did you mean `sched_switch`?");
+}
+
+#[test]
+fn a_program_without_its_target_is_not_judged_further() {
+    let target = kernel("int nothing;");
+    let source = "struct task { int pid; } __attribute__((preserve_access_index));\n\
+                  SEC(\"fentry/gone\") int p(struct task *t) { return t->pid; }";
+    assert_eq!(
+        findings(source, &[Kernel::of_btf("k", None, &target)]),
+        ["warning E0351 2 k: the kernel has no function `gone` to attach `p` to"]
+    );
+}
+
+#[test]
+fn kfuncs_that_must_be_there_are_looked_up() {
+    let target = kernel("__noinline int bpf_known(int x) { return x * 3; }");
+    let source = "extern int bpf_known(int) __ksym; extern int bpf_gone(int) __ksym;\n\
+                  extern int bpf_maybe(int) __ksym __weak;\n\
+                  SEC(\"xdp\") int p(int *c) { return bpf_known(*c) +\n\
+                  bpf_gone(*c) + (bpf_maybe ? bpf_maybe(1) : 0); }";
+    assert_eq!(
+        findings(source, &[Kernel::of_btf("k", None, &target)]),
+        ["warning E0334 4 k: the kernel has no kfunc `bpf_gone` of its own"]
+    );
+}
