@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use skep::btf::{Btf, Subset, Type};
+use skep::btf::{Btf, Subset, Type, ext::Ext};
 use skep::vmlinux;
 use std::sync::Arc;
 
@@ -24,6 +24,10 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let _ = vmlinux::header(&btf, &vmlinux::Request::default());
+    let mut words = vmlinux::Words::new();
+    words.add(b"struct a *x; struct b y; b c d; sizeof(union e)");
+    let _ = vmlinux::prune(&btf, &words);
+    let _ = Ext::parse(data, &btf);
     let mut subset = Subset::new(&btf, []);
     for id in btf.ids().step_by(7).take(64) {
         subset.keep_all(0, id);
@@ -32,5 +36,8 @@ fuzz_target!(|data: &[u8]| {
     Btf::parse(subset.finish()).expect("what is cut out of BTF is BTF");
     // The same bytes once more, as the split BTF of a module.
     let base = Arc::new(btf);
-    let _ = Btf::parse_split(data, base);
+    if let Ok(split) = Btf::parse_split(data, base.clone()) {
+        let _ = vmlinux::header(&split, &vmlinux::Request::default());
+        let _ = Btf::join(&base, &[split]);
+    }
 });

@@ -100,12 +100,23 @@ impl From<Error> for Diagnostic {
 
 /// The guard is the one that bpftool writes too, so that both kinds of header
 /// in one program do no harm.
-const PROLOGUE: &str = "\
+const GUARD: &str = "\
 #ifndef __VMLINUX_H__
 #define __VMLINUX_H__
 
+";
+
+/// Makes every access to a struct's member a CO-RE relocation.
+const BEFORE_RECORDS: &str = "\
 #ifndef BPF_NO_PRESERVE_ACCESS_INDEX
 #pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)
+#endif
+
+";
+
+const AFTER_RECORDS: &str = "\
+#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
+#pragma clang attribute pop
 #endif
 
 ";
@@ -130,13 +141,7 @@ const BEFORE_KFUNCS: &str = "\
 
 ";
 
-const EPILOGUE: &str = "\
-#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
-#pragma clang attribute pop
-#endif
-
-#endif /* __VMLINUX_H__ */
-";
+const END: &str = "#endif /* __VMLINUX_H__ */\n";
 
 /// Writes the header.
 ///
@@ -169,7 +174,8 @@ fn write(
     scope: &Scope<'_>,
     kfuncs: &[(TypeId, bool)],
 ) -> Result<Vec<u8>, Error> {
-    writer.text(PROLOGUE);
+    writer.text(GUARD);
+    writer.text(BEFORE_RECORDS);
     writer.types(scope)?;
     for (func, _) in kfuncs {
         writer.kfunc_needs(func.0)?;
@@ -181,8 +187,16 @@ fn write(
         }
         writer.text("#endif\n\n");
     }
-    writer.text(EPILOGUE);
-    Ok(writer.finish())
+    if writer.has_records() {
+        writer.text(AFTER_RECORDS);
+        writer.text(END);
+        return Ok(writer.finish());
+    }
+    // clang warns of an attribute that applies to nothing.
+    writer.text(END);
+    let mut header = writer.finish();
+    header.drain(GUARD.len()..GUARD.len() + BEFORE_RECORDS.len());
+    Ok(header)
 }
 
 /// The kernel functions that are wanted, each once, by number; with whether

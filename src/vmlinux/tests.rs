@@ -8,8 +8,22 @@ use crate::btf::{Builder, Endian};
 fn written(builder: Builder) -> String {
     let btf = Btf::parse(builder.finish(Endian::Little)).unwrap();
     let header = String::from_utf8(header(&btf, &Request::default()).unwrap()).unwrap();
-    let types = header.strip_prefix(PROLOGUE).unwrap().strip_suffix(EPILOGUE).unwrap();
-    types.to_owned()
+    let types = header.strip_prefix(GUARD).unwrap().strip_suffix(END).unwrap();
+    let inside = types.strip_prefix(BEFORE_RECORDS).and_then(|t| t.strip_suffix(AFTER_RECORDS));
+    inside.unwrap_or(types).to_owned()
+}
+
+#[test]
+fn without_a_struct_nothing_is_said_about_structs() {
+    let mut b = Builder::new();
+    b.int("int", 4, 1);
+    b.enumeration("only", 4, false, &[("ONLY", 1)]);
+    assert_eq!(written(b), "enum only {\n\tONLY = 1,\n};\n\n");
+    let mut b = Builder::new();
+    b.composite(Kind::Struct, "one", 0, &[]);
+    let btf = Btf::parse(b.finish(Endian::Little)).unwrap();
+    let header = String::from_utf8(header(&btf, &Request::default()).unwrap()).unwrap();
+    assert_eq!(header.matches("#pragma clang attribute").count(), 2);
 }
 
 #[test]
@@ -216,4 +230,41 @@ fn a_cycle_through_pointers_that_c_cannot_order_still_ends() {
     b.composite(Kind::Struct, "second", 8, &[("first", to_first, 0, 0)]);
     b.int("int", 4, 1);
     insta::assert_snapshot!(written(b));
+}
+
+/// Everything that a header is made of, in little.
+fn sampler() -> Vec<u8> {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    let anonymous = b.enumeration("", 4, false, &[("A", 1)]);
+    let inner = b.composite(Kind::Union, "", 4, &[("e", anonymous, 0, 0), ("i", int, 0, 7)]);
+    let own = b.reference(Kind::Ptr, "", TypeId(8));
+    let proto = b.proto(int, &[("own", own), ("", TypeId::VOID)]);
+    let callback = b.reference(Kind::Ptr, "", proto);
+    let table = b.array(callback, int, 2);
+    let members = [("", inner, 0, 0), ("table", table, 64, 0), ("own", own, 192, 0)];
+    b.composite(Kind::Struct, "s", 32, &members);
+    b.reference(Kind::Typedef, "t", TypeId(8));
+    b.raw("u", Kind::Fwd, true, 0, 0, &[]);
+    let func = b.raw("f", Kind::Func, false, 1, proto.0, &[]);
+    b.raw("bpf_kfunc", Kind::DeclTag, false, 0, func.0, &[u32::MAX]);
+    b.finish(Endian::Little)
+}
+
+#[test]
+fn every_damage_that_the_reader_lets_through_is_written_or_refused() {
+    let whole = sampler();
+    let mut words = Words::new();
+    words.add(b"struct s *p; t x; f(A, own);");
+    let mut accepted = 0;
+    for at in 0..whole.len() * 8 {
+        let mut bytes = whole.clone();
+        bytes[at / 8] ^= 1 << (at % 8);
+        if let Ok(btf) = Btf::parse(bytes) {
+            accepted += 1;
+            let _ = header(&btf, &Request::default());
+            let _ = prune(&btf, &words);
+        }
+    }
+    assert!(accepted > 200, "only {accepted} got past the reader");
 }

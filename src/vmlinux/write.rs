@@ -40,6 +40,8 @@ pub(super) struct Writer<'b> {
     /// Output beyond this many bytes is a BTF made to blow up.
     limit: usize,
     depth: u32,
+    /// Whether a struct or union was written.
+    has_records: bool,
     /// How many paddings the current definition has given a name.
     pads: u32,
 }
@@ -153,6 +155,7 @@ impl<'b> Writer<'b> {
             out: Vec::with_capacity(if pruned.is_some() { 1 << 16 } else { size / 8 * 5 }),
             limit: size.saturating_mul(32).saturating_add(1 << 20),
             depth: 0,
+            has_records: false,
             pads: 0,
         }
     }
@@ -173,6 +176,11 @@ impl<'b> Writer<'b> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a struct or union was written.
+    pub fn has_records(&self) -> bool {
+        self.has_records
     }
 
     pub fn finish(self) -> Vec<u8> {
@@ -522,6 +530,7 @@ impl<'b> Writer<'b> {
         if self.out.len() > self.limit {
             return Err(Error::TooLong(TypeId(id)));
         }
+        self.has_records = true;
         let layout = self.layouts.of(self.btf, id);
         let size = u64::from(record.third) * 8;
         if record.rest.is_empty() && size == 0 {

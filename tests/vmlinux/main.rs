@@ -6,6 +6,7 @@
 mod asserts;
 mod layout;
 mod pruned;
+mod roundtrip;
 
 #[path = "../support/mod.rs"]
 mod support;
