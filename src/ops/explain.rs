@@ -72,6 +72,13 @@ mod tests {
     }
 
     #[test]
+    fn every_code_has_a_page() {
+        let missing: Vec<_> =
+            codes::ALL.iter().filter(|code| page(**code).is_none()).map(|code| code.id()).collect();
+        assert!(missing.is_empty(), "docs/diagnostics has no page for {missing:?}");
+    }
+
+    #[test]
     fn the_nearest_code_is_named() {
         let help = |name: &str| explain(name).unwrap_err().diagnostic().helps[0].message.clone();
         assert_eq!(help("map-valu-maybe-nul"), "the nearest is E0301 map-value-maybe-null");
