@@ -9,6 +9,9 @@ use std::path::Path;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    // Embedded directories: a file that is new in one must be seen.
+    println!("cargo:rerun-if-changed=docs/diagnostics");
+    println!("cargo:rerun-if-changed=templates");
     // Cargo makes this variable of the line `cargo:include=…` that the build
     // script of libbpf-sys prints; the `links` key of that crate is `bpf`.
     let include = std::env::var("DEP_BPF_INCLUDE")
