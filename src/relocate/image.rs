@@ -146,12 +146,14 @@ fn key(function: &Function) -> (usize, usize) {
 fn exception_callback<'o>(object: &'o Object, program: &Function) -> Option<&'o Function> {
     let btf = object.btf.as_deref()?;
     let func = btf.find(Kind::Func, &program.name)?;
-    let name = btf.ids().find_map(|id| match btf.ty(id) {
+    let mut names = btf.ids().filter_map(|id| match btf.ty(id) {
         Type::DeclTag(tag) if tag.target == func && tag.component.is_none() => {
             tag.value.strip_prefix("exception_callback:")
         }
         _ => None,
-    })?;
+    });
+    // Of several, libbpf takes none.
+    let name = names.next().filter(|_| names.next().is_none())?;
     object.functions.iter().find(|function| function.is_subprogram && function.name == name)
 }
 
@@ -229,6 +231,24 @@ mod tests {
         assert_eq!(parts(&one), ["one", "a", "each", "c", "b"]);
         assert_eq!(parts(&image(&object, "two").unwrap()), ["two", "c", "b"]);
         assert!(matches!(image(&object, "three"), Err(ImageError::NoSuchProgram(_))));
+    }
+
+    #[test]
+    fn a_callback_for_exceptions_comes_last_and_must_be_the_only_one() {
+        let source = |tags: &str| {
+            format!(
+                "__noinline int first(__u64 c) {{ return c * 3; }}\n\
+                 __noinline int second(__u64 c) {{ return c * 5; }}\n\
+                 static __noinline int leaf(int x) {{ return x * 7; }}\n\
+                 SEC(\"tc\") {tags} int p(int *c) {{ return leaf(*c); }}"
+            )
+        };
+        let tag =
+            |name: &str| format!("__attribute__((btf_decl_tag(\"exception_callback:{name}\")))");
+        let one = object(&source(&tag("second")));
+        assert_eq!(parts(&image(&one, "p").unwrap()), ["p", "leaf", "second"]);
+        let both = object(&source(&format!("{} {}", tag("first"), tag("second"))));
+        assert_eq!(parts(&image(&both, "p").unwrap()), ["p", "leaf"]);
     }
 
     #[test]
