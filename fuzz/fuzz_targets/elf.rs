@@ -13,7 +13,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(object) = Object::parse(data) else { return };
     let _ = analysis::check(&object, Path::new("fuzz.bpf.o"), &|_| None);
     for program in object.programs() {
-        let _ = relocate::image(&object, program);
+        let _ = relocate::image(&object, &program.name);
     }
     let Some(btf) = &object.btf else { return };
     let target = Target::new(btf.clone());

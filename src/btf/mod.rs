@@ -15,6 +15,7 @@
 //! [`Subset`] writes a part of one.
 
 mod builder;
+mod diff;
 mod dump;
 mod error;
 pub mod ext;
@@ -29,6 +30,7 @@ mod types;
 mod users;
 
 pub use builder::Builder;
+pub use diff::{Change, Difference};
 pub use error::Error;
 pub use header::Endian;
 pub use minimise::Subset;

@@ -316,6 +316,12 @@ impl Btf {
         self.base.as_ref()
     }
 
+    /// The own bytes; those of the types in little-endian order, whatever they
+    /// were in.
+    pub fn bytes(&self) -> &[u8] {
+        &self.data
+    }
+
     /// The byte order of the machine it describes.
     pub fn endian(&self) -> Endian {
         self.endian

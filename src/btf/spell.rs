@@ -78,7 +78,8 @@ impl Btf {
                 }
                 _ => {
                     let word = self.word(id);
-                    let text = format!("{qualifiers}{word} {inner}");
+                    let space = if inner.starts_with('[') { "" } else { " " };
+                    let text = format!("{qualifiers}{word}{space}{inner}");
                     return text.trim_end().to_owned();
                 }
             };
@@ -130,6 +131,7 @@ mod tests {
         assert_eq!(btf.spell(function, "f"), "int (*f)(const char *s, ...)");
         assert_eq!(btf.spell(functions, "f"), "int (*f[])(const char *s, ...)");
         assert_eq!(btf.spell(text, ""), "const char *");
+        assert_eq!(btf.spell(functions, ""), "int (*[])(const char *s, ...)");
         assert_eq!(btf.spell(tag, "x"), "struct {…} x");
         assert_eq!(btf.spell(nothing, "f"), "void f(void)");
         assert_eq!(btf.spell(TypeId::VOID, ""), "void");

@@ -40,6 +40,7 @@ codes! {
     BAD_ANSWER = "E0110" "bad-answer" Usage "an answer to a template's question cannot be used";
     WRONG_INPUT = "E0111" "wrong-input" Usage "a path on the command line is not something skep can work on";
     FILE_DIFFERS = "E0112" "file-differs" Usage "a file of the user's stands where skep would write one";
+    LOCK = "E0113" "lock" Usage "Skep.lock cannot be used or must not change";
     INTERRUPTED = "E0130" "interrupted" Interrupted "the command was interrupted";
 
     // 02: building
@@ -148,6 +149,9 @@ codes! {
     CORE_INVALID = "E0505" "core-invalid" Finding "libbpf refuses a CO-RE relocation of the object";
     CORE_AMBIGUOUS = "E0506" "core-ambiguous" Finding "a CO-RE relocation has more than one answer";
     CORE_TYPE_ID = "W0507" "core-type-id" Finding "a program asks for the number of a kernel type, which minimal BTF does not keep";
+    TYPE_DRIFT = "E0508" "type-drift" Finding "what the project uses of a kernel type is different on another kernel";
+    TYPE_DRIFT_ELSEWHERE = "W0508" "type-drift" Finding "a kernel type that the project uses is different on another kernel, but not in what is used";
+    BTF_CHANGED = "E0509" "btf-changed" Finding "the BTF that the project is pinned to is not the same any more";
 
     // 06: the machine
     FILE_NOT_FOUND = "E0601" "file-not-found" Usage "a file that is needed is not there";

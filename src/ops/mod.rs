@@ -7,6 +7,7 @@ pub mod check;
 pub mod clean;
 pub mod diagnose;
 pub mod doctor;
+pub mod drift;
 pub mod expand;
 pub mod explain;
 pub mod ide;

@@ -11,6 +11,7 @@
 mod cargo;
 mod discover;
 mod error;
+pub mod lock;
 pub mod manifest;
 pub mod name;
 mod reader;

@@ -10,6 +10,7 @@ mod check;
 mod diagnose;
 mod docs;
 mod doctor;
+mod drift;
 mod explain;
 mod ide;
 mod init;

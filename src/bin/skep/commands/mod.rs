@@ -7,6 +7,7 @@ mod clean;
 mod completions;
 mod diagnose;
 mod doctor;
+mod drift;
 mod expand;
 mod explain;
 mod ide;

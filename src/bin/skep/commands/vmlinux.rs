@@ -1,7 +1,7 @@
 //! `skep vmlinux [--from SRC] [--module M]… [--type NAME]… [-o FILE]`, and what
-//! else it does with a kernel's types: `--min-core`.
+//! else it does with a kernel's types: `--min-core`, `--check`, `--pin`.
 
-use super::{CommandResult, min_core};
+use super::{CommandResult, drift, min_core};
 use crate::shell::Shell;
 use skep::base::fs;
 use skep::diagnostics::{Diagnostic, Origin, codes};
@@ -36,11 +36,31 @@ pub struct Args {
     /// named by its release in the directory that -o names
     #[arg(long, value_name = "OBJ", num_args = 0.., requires = "output", conflicts_with = "types")]
     min_core: Option<Vec<PathBuf>>,
+    /// Say whether the types that these objects (or the project's) use are different on other
+    /// kernels than on the one the project is pinned to, or --from
+    #[arg(
+        long, value_name = "OBJ", num_args = 0..,
+        conflicts_with_all = ["types", "sources", "min_core", "output", "modules"]
+    )]
+    check: Option<Vec<PathBuf>>,
+    /// With --check: another kernel [default: those of the project's matrix]
+    #[arg(long, value_name = "SRC", requires = "check")]
+    against: Vec<PathBuf>,
+    /// With --check: list fields that the project does not use, too
+    #[arg(long, requires = "check")]
+    all: bool,
+    /// Pin the project to this BTF, in Skep.lock [default: what `vmlinux` in the manifest names,
+    /// else the running kernel's]
+    #[arg(
+        long,
+        conflicts_with_all = ["types", "sources", "min_core", "output", "modules", "check"]
+    )]
+    pin: bool,
 }
 
 /// Writes the header.
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
-    let Args { mut from, modules, types, sources, include, output, min_core } = args;
+    let Args { mut from, modules, types, sources, include, output, min_core, .. } = args;
     if let (Some(paths), Some(output)) = (min_core, &output) {
         return min_core::run(
             &skep::ops::min_core::Request { paths, from, modules },
@@ -53,6 +73,14 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         0 | 1 => from.pop(),
         _ => return Err(one_source().into()),
     };
+    if args.pin {
+        return drift::pin(from.as_deref(), session);
+    }
+    if let Some(paths) = args.check {
+        let Args { against, all, .. } = args;
+        let request = skep::ops::drift::Request { paths, from, against, all };
+        return drift::check(&request, session, shell);
+    }
     let header = vmlinux::run(session, &Request { from, modules, types, sources, include })?;
     match output {
         Some(path) => fs::write_atomic(&session.absolute(path), &header)?,
@@ -62,6 +90,6 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
 }
 
 fn one_source() -> Diagnostic {
-    Diagnostic::new(codes::USAGE, Origin::Command, "a header is made from one kernel's BTF")
-        .help("name one `--from`; several are for `--min-core` and `--check`")
+    Diagnostic::new(codes::USAGE, Origin::Command, "only one kernel's BTF can be meant here")
+        .help("name one `--from`; several are for `--min-core`, and `--against` for `--check`")
 }
