@@ -31,7 +31,7 @@ pub(crate) fn bytes(btf: &Btf, offset: u32) -> &[u8] {
 }
 
 /// The bytes of the string at an offset up to the first that fits, and that
-/// byte; 0 if the string ends there.
+/// byte; 0 if the string ends there. The end of a string must fit.
 #[inline]
 pub(crate) fn until(btf: &Btf, offset: u32, stop: impl Fn(u8) -> bool) -> (&[u8], u8) {
     if offset < btf.base_strings {
@@ -39,7 +39,7 @@ pub(crate) fn until(btf: &Btf, offset: u32, stop: impl Fn(u8) -> bool) -> (&[u8]
     }
     let strings = &btf.data[btf.strings.clone()];
     let rest = strings.get((offset - btf.base_strings) as usize..).unwrap_or_default();
-    let end = rest.iter().position(|byte| *byte == 0 || stop(*byte)).unwrap_or(0);
+    let end = rest.iter().position(|byte| stop(*byte)).unwrap_or(0);
     (&rest[..end], rest.get(end).copied().unwrap_or(0))
 }
 

@@ -273,16 +273,25 @@ impl Btf {
 
     #[inline]
     fn check_name(&self, id: u32, name: u32, ascii: bool) -> Result<(), Error> {
+        if name == 0 {
+            return Ok(());
+        }
+        let own = name.wrapping_sub(self.base_strings) as usize;
+        match self.data[self.strings.clone()].get(own) {
+            Some(first) if *first != 0 && ascii => Ok(()),
+            _ => self.check_odd_name(id, name),
+        }
+    }
+
+    /// Checks a name that is the base's, or not plainly right.
+    fn check_odd_name(&self, id: u32, name: u32) -> Result<(), Error> {
         if name >= self.strings_end() {
-            if name == 0 {
-                return Ok(());
-            }
             return Err(Error::ty(id, format!("has a name at {name}, past the last string")));
         }
-        if name != 0 && self.starts_empty(name) {
+        if self.starts_empty(name) {
             return Err(Error::ty(id, format!("has an empty name at {name}")));
         }
-        if !ascii && std::str::from_utf8(self.bytes_of(name)).is_err() {
+        if std::str::from_utf8(self.bytes_of(name)).is_err() {
             return Err(Error::ty(id, "has a name that is not text"));
         }
         Ok(())
