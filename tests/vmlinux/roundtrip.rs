@@ -103,8 +103,11 @@ fn make(made: &mut Made, number: usize, plan: &Plan) {
     made.types.push((id, size));
 }
 
+/// Where members are, by name: offset and width in bits.
+type Members = BTreeMap<String, (u32, u32)>;
+
 /// Members by name with offset and width, through anonymous ones.
-fn flat(btf: &Btf, composite: Composite<'_>, start: u32, into: &mut BTreeMap<String, (u32, u32)>) {
+fn flat(btf: &Btf, composite: Composite<'_>, start: u32, into: &mut Members) {
     for member in composite.members() {
         let inner = btf.as_composite(btf.resolve(member.ty));
         let offset = start + member.bit_offset;
@@ -119,7 +122,7 @@ fn flat(btf: &Btf, composite: Composite<'_>, start: u32, into: &mut BTreeMap<Str
 }
 
 /// What is to be compared of every struct and union with a tag.
-fn layouts(btf: &Btf) -> BTreeMap<String, (u32, BTreeMap<String, (u32, u32)>)> {
+fn layouts(btf: &Btf) -> BTreeMap<String, (u32, Members)> {
     let mut layouts = BTreeMap::new();
     for id in btf.ids().filter(|id| btf.kind(*id).is_composite()) {
         let composite = btf.as_composite(id).unwrap();
