@@ -11,9 +11,8 @@ use super::summary::Summary;
 /// How many lines of an error are kept.
 const MAX_ERROR_LINES: usize = 64;
 
-/// How many lines that tell a dialect are looked at before the question is
-/// settled.
-const DIALECT_EVIDENCE: u32 = 256;
+/// How many lines are asked for their dialect before the question is settled.
+const DIALECT_LINES: u32 = 4096;
 
 /// A log of the verifier, read. Everything in it borrows from the text.
 #[derive(Clone, Debug)]
@@ -77,7 +76,7 @@ impl<'t> Log<'t> {
             items: Vec::new(),
         };
         let mut summary = Summary::default();
-        let mut evidence = 0;
+        let mut asked = 0;
         let mut at = 0;
         for whole in text.split_inclusive('\n') {
             let start = at;
@@ -87,12 +86,9 @@ impl<'t> Log<'t> {
                 break;
             };
             let what = line::classify(line);
-            if evidence < DIALECT_EVIDENCE
-                && !matches!(what, Line::Text)
-                && let Some(found) = dialect::detect(line)
-            {
-                evidence += 1;
-                log.dialect = log.dialect.max(found);
+            if asked < DIALECT_LINES && !matches!(what, Line::Text) {
+                asked += 1;
+                log.dialect = dialect::detect(line).map_or(log.dialect, |it| it.max(log.dialect));
             }
             match what {
                 Line::Kept(kind, number) => {

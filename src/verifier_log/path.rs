@@ -302,7 +302,7 @@ impl<'l, 't> Path<'l, 't> {
             let operation = instruction.operation();
             let Operation::Branch { .. } = operation else { return None };
             let next = (at + 1..self.nodes.len()).find_map(|later| self.instruction(later))?;
-            let falls_through = next.index == instruction.index + 1;
+            let falls_through = Some(next.index) == instruction.index.checked_add(1);
             Some((at, instruction, operation, !falls_through))
         })
     }

@@ -246,11 +246,15 @@ impl<'t> Iterator for Attributes<'t> {
     }
 }
 
+/// Deeper than any kernel's `MAX_CALL_FRAMES` (8, include/linux/bpf_verifier.h).
+const MAX_FRAMES: u32 = 64;
+
 /// The depth of calls that a state names: `frame2: R1=…` is 2, no name is
 /// the program itself.
 pub(super) fn frame_of(state: &str) -> u32 {
     let state = state.trim_start();
-    state.strip_prefix("frame").and_then(number).map_or(0, |(depth, _)| depth)
+    let depth = state.strip_prefix("frame").and_then(number).map_or(0, |(depth, _)| depth);
+    depth.min(MAX_FRAMES)
 }
 
 /// The text behind `R1=` or `fp-8=` in a state, marks of liveness skipped.

@@ -18,6 +18,8 @@
 mod support;
 
 mod cases;
+mod coverage;
+mod golden;
 mod run;
 
 use cases::Case;

@@ -3,8 +3,11 @@
 use super::super::disasm::{Operand, Operation, Register};
 use super::super::path::{At, Origin};
 use super::super::state::Value;
-use super::{Draft, Story, bytes, number_after, stretch};
+use super::{Draft, Story, bytes, c_text, number_after, stretch};
 use crate::verdict::Reason;
+
+/// How many comparisons before an access are looked at for its check.
+const MAX_CHECKS: usize = 64;
 
 impl Story<'_> {
     /// What a register is known to be before an instruction.
@@ -43,11 +46,11 @@ impl Story<'_> {
         draft.primary = self.label(
             last,
             if checked == 0 {
-                format!("needs {} of packet", bytes(offset + size))
+                format!("needs {} of packet", bytes(offset.saturating_add(size)))
             } else {
                 format!(
                     "needs {}, {} checked",
-                    bytes(offset + size),
+                    bytes(offset.saturating_add(size)),
                     if checked == 1 { "1 is".to_owned() } else { format!("{checked} are") }
                 )
             },
@@ -69,10 +72,20 @@ impl Story<'_> {
         {
             draft.notes.push(format!("the offset is {}", value.bounds.words()));
         }
-        draft.help(if variable {
-            "bound the offset, add it to the pointer, then compare that pointer plus the size with data_end".to_owned()
-        } else {
-            format!("before the access: `if (data + {} > data_end)` and return", offset + size)
+        // A check of the whole structure covers each of its fields.
+        let header =
+            self.c_line(last).and_then(|line| c_text::dereferenced(&line).map(str::to_owned));
+        draft.help(match header {
+            _ if variable => {
+                "bound the offset, add it to the pointer, then compare that pointer plus the size with data_end".to_owned()
+            }
+            Some(header) => {
+                format!("before the access: `if ((void *)({header} + 1) > data_end)` and return")
+            }
+            None => {
+                let end = offset.saturating_add(size);
+                format!("before the access: `if (data + {end} > data_end)` and return")
+            }
         })
     }
 
@@ -84,7 +97,7 @@ impl Story<'_> {
             }
             Operand::Number(_) => false,
         };
-        self.path.branches_before(last).find_map(|(at, _, operation, _)| {
+        self.path.branches_before(last).take(MAX_CHECKS).find_map(|(at, _, operation, _)| {
             let Operation::Branch { left, right, .. } = operation else { return None };
             (is_end(at, Operand::Register(left)) || is_end(at, right)).then_some(at)
         })
@@ -153,11 +166,16 @@ impl Story<'_> {
         let mut draft = Draft::new(
             reason,
             match number_after(self.line, "off=") {
-                Some(offset) if offset + number_after(self.line, "size=").unwrap_or(1) > 0 => {
+                Some(offset)
+                    if offset.saturating_add(number_after(self.line, "size=").unwrap_or(1)) > 0 =>
+                {
                     "the stack is accessed beyond its top".to_owned()
                 }
                 Some(offset) => {
-                    format!("the stack is accessed {} below its top; there are 512", bytes(-offset))
+                    format!(
+                        "the stack is accessed {} below its top; there are 512",
+                        bytes(offset.saturating_neg())
+                    )
                 }
                 None => "the stack is accessed at an offset that may lie outside of it".to_owned(),
             },

@@ -32,6 +32,17 @@ pub(super) fn assigned(line: &str) -> Option<&str> {
     Some(name)
 }
 
+/// The pointer through which a line reaches a field: `eth` of
+/// `return eth->h_proto;`. Where several are, it is not certain which.
+pub(super) fn dereferenced(line: &str) -> Option<&str> {
+    let mut pointers = line.match_indices("->").map(|(at, _)| {
+        let start = line[..at].rfind(|c: char| !is_word(c)).map_or(0, |at| at + 1);
+        &line[start..at]
+    });
+    let first = pointers.next().filter(|name| !name.is_empty())?;
+    pointers.all(|name| name == first).then_some(first)
+}
+
 /// Where the `=` of an assignment stands.
 fn assignment(line: &str) -> Option<usize> {
     let bytes = line.as_bytes();
@@ -178,6 +189,14 @@ mod tests {
         for (line, name) in cases {
             assert_eq!(assigned(line), name, "{line}");
         }
+    }
+
+    #[test]
+    fn pointers_that_are_followed() {
+        assert_eq!(dereferenced("return eth->h_proto ? 1 : eth->h_dest[0];"), Some("eth"));
+        assert_eq!(dereferenced("if (ip->ihl < udp->len)"), None);
+        assert_eq!(dereferenced("f()->x"), None);
+        assert_eq!(dereferenced("data[0]"), None);
     }
 
     #[test]

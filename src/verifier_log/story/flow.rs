@@ -239,7 +239,12 @@ impl Story<'_> {
     fn deepest_chain(&self, functions: &BTreeMap<u32, Function>) -> Option<(u32, Vec<u32>)> {
         let mut best: Option<(i64, u32, Vec<u32>)> = None;
         let mut open: Vec<(u32, i64, Option<u32>, Vec<u32>)> = vec![(0, 0, None, Vec::new())];
+        let mut visits = 0;
         while let Some((start, sum, call, mut chain)) = open.pop() {
+            visits += 1;
+            if visits > MAX_CHAINS {
+                break;
+            }
             let Some(function) = functions.get(&start) else { continue };
             if chain.contains(&start) || chain.len() > 8 {
                 continue;
@@ -348,6 +353,10 @@ impl Story<'_> {
         draft
     }
 }
+
+/// How many chains of calls are followed; a log from anywhere may name more
+/// than there is time for.
+const MAX_CHAINS: u32 = 10_000;
 
 /// What is known of one function of the program.
 #[derive(Clone, Debug, Default)]

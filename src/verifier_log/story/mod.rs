@@ -484,4 +484,101 @@ mod tests {
         assert_eq!(number_after("R1 off=-8", "off="), Some(-8));
         assert_eq!(number_after("value_size=8 off=8 size=4", "size="), Some(4));
     }
+
+    const REAL: &str = "\
+func#0 @0
+func#1 @6
+0: R1=ctx(id=0,off=0,imm=0) R10=fp0
+; void *data = (void *)(long)ctx->data; @ a.bpf.c:12
+2: (61) r1 = *(u32 *)(r1 +0)
+3: R0_w=inv1 R1_w=pkt(id=0,off=0,r=0,imm=0) R2_w=pkt_end(id=0,off=0,imm=0) R10=fp0
+5: (2d) if r3 > r2 goto pc+6          ; R2_w=pkt_end() R3_w=pkt(off=8,r=8)
+6: (85) call pc+8
+caller:
+ frame1: R6_w=ctx(id=0,off=0,imm=0) R10=fp0
+callee:
+ frame2: R1_w=ctx(id=0,off=0,imm=0) R10=fp0
+15: (95) exit
+
+from 5 to 12: frame1: R0=scalar(smin=smin32=0,smax=umax=255,var_off=(0x0; 0xff)) R6=ctx()
+12: (71) r2 = *(u8 *)(r1 +12)
+";
+
+    const ERRORS: &[&str] = &[
+        "invalid access to packet, off=12 size=1, R1(id=1,off=12,r=8)",
+        "R0 invalid mem access 'map_value_or_null'",
+        "R2 invalid mem access 'scalar'",
+        "R2 !read_ok",
+        "invalid access to map value, value_size=8 off=-9223372036854775808 size=8",
+        "invalid write to stack R1 off=9223372036854775807 size=9223372036854775807",
+        "combined stack size of 3 calls is 672. Too large",
+        "Unreleased reference id=2 alloc_insn=2",
+        "At program exit the register R0 has value (0x5; 0x0) should have been in (0x0; 0x1)",
+        "infinite loop detected at insn 4294967295",
+        "back-edge from insn 4 to 2",
+        "failed to resolve CO-RE relocation <byte_off> [5] struct a.b (0:0 @ offset 0)",
+        "R2 type=inv expected=fp, pkt",
+        "bpf_spin_unlock is missing",
+        "R3 pointer arithmetic on ctx prohibited",
+        "The sequence of 8193 jumps is too complex.",
+        "unreachable insn 99",
+    ];
+
+    fn told(log: &str) -> Diagnostic {
+        explain(&Rejection {
+            log,
+            errno: 13,
+            stage: Stage::Verifier,
+            libbpf: "",
+            program: None,
+            object: None,
+            section: None,
+            kernel: None,
+            raw_log: None,
+            places: &NoPlaces,
+        })
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_too_strange(text in "\\PC*") {
+            told(&text);
+        }
+
+        #[test]
+        fn no_cut_or_twisted_log_is_too_strange(
+            cut in 0..REAL.len(),
+            from in 0..REAL.len(),
+            byte in "[ -~\n]",
+            error in proptest::sample::select(ERRORS),
+        ) {
+            let mut log = REAL.to_owned();
+            log.replace_range(from..=from, &byte);
+            let kept = &log[cut.min(log.len())..];
+            let diagnostic = told(&format!("{kept}{error}\n"));
+            proptest::prop_assert!(diagnostic.code.id().starts_with("E03"));
+        }
+    }
+
+    #[test]
+    fn a_hostile_log_takes_no_time() {
+        let started = std::time::Instant::now();
+        // Calls that all lead everywhere, and comparisons without an end.
+        let mut log = String::new();
+        for first in (0..400).step_by(4) {
+            log.push_str(&format!("func#{} @{first}\n", first / 4));
+        }
+        for at in 0..400 {
+            for to in (0..400).step_by(40) {
+                log.push_str(&format!("{at}: (85) call pc{:+}\n", to - at - 1));
+            }
+        }
+        for at in 400..20_000 {
+            log.push_str(&format!("{at}: (2d) if r3 > r2 goto pc+1\n"));
+        }
+        for error in ERRORS {
+            told(&format!("{log}{error}\n"));
+        }
+        assert!(started.elapsed() < std::time::Duration::from_secs(20));
+    }
 }

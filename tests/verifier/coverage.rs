@@ -1,0 +1,179 @@
+//! Does every message of the verifier lead to a code? The messages come from
+//! the kernel's source as Debian packages it.
+
+use crate::support::shared_cache;
+use skep::verdict::messages::reason_of_line;
+use skep::verifier_log::Log;
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const PACKAGE: &str = "linux-source-6.12";
+/// The files that speak through the verifier's log.
+const FILES: [&str; 4] = ["verifier.c", "btf.c", "bpf_lsm.c", "offload.c"];
+
+#[test]
+fn at_least_95_of_100_messages_have_a_code() {
+    let dir = sources();
+    let mut messages = BTreeMap::new();
+    for file in FILES {
+        for text in messages_of(&std::fs::read_to_string(dir.join(file)).unwrap()) {
+            messages.insert(text, file);
+        }
+    }
+    let is_of_interest = |text: &String| {
+        // What continues another message, and what the parser knows to be
+        // none, is left out.
+        text.ends_with('\n')
+            && !text.starts_with([' ', ')', ',', '\n'])
+            && !Log::parse(&filled(text)).error.is_empty()
+    };
+    let texts: Vec<_> = messages.keys().filter(|text| is_of_interest(text)).collect();
+    assert!(texts.len() > 450, "only {} messages were found", texts.len());
+    let without: Vec<_> = texts
+        .iter()
+        .filter(|text| !filled(text).lines().any(|line| reason_of_line(line).is_some()))
+        .collect();
+    let covered = 100 * (texts.len() - without.len()) / texts.len();
+    assert!(covered >= 95, "{covered} of 100 have one; these have none: {without:#?}");
+}
+
+/// The kernel's files, from the cache or the package.
+fn sources() -> PathBuf {
+    let dir = shared_cache().join(PACKAGE);
+    if FILES.iter().all(|file| dir.join(file).is_file()) {
+        return dir;
+    }
+    std::fs::create_dir_all(&dir).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let output = Command::new("apt-get")
+        .args(["download", "-q", PACKAGE])
+        .current_dir(scratch.path())
+        .output()
+        .expect("the test needs apt-get");
+    let deb = std::fs::read_dir(scratch.path()).unwrap().next();
+    let Some(Ok(deb)) = deb else {
+        panic!("{PACKAGE} was not fetched: {}", String::from_utf8_lossy(&output.stderr))
+    };
+    unpack(&deb.path(), &dir);
+    dir
+}
+
+/// Writes the files of kernel/bpf from the package's tarball.
+fn unpack(deb: &Path, to: &Path) {
+    let mut archive = ar::Archive::new(std::fs::File::open(deb).unwrap());
+    while let Some(member) = archive.next_entry() {
+        let member = member.unwrap();
+        if !member.header().identifier().starts_with(b"data.tar") {
+            continue;
+        }
+        assert!(member.header().identifier().ends_with(b".xz"), "data.tar is not xz");
+        let mut package = tar::Archive::new(liblzma::read::XzDecoder::new(member));
+        for entry in package.entries().unwrap() {
+            let entry = entry.unwrap();
+            if entry.path().unwrap().extension().is_some_and(|extension| extension == "xz") {
+                return unpack_tarball(entry, to);
+            }
+        }
+    }
+    panic!("{} has no tarball", deb.display());
+}
+
+fn unpack_tarball(tarball: impl std::io::Read, to: &Path) {
+    let mut left = FILES.len();
+    let mut source = tar::Archive::new(liblzma::read::XzDecoder::new(tarball));
+    for entry in source.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().into_owned();
+        let Some(file) =
+            FILES.iter().find(|file| path.ends_with(Path::new("kernel/bpf").join(file)))
+        else {
+            continue;
+        };
+        let mut text = Vec::new();
+        entry.read_to_end(&mut text).unwrap();
+        std::fs::write(to.join(file), text).unwrap();
+        left -= 1;
+        if left == 0 {
+            return;
+        }
+    }
+    panic!("{left} files are not in the tarball");
+}
+
+/// The format strings of `verbose()` and its like in C source.
+fn messages_of(source: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for call in ["verbose(", "verbose_linfo(", "bpf_log("] {
+        for (at, _) in source.match_indices(call) {
+            let part_of_name = source[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+            if !part_of_name {
+                found.extend(first_string(&source[at + call.len()..]));
+            }
+        }
+    }
+    found
+}
+
+/// The first string among a call's arguments, its pieces put together.
+fn first_string(arguments: &str) -> Option<String> {
+    let bytes = arguments.as_bytes();
+    let mut depth = 1;
+    let mut at = 0;
+    let mut text: Option<String> = None;
+    while depth > 0 {
+        match bytes.get(at)? {
+            b'"' => {
+                let text = text.get_or_insert_default();
+                at += 1;
+                while *bytes.get(at)? != b'"' {
+                    if bytes[at] == b'\\' {
+                        at += 1;
+                        text.push(match bytes.get(at)? {
+                            b'n' => '\n',
+                            b't' => '\t',
+                            other => char::from(*other),
+                        });
+                    } else {
+                        text.push(char::from(bytes[at]));
+                    }
+                    at += 1;
+                }
+            }
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            // The next argument ends a string.
+            b',' if text.is_some() => break,
+            _ => {}
+        }
+        at += 1;
+    }
+    text
+}
+
+/// A format string with something in place of each conversion.
+fn filled(format: &str) -> String {
+    let mut text = String::new();
+    let mut rest = format;
+    while let Some((before, after)) = rest.split_once('%') {
+        text.push_str(before);
+        let end = after.find(|c: char| c == '%' || c.is_ascii_alphabetic() && !"lhz".contains(c));
+        let Some(end) = end else { break };
+        text.push_str(match &after[end..=end] {
+            "%" => "%",
+            "s" | "c" => "foo",
+            _ => "7",
+        });
+        rest = &after[end + 1..];
+    }
+    text + rest
+}
+
+#[test]
+fn strings_are_found_and_filled() {
+    let source =
+        "if (x) verbose(env, \"R%d is %s, \"\n\t\"not %#llx\\n\", f(a, b), s); noverbose(\"no\");";
+    assert_eq!(messages_of(source), ["R%d is %s, not %#llx\n"]);
+    assert_eq!(filled("R%d is %s, not %#llx\n"), "R7 is foo, not 7\n");
+}
