@@ -2,6 +2,7 @@
 //! copies of them. An item of 16 bytes stands for each line worth keeping;
 //! what is in the line is read when someone asks.
 
+use super::dialect::structured::{self, Statement};
 use super::dialect::{self, Dialect};
 use super::disasm::Operation;
 use super::line::{self, Kind, Line, number};
@@ -26,6 +27,8 @@ pub struct Log<'t> {
     /// What the kernel had to say last, line by line: the error, where there
     /// is one.
     pub error: Vec<&'t str>,
+    /// The same in its parts, where the kernel labels them.
+    pub statement: Option<Statement<'t>>,
     /// The index of the first instruction of each function.
     pub functions: Vec<u32>,
     /// Where the log ends in the text, when something else follows.
@@ -71,6 +74,7 @@ impl<'t> Log<'t> {
             dialect: Dialect::V5_10,
             summary: None,
             error: Vec::new(),
+            statement: None,
             functions: Vec::new(),
             end: text.len(),
             items: Vec::new(),
@@ -121,6 +125,7 @@ impl<'t> Log<'t> {
                 },
             }
         }
+        log.statement = structured::read(&log.error);
         log
     }
 

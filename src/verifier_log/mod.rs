@@ -19,6 +19,7 @@ mod story;
 mod summary;
 
 pub use dialect::Dialect;
+pub use dialect::structured::Statement;
 pub use disasm::{Callee, Operand, Operation, Register};
 pub use framing::{Framed, extract};
 pub use log::{Instruction, Log};

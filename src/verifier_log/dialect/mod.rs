@@ -3,6 +3,7 @@
 //! Kernels between two of them mix their words, so an attribute that a
 //! dialect does not know is looked up in the others.
 
+pub(super) mod structured;
 mod v5_10;
 mod v6_1;
 mod v6_12;

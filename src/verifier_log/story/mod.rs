@@ -95,14 +95,22 @@ impl Places for NoPlaces {
 pub fn explain(rejection: &Rejection<'_>) -> Diagnostic {
     let log = Log::parse(rejection.log);
     let path = Path::new(&log);
-    let said = messages::reason_of(log.error.iter().copied());
+    let labelled = log.statement.as_ref().and_then(|statement| statement.reason);
+    let said = labelled
+        .and_then(|line| messages::reason_of([line]))
+        .or_else(|| messages::reason_of(log.error.iter().copied()));
     // libbpf's lines name what it could not resolve better than the text it
     // put into the program in its place.
     let draft = match said {
         Some((reason, line)) => Story::new(rejection, &log, &path, line).tell(reason),
         None if log.error.is_empty() && log.summary.is_none() => unsaid(rejection),
-        None => Story::new(rejection, &log, &path, log.error.first().copied().unwrap_or_default())
-            .tell(Reason::Unknown),
+        None => Story::new(
+            rejection,
+            &log,
+            &path,
+            labelled.or(log.error.first().copied()).unwrap_or_default(),
+        )
+        .tell(Reason::Unknown),
     };
     draft.finish(rejection, &log)
 }
@@ -174,6 +182,15 @@ impl Draft {
     }
 
     fn finish(mut self, rejection: &Rejection<'_>, log: &Log<'_>) -> Diagnostic {
+        let advice = log.statement.as_ref().and_then(|statement| statement.suggestion);
+        self.helps.extend(advice.map(|advice| (format!("the kernel suggests: {advice}"), None)));
+        if self.primary.is_none()
+            && let Some((file, line)) = log.statement.as_ref().and_then(|known| known.place)
+        {
+            let known = rejection.places.named(file, line);
+            let span = known.unwrap_or_else(|| Span::line(file, line));
+            self.primary = Some(Label { span, message: String::new() });
+        }
         if self.helps.is_empty() {
             self.helps.extend(self.reason.help().map(|help| (help.to_owned(), None)));
         }
@@ -580,5 +597,15 @@ from 5 to 12: frame1: R0=scalar(smin=smin32=0,smax=umax=255,var_off=(0x0; 0xff))
             told(&format!("{log}{error}\n"));
         }
         assert!(started.elapsed() < std::time::Duration::from_secs(20));
+    }
+
+    #[test]
+    fn labelled_errors_are_explained_by_their_reason() {
+        let log = "Verification failed: bad access\nReason: R2 !read_ok\nAt: a.bpf.c:9\nSuggestion: set it\n";
+        let diagnostic = told(log);
+        assert_eq!(diagnostic.code, Reason::UninitializedRegister.code());
+        let primary = diagnostic.primary.expect("the log has a place");
+        assert_eq!(primary.span.start.line, 9);
+        assert!(diagnostic.helps.iter().any(|help| help.message.contains("set it")));
     }
 }
