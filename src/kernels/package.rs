@@ -54,12 +54,8 @@ pub fn looks_like_deb(bytes: &[u8]) -> bool {
 pub fn read_deb(bytes: &[u8]) -> Result<Package, PackageError> {
     let mut package = Package::default();
     let mut data_seen = false;
-    let mut rest = bytes;
-    let mut archive = ar::Archive::new(&mut rest);
-    while let Some(entry) = archive.next_entry() {
-        let mut entry = entry.map_err(|error| damaged(&error))?;
-        let name = String::from_utf8_lossy(entry.header().identifier()).into_owned();
-        let name = name.trim_end_matches('/');
+    let mut rest = bytes.strip_prefix(MAGIC).ok_or_else(PackageError::not_a_package)?;
+    while let Some((name, mut entry)) = next_entry(&mut rest)? {
         if let Some(suffix) = name.strip_prefix("control.tar") {
             read_control(&mut unpacker(suffix, &mut entry)?, &mut package)?;
         } else if let Some(suffix) = name.strip_prefix("data.tar") {
@@ -73,6 +69,34 @@ pub fn read_deb(bytes: &[u8]) -> Result<Package, PackageError> {
         return Err(PackageError("it ends before its files begin".into()));
     }
     Ok(package)
+}
+
+/// How an `ar` archive begins.
+const MAGIC: &[u8] = b"!<arch>\n";
+
+/// Takes the next file of an `ar` archive: its name, and its content as far as
+/// it is there. Packages have short names only (deb(5)), so that nothing of
+/// what `ar` has for long ones is needed.
+fn next_entry<'b>(rest: &mut &'b [u8]) -> Result<Option<(String, &'b [u8])>, PackageError> {
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let ends_early = || PackageError("it ends early".into());
+    let (header, behind) = rest.split_first_chunk::<60>().ok_or_else(ends_early)?;
+    let wrong = || PackageError("the header of a file in it is damaged".into());
+    let text = |range: std::ops::Range<usize>| {
+        std::str::from_utf8(&header[range]).map(str::trim_end).map_err(|_| wrong())
+    };
+    if header[58..] != *b"`\n" {
+        return Err(wrong());
+    }
+    let name = text(0..16)?.trim_end_matches('/').to_owned();
+    let size: u64 = text(48..58)?.parse().map_err(|_| wrong())?;
+    let end = usize::try_from(size).unwrap_or(usize::MAX).min(behind.len());
+    let (content, behind) = behind.split_at(end);
+    // Files begin at even places.
+    *rest = if size % 2 == 1 { behind.get(1..).unwrap_or_default() } else { behind };
+    Ok(Some((name, content)))
 }
 
 fn damaged(error: &io::Error) -> PackageError {
@@ -243,6 +267,27 @@ mod tests {
                 assert_eq!(package.config.as_deref(), Some(&b"CONFIG_X=y"[..]));
             }
         }
+    }
+
+    #[test]
+    fn what_is_no_archive_is_refused() {
+        let whole = deb("", &[("./boot/vmlinuz-9", b"kernel")]);
+        let changed = |at: usize, text: &str| {
+            let mut bytes = whole.clone();
+            bytes[at..at + text.len()].copy_from_slice(text.as_bytes());
+            read_deb(&bytes)
+        };
+        // A name in a table that is not there is one like any other.
+        assert!(changed(8, "/90             ").unwrap().image.is_some());
+        assert!(changed(8 + 48, "9999999999").is_err());
+        assert!(changed(8 + 48, "ten       ").is_err());
+        let said = |bytes: &[u8]| read_deb(bytes).unwrap_err().to_string();
+        assert_eq!(said(b"!<arch>\nx"), "it ends early");
+        assert_eq!(said(b"!<arch>\n"), "it ends before its files begin");
+        assert_eq!(said(b"ELF"), "it does not begin like a Debian package");
+        let mut bytes = whole;
+        bytes[8 + 58] = b'x';
+        assert_eq!(said(&bytes), "the header of a file in it is damaged");
     }
 
     #[test]

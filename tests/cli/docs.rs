@@ -144,7 +144,7 @@ fn the_summary_leads_to_every_page() {
         }
     }
     summary += "- [Machine-readable output](json.md)\n\n# Inside\n\n\
-                - [Architecture](architecture.md)\n- [Benchmarks](benchmarks.md)\n";
+                - [Architecture](architecture.md)\n- [Benchmarks](benchmarks.md)\n- [Fuzzing](fuzzing.md)\n";
     same("SUMMARY.md", &fs::read_to_string(docs().join("SUMMARY.md")).unwrap(), &summary);
 
     let mut pages = Vec::new();
