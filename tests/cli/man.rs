@@ -23,7 +23,7 @@ fn the_completion_script_is_bash() {
     let place = Place::new();
     let script = place.skep(&["completions", "bash"]).expect(0).stdout;
     let script = place.file("skep.bash", script);
-    let check = "source \"$1\" && COMP_WORDS=(skep exp) COMP_CWORD=1 && _skep skep exp skep && \
+    let check = "source \"$1\" && COMP_WORDS=(skep expl) COMP_CWORD=1 && _skep skep expl skep && \
                  echo \"${COMPREPLY[@]}\"";
     let output = Command::new("bash").args(["-c", check, "bash"]).arg(script).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "explain\n", "{output:?}");
