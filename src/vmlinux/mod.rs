@@ -14,7 +14,7 @@
 //! gives it; `layout` says how that is made sure of. Types that C cannot hold
 //! beside each other because they have one name get a suffix (`cname`).
 //!
-//! [`prune`] writes what a program uses of it, which compiles in a tenth of
+//! [`prune()`] writes what a program uses of it, which compiles in a tenth of
 //! the time: `Words` takes in the program's sources, the headers they include
 //! and its `-D` definitions. A caller whose compiler refuses the pruned header
 //! takes the full one.
