@@ -71,6 +71,8 @@ const DECISIVE: &[(&str, Reason)] = &[
     ("Caller passes invalid args into func#*", SubprogramArgument),
     ("failed to resolve CO-RE relocation*", CoreRelocation),
     ("*memory, len pair leads to invalid memory access", MemoryOutOfBounds),
+    // Older kernels first note what they think of the arguments (seen on 6.1).
+    ("BPF program is too large. Processed *", TooComplex),
 ];
 
 /// Narrow before wide.
@@ -262,7 +264,6 @@ const PATTERNS: &[(&str, Reason)] = &[
     ("infinite loop detected at insn *", UnboundedLoop),
     ("*bpf_loop iteration limit reached", TooComplex),
     ("*: too many iterations", TooComplex),
-    ("BPF program is too large. Processed *", TooComplex),
     ("The sequence of * jumps is too complex*", TooComplex),
     ("liveness analysis exceeded complexity limit*", TooComplex),
     ("combined stack size of * Too large", StackOverflow),
@@ -651,6 +652,15 @@ mod tests {
         ];
         assert_eq!(reason_of(lines).map(|(reason, _)| reason), Some(MapValueOutOfBounds));
         assert_eq!(reason_of(["something else"]), None);
+    }
+
+    #[test]
+    fn a_limit_outweighs_the_notes_before_it() {
+        let lines = [
+            "reg type unsupported for arg#0 function endless#7",
+            "BPF program is too large. Processed 1000001 insn",
+        ];
+        assert_eq!(reason_of(lines), Some((TooComplex, lines[1])));
     }
 
     #[test]

@@ -213,7 +213,7 @@ fn a_program_that_takes_too_long_costs_only_itself() {
     let place = Place::new();
     object(&place, "endless", ENDLESS);
     let run = place
-        .skep(&["verify", "endless.bpf.o", "--kernel", "debian/bookworm", "--time-limit", "1"])
+        .skep(&["verify", "endless.bpf.o", "--kernel", "debian/trixie", "--time-limit", "1"])
         .expect(3);
     assert!(run.stdout.contains("no verdict") && run.stdout.contains("E0711"), "{run}");
     assert!(run.stderr.contains("1 accepted, 1 without a verdict"), "{run}");
