@@ -29,7 +29,9 @@ pub struct Common<'a> {
 
 impl Common<'_> {
     /// What decides about the object, as far as it is on the command line.
-    fn essential(&self, source: &Source) -> Vec<OsString> {
+    /// `pruned` is the directory of the source's own `vmlinux.h`, which comes
+    /// before the whole one.
+    fn essential(&self, source: &Source, pruned: Option<&Path>) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = Vec::new();
         let mut add = |argument: &dyn AsRef<OsStr>| arguments.push(argument.as_ref().to_owned());
         add(&"-target");
@@ -46,8 +48,10 @@ impl Common<'_> {
         }
         // Behind the user's own, in front of the system's: what a project
         // brings along wins, what a machine happens to have does not.
-        add(&"-isystem");
-        add(&self.short(self.generated));
+        for dir in pruned.into_iter().chain([self.generated]) {
+            add(&"-isystem");
+            add(&self.short(dir));
+        }
         for dir in &self.clang.include {
             add(&"-idirafter");
             add(dir);
@@ -90,7 +94,7 @@ impl Common<'_> {
 
     /// The command that works on `source` with the arguments that decide about
     /// the object; what is to be done is added to it.
-    fn command(&self, source: &Source) -> Command {
+    fn command(&self, source: &Source, pruned: Option<&Path>) -> Command {
         let command = match self.launcher {
             [] => Command::new(&self.clang.path),
             [launcher, rest @ ..] => Command::new(launcher).args(rest).arg(&self.clang.path),
@@ -100,7 +104,7 @@ impl Common<'_> {
             // clang takes the name of its directory from here, if it is one,
             // and the prefix map must know that name.
             .env("PWD", self.root)
-            .args(self.essential(source))
+            .args(self.essential(source, pruned))
             .args(self.prefix_maps())
             // A crash must not litter the directory for temporary files.
             .arg("-fno-crash-diagnostics")
@@ -109,8 +113,14 @@ impl Common<'_> {
 
     /// The command that compiles `source` to `object` and lists what it read
     /// in `dependencies`.
-    pub fn compile(&self, source: &Source, object: &Path, dependencies: &Path) -> Command {
-        self.command(source)
+    pub fn compile(
+        &self,
+        source: &Source,
+        pruned: Option<&Path>,
+        object: &Path,
+        dependencies: &Path,
+    ) -> Command {
+        self.command(source, pruned)
             .args(["-MD", "-MT", "object", "-MF"])
             .arg(dependencies)
             .arg("-c")
@@ -120,22 +130,26 @@ impl Common<'_> {
     }
 
     /// The command that writes `source` preprocessed to standard output.
-    pub fn preprocess(&self, source: &Source) -> Command {
-        self.command(source).arg("-E").arg(&source.path)
+    pub fn preprocess(&self, source: &Source, pruned: Option<&Path>) -> Command {
+        self.command(source, pruned).arg("-E").arg(&source.path)
     }
 
     /// What identifies the command line: everything that may change the
     /// object's bytes. Where the project lies is no part of it.
-    pub fn key(&self, source: &Source) -> String {
-        let words = self.essential(source);
+    pub fn key(&self, source: &Source, pruned: Option<&Path>) -> String {
+        let words = self.essential(source, pruned);
         words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
     /// The command line as editors need it.
-    pub fn for_editors(&self, source: &Source) -> Vec<String> {
+    pub fn for_editors(&self, source: &Source, pruned: Option<&Path>) -> Vec<String> {
         let path = |path: &Path| path.to_string_lossy().into_owned();
         std::iter::once(path(&self.clang.path))
-            .chain(self.essential(source).iter().map(|word| word.to_string_lossy().into_owned()))
+            .chain(
+                self.essential(source, pruned)
+                    .iter()
+                    .map(|word| word.to_string_lossy().into_owned()),
+            )
             .chain(["-c".to_owned(), path(&source.path)])
             .collect()
     }

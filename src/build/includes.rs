@@ -22,11 +22,48 @@ pub struct Found {
     pub files: BTreeSet<PathBuf>,
 }
 
-/// Follows the includes of `source`, an absolute path, through the
-/// directories `include` (absolute).
-pub fn follow(source: &Path, include: &[PathBuf]) -> Found {
+/// What flags of clang say about includes and macros.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// Directories; absolute.
+    pub include: Vec<PathBuf>,
+    /// Files that are included before the source; absolute.
+    pub files: Vec<PathBuf>,
+    /// Macros, as `NAME=VALUE`.
+    pub definitions: Vec<String>,
+}
+
+impl Flags {
+    /// Reads flags, whose paths are relative to `root`.
+    pub fn of(root: &Path, cflags: &[String]) -> Self {
+        let mut flags = Self::default();
+        let mut words = cflags.iter();
+        while let Some(word) = words.next() {
+            let known = ["-isystem", "-iquote", "-idirafter", "-include", "-I", "-D"];
+            let Some(name) = known.into_iter().find(|name| word.starts_with(name)) else {
+                continue;
+            };
+            let Some(value) = Some(&word[name.len()..])
+                .filter(|value| !value.is_empty())
+                .or_else(|| words.next().map(String::as_str))
+            else {
+                break;
+            };
+            match name {
+                "-D" => flags.definitions.push(value.to_owned()),
+                "-include" => flags.files.push(normal(&root.join(value))),
+                _ => flags.include.push(normal(&root.join(value))),
+            }
+        }
+        flags
+    }
+}
+
+/// Follows the includes of `sources`, absolute paths, through the directories
+/// `include` (absolute).
+pub fn follow(sources: impl IntoIterator<Item = PathBuf>, include: &[PathBuf]) -> Found {
     let mut found = Found::default();
-    let mut todo = vec![source.to_owned()];
+    let mut todo: Vec<PathBuf> = sources.into_iter().collect();
     while let Some(file) = todo.pop() {
         if found.files.contains(&file) {
             continue;
@@ -88,11 +125,21 @@ mod tests {
         fs::write_atomic(&path("src/a.bpf.c"), b"#include \"../b.h\"\n#include <c.h>\n").unwrap();
         fs::write_atomic(&path("b.h"), b"#include \"src/a.bpf.c\"\n").unwrap();
         fs::write_atomic(&path("inc/c.h"), b"  #  include <vmlinux.h>\n").unwrap();
-        let found = follow(&path("src/a.bpf.c"), &[path("inc")]);
+        let found = follow([path("src/a.bpf.c")], &[path("inc")]);
         assert!(found.needs_vmlinux);
         assert_eq!(found.files, ["b.h", "inc/c.h", "src/a.bpf.c"].map(path).into());
         fs::write_atomic(&path("inc/vmlinux.h"), b"").unwrap();
-        assert!(!follow(&path("src/a.bpf.c"), &[path("inc")]).needs_vmlinux);
+        assert!(!follow([path("src/a.bpf.c")], &[path("inc")]).needs_vmlinux);
+    }
+
+    #[test]
+    fn flags_name_directories_files_and_macros() {
+        let words =
+            ["-O1", "-Ione", "-I", "../two", "-include", "a.h", "-DX=struct y", "-isystemz"];
+        let flags = Flags::of(Path::new("/p/q"), &words.map(str::to_owned));
+        assert_eq!(flags.include, ["/p/q/one", "/p/two", "/p/q/z"].map(PathBuf::from));
+        assert_eq!(flags.files, [PathBuf::from("/p/q/a.h")]);
+        assert_eq!(flags.definitions, ["X=struct y"]);
     }
 
     #[test]

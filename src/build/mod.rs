@@ -2,8 +2,8 @@
 //!
 //! [`build`] makes a graph of steps of a [`Request`] and runs what is not
 //! fresh ([`steps`], [`record`]): libbpf's headers and `vmlinux.h` into the
-//! build directory, then clang on every source, then libbpf's linker where
-//! objects are linked or stripped. clang's text becomes diagnostics in one
+//! build directory ([`headers`]), then clang on every source, then libbpf's
+//! linker where objects are linked or stripped. clang's text becomes diagnostics in one
 //! place ([`complaints`]).
 //!
 //! The build directory:
@@ -12,7 +12,8 @@
 //! |---|---|
 //! | `PROFILE/NAME.bpf.o` | objects |
 //! | `include/vmlinux.h`, `include/bpf/*.h` | headers that skep supplies |
-//! | `.state/PROFILE/{compile,link}/`, `.state/include/` | records of the steps |
+//! | `PROFILE/vmlinux/SOURCE/vmlinux.h` | what one source uses of it |
+//! | `.state/PROFILE/{vmlinux,compile,link}/`, `.state/include/` | records of the steps |
 //! | `.state/PROFILE/objects/` | objects on their way to the linker |
 //! | `.state/clang.json` | what each clang said of itself |
 //! | `.state/aside/PID/` | files that are being written; emptied by each build |
@@ -27,6 +28,7 @@ mod complaints;
 mod depfile;
 mod error;
 mod flags;
+mod headers;
 pub mod includes;
 pub mod libbpf;
 mod link;
@@ -41,12 +43,13 @@ use crate::base::digest::Digest;
 use crate::base::{Cancel, fs, process};
 use crate::diagnostics::{Diagnostic, Failure};
 use crate::events::{Event, Sink};
+use headers::Headers;
 use record::Files;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use steps::{Outcome, Ran, Runner, Step, put};
+use steps::{Outcome, Ran, Runner, Step};
 
 /// A source to be compiled.
 #[derive(Clone, Debug)]
@@ -90,13 +93,33 @@ pub struct Header<'a> {
     pub key: String,
     /// The files it is made from; absolute.
     pub inputs: Vec<PathBuf>,
-    /// Makes its text.
+    /// Makes its text, with all there is.
     pub make: Box<dyn Fn() -> Result<Vec<u8>, Failure> + Send + Sync + 'a>,
+    /// Makes one for a single source; nothing where all sources get the whole
+    /// one.
+    pub prune: Option<Box<Prune<'a>>>,
 }
 
-/// Says how `vmlinux.h` is made for these files, sources and headers of the
-/// project, which use its types. Asked only if a source includes it.
-pub type HeaderFor<'a> = dyn Fn(&BTreeSet<PathBuf>) -> Result<Header<'a>, Failure> + Sync + 'a;
+/// Makes a header with what some files (absolute) and definitions
+/// (`NAME=VALUE`) use. Nothing if that is what the words with the identity in
+/// the last argument stand for.
+pub type Prune<'a> = dyn Fn(&BTreeSet<PathBuf>, &[String], Option<&str>) -> Result<Option<PrunedHeader>, Failure>
+    + Send
+    + Sync
+    + 'a;
+
+/// A header cut down to what a source uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrunedHeader {
+    /// The identity of the words it was made of, and of the BTF; no space in
+    /// it.
+    pub words: String,
+    /// Its text.
+    pub text: Vec<u8>,
+}
+
+/// Says how `vmlinux.h` is made. Asked only if a source includes it.
+pub type HeaderFor<'a> = dyn Fn() -> Result<Header<'a>, Failure> + Sync + 'a;
 
 /// What is to be built, and with what.
 pub struct Request<'a> {
@@ -293,26 +316,33 @@ pub fn build(request: &Request<'_>) -> Result<Report, Error> {
     let workspace = Workspace::enter(request)?;
     let flags = workspace.flags();
     let files = Files::new(request.root);
-    let needs = needs_vmlinux(request, request.sources.iter());
-    let mut steps = header_steps(&workspace, &needs)?;
+    let found = follow_includes(request, request.sources);
+    let mut headers = Headers::new(&workspace, request.sources, &found)?;
+    let mut steps = std::mem::take(&mut headers.steps);
     let first = steps.len();
-    for (index, (source, needs)) in request.sources.iter().zip(&needs).enumerate() {
+    for (index, source) in request.sources.iter().enumerate() {
         // The linker reads what clang wrote, from a place of its own.
         let target = request
             .objects
             .iter()
             .find(|object| object.sources.contains(&index) && !object.is_linked())
             .map_or_else(|| intermediate(&workspace, source), |object| object.path.clone());
-        steps.push(compile_step(&workspace, &flags, source, needs, target));
+        let compiler =
+            Compiler { workspace: &workspace, flags: &flags, headers: &headers, files: &files };
+        steps.push(compile_step(compiler, source, index, target));
     }
     for object in request.objects.iter().filter(|object| object.is_linked()) {
         steps.push(link_step(&workspace, object, first));
     }
+    let outcomes = workspace.run(&files, &steps);
     if request.compile_commands {
-        tell_editors(request, &flags)?;
+        let refused = |index: usize| match &outcomes {
+            Ok(outcomes) => matches!(outcomes[first + index], Outcome::Refused(_)),
+            Err(_) => false,
+        };
+        tell_editors(request, &flags, &headers, &refused)?;
     }
-    let outcomes = workspace.run(&files, &steps)?;
-    Ok(report(request, &outcomes[first..]))
+    Ok(report(request, &outcomes?[first..]))
 }
 
 /// What [`preprocess`] gives.
@@ -331,10 +361,16 @@ pub struct Preprocessed {
 pub fn preprocess(request: &Request<'_>, source: usize) -> Result<Preprocessed, Error> {
     let workspace = Workspace::enter(request)?;
     let source = &request.sources[source];
-    // Of all sources, so that the header is the one that builds use.
-    let needs = needs_vmlinux(request, request.sources.iter());
-    workspace.run(&Files::new(request.root), &header_steps(&workspace, &needs)?)?;
-    let output = workspace.flags().preprocess(source).run(request.cancel)?;
+    let found = follow_includes(request, std::slice::from_ref(source));
+    let headers = Headers::new(&workspace, std::slice::from_ref(source), &found)?;
+    let files = Files::new(request.root);
+    workspace.run(&files, &headers.steps)?;
+    let pruned = headers.own[0].as_ref().and_then(|own| own.pruned.as_ref());
+    let pruned = pruned.filter(|pruned| !pruned.is_refused()).map(|pruned| &*pruned.dir);
+    if pruned.is_none() {
+        headers.make_whole(&workspace, &files)?;
+    }
+    let output = workspace.flags().preprocess(source, pruned).run(request.cancel)?;
     let log = output.stderr_text();
     let diagnostics = complaints::parse(&log, request.root, &|_| None);
     if !output.success() && !diagnostics.iter().any(Diagnostic::is_error) {
@@ -365,97 +401,47 @@ fn prepare(target: &Path, state: &Path) -> Result<(), Error> {
     Ok(fs::write_atomic(&state.join("ready"), b"")?)
 }
 
-/// The steps that make headers: libbpf's always, `vmlinux.h` where a source
-/// includes it.
-fn header_steps<'r>(
-    workspace: &Workspace<'_, 'r>,
-    needs: &[includes::Found],
-) -> Result<Vec<Step<'r>>, Error> {
-    let mut steps = vec![libbpf_step(workspace)];
-    steps.extend(vmlinux_step(workspace, needs)?);
-    Ok(steps)
-}
-
-fn libbpf_step<'a>(workspace: &Workspace<'_, '_>) -> Step<'a> {
-    let headers = libbpf::HEADERS;
-    let path = |header: &libbpf::Header| workspace.generated.join(header.name);
-    let outputs: Vec<PathBuf> = headers.iter().map(path).collect();
-    let (paths, aside) = (outputs.clone(), workspace.aside.clone());
-    Step {
-        name: "include/bpf".to_owned(),
-        verb: None,
-        subject: "libbpf's headers".to_owned(),
-        key: vec![("libbpf's headers", libbpf::HASH.to_owned())],
-        inputs: Vec::new(),
-        outputs,
-        after: Vec::new(),
-        run: Box::new(move || {
-            for (header, path) in headers.iter().zip(&paths) {
-                put(path, header.text.as_bytes(), &aside)?;
-            }
-            Ok(Ran::default())
-        }),
-    }
-}
-
-fn needs_vmlinux<'s>(
-    request: &Request<'_>,
-    sources: impl Iterator<Item = &'s Source>,
-) -> Vec<includes::Found> {
+/// What each source includes, as far as it has to be known beforehand.
+fn follow_includes(request: &Request<'_>, sources: &[Source]) -> Vec<includes::Found> {
     let look = |source: &Source| match request.vmlinux {
-        Some(_) => includes::follow(&request.root.join(&source.path), request.include),
+        Some(_) => {
+            let flags = includes::Flags::of(request.root, &source.cflags);
+            let include = [request.include, &flags.include].concat();
+            let first = std::iter::once(request.root.join(&source.path)).chain(flags.files);
+            includes::follow(first, &include)
+        }
         None => includes::Found::default(),
     };
-    sources.map(look).collect()
+    sources.iter().map(look).collect()
 }
 
-fn vmlinux_step<'r>(
-    workspace: &Workspace<'_, 'r>,
-    needs: &[includes::Found],
-) -> Result<Option<Step<'r>>, Error> {
-    let users: BTreeSet<PathBuf> = needs
-        .iter()
-        .filter(|found| found.needs_vmlinux)
-        .flat_map(|found| found.files.iter().cloned())
-        .collect();
-    let Some(header_for) = workspace.request.vmlinux.filter(|_| !users.is_empty()) else {
-        return Ok(None);
-    };
-    let header = header_for(&users).map_err(Error::Header)?;
-    let path = workspace.generated.join(includes::VMLINUX);
-    let (aside, make) = (workspace.aside.clone(), header.make);
-    Ok(Some(Step {
-        name: format!("include/{}", includes::VMLINUX),
-        verb: Some("Generating"),
-        subject: format!("vmlinux.h from {}", header.from),
-        key: vec![("the source of vmlinux.h", header.key)],
-        inputs: header.inputs,
-        outputs: vec![path.clone()],
-        after: Vec::new(),
-        run: Box::new(move || {
-            let text = make().map_err(Error::Header)?;
-            put(&path, &text, &aside)?;
-            Ok(Ran::default())
-        }),
-    }))
+/// What compiling a source needs.
+#[derive(Clone, Copy)]
+struct Compiler<'a, 'w, 'r> {
+    workspace: &'a Workspace<'w, 'r>,
+    flags: &'a flags::Common<'a>,
+    headers: &'a Headers<'r>,
+    files: &'a Files,
 }
 
 fn compile_step<'a>(
-    workspace: &'a Workspace<'_, '_>,
-    flags: &'a flags::Common<'_>,
+    compiler: Compiler<'a, '_, '_>,
     source: &'a Source,
-    needs: &includes::Found,
+    index: usize,
     object: PathBuf,
 ) -> Step<'a> {
+    let Compiler { workspace, flags, headers, .. } = compiler;
     let request = workspace.request;
     let unique = Digest::of(source.path.as_os_str().as_encoded_bytes()).short();
     let aside_object = workspace.aside.join(format!("{unique}.o"));
     let dependencies = workspace.aside.join(format!("{unique}.d"));
     let (mut after, mut inputs) = (vec![0], vec![request.root.join(&source.path)]);
-    if needs.needs_vmlinux {
-        after.push(1);
-        inputs.push(workspace.generated.join(includes::VMLINUX));
+    let own = headers.own[index].as_ref();
+    if let Some(own) = own {
+        after.push(own.step);
+        inputs.push(own.path.clone());
     }
+    let pruned = own.and_then(|own| own.pruned.as_ref());
     Step {
         name: format!("{}/compile/{}", request.profile, source.path.display()),
         verb: Some("Compiling"),
@@ -463,18 +449,59 @@ fn compile_step<'a>(
         key: vec![
             ("the compiler", request.clang.version.clone()),
             ("the compiler's place", request.clang.path.display().to_string()),
-            ("the command line", flags.key(source)),
+            ("the command line", flags.key(source, pruned.map(|pruned| &*pruned.dir))),
         ],
         inputs,
         outputs: vec![object.clone()],
         after,
         run: Box::new(move || {
-            let ran = compile(request, flags, source, &aside_object, &dependencies)?;
+            let ran = compiler.compile(source, pruned, &aside_object, &dependencies)?;
             if !ran.failed {
                 install(&aside_object, &object)?;
             }
             Ok(ran)
         }),
+    }
+}
+
+impl Compiler<'_, '_, '_> {
+    /// Compiles with the pruned header, and with the whole one where clang
+    /// refuses that: what it says then is what counts.
+    fn compile(
+        &self,
+        source: &Source,
+        pruned: Option<&headers::Pruned>,
+        object: &Path,
+        dependencies: &Path,
+    ) -> Result<Ran, Error> {
+        let request = self.workspace.request;
+        let with = |pruned: Option<&Path>| {
+            compile(request, self.flags, source, pruned, object, dependencies)
+        };
+        let Some(pruned) = pruned else { return with(None) };
+        let is_refused = pruned.is_refused();
+        if !is_refused {
+            let ran = with(Some(&pruned.dir))?;
+            if !ran.failed {
+                return Ok(ran);
+            }
+        }
+        self.headers.make_whole(self.workspace, self.files)?;
+        let began = record::next_tick();
+        let mut ran = with(None)?;
+        ran.began = Some(began);
+        // Other words, or other BTF, and the pruned header gets another try.
+        ran.inputs.push(pruned.words.clone());
+        if !ran.failed {
+            let source = source.path.display();
+            let text =
+                format!("{source} needs more of vmlinux.h than it names; compiled with all of it");
+            request.sink.emit(Event::Detail(text));
+            if !is_refused {
+                pruned.refuse(&self.workspace.aside)?;
+            }
+        }
+        Ok(ran)
     }
 }
 
@@ -509,10 +536,11 @@ fn compile(
     request: &Request<'_>,
     flags: &flags::Common<'_>,
     source: &Source,
+    pruned: Option<&Path>,
     object: &Path,
     dependencies: &Path,
 ) -> Result<Ran, Error> {
-    let command = flags.compile(source, object, dependencies);
+    let command = flags.compile(source, pruned, object, dependencies);
     let words: Vec<_> = command.words().map(|word| word.to_string_lossy()).collect();
     request.sink.emit(Event::Detail(words.join(" ")));
     let output = command.run(request.cancel)?;
@@ -538,7 +566,7 @@ fn compile(
         .into_iter()
         .map(|path| request.root.join(path))
         .collect();
-    Ok(Ran { inputs, log, failed: false })
+    Ok(Ran { inputs, log, ..Ran::default() })
 }
 
 /// Puts a finished object in its place, unless the same bytes are there: what
@@ -600,18 +628,29 @@ fn report(request: &Request<'_>, outcomes: &[Outcome]) -> Report {
     report
 }
 
-fn tell_editors(request: &Request<'_>, flags: &flags::Common<'_>) -> Result<(), Error> {
+/// Writes the command lines for editors, each with the header that the source
+/// was compiled with. `refused` says which clang refused.
+fn tell_editors(
+    request: &Request<'_>,
+    flags: &flags::Common<'_>,
+    headers: &Headers<'_>,
+    refused: &dyn Fn(usize) -> bool,
+) -> Result<(), Error> {
     let relative = |path: &Path| {
         path.strip_prefix(request.root).unwrap_or(path).to_string_lossy().into_owned()
     };
     let mut entries = Vec::new();
     for object in request.objects {
-        for &source in &object.sources {
-            let source = &request.sources[source];
+        for &index in &object.sources {
+            let source = &request.sources[index];
+            let own = headers.own[index].as_ref();
+            let pruned = own
+                .and_then(|own| own.pruned.as_ref())
+                .filter(|pruned| !refused(index) && !pruned.is_refused());
             entries.push(compile_commands::Entry {
                 file: source.path.to_string_lossy().into_owned(),
                 output: relative(&object.path),
-                arguments: flags.for_editors(source),
+                arguments: flags.for_editors(source, pruned.map(|pruned| &*pruned.dir)),
             });
         }
     }

@@ -54,6 +54,9 @@ pub struct Ran {
     pub log: String,
     /// Whether the tool refused its input. Nothing is recorded then.
     pub failed: bool,
+    /// When it began to read, if that was later than the step began: what it
+    /// had made for itself counts as settled by then.
+    pub began: Option<(i64, i64)>,
 }
 
 /// How a step came out.
@@ -208,6 +211,7 @@ impl Runner<'_> {
                 inputs.push(input.clone());
             }
         }
+        let began = ran.began.unwrap_or(began);
         let log = ran.log.clone();
         let record = Record::of_step(self.files, &step.key, &inputs, &step.outputs, began, ran.log);
         self.write(step, &record)?;

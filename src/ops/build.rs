@@ -1,16 +1,14 @@
 //! `skep build`, and what every command does first that works on objects:
 //! finding out what the paths on its command line stand for, and building it.
 
-use super::{Session, expand, vmlinux};
+use super::{Session, expand, header};
 use crate::base::digest::Digest;
 use crate::base::fs;
-use crate::build::{self, Arch, Clang, Header};
+use crate::build::{self, Arch, Clang};
 use crate::diagnostics::{Diagnostic, Failure, Label, Origin, Severity, Span, codes};
-use crate::kernels::Reference;
 use crate::project::manifest::{Located, Mcpu, Vmlinux};
 use crate::project::{self, Kind, Project};
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// How objects are built.
@@ -189,7 +187,7 @@ pub(super) fn preprocess(session: &Session, request: &Request) -> Result<expand:
         outcome.diagnostics = displayed(session, setting.mistakes);
         return Ok(outcome);
     }
-    let header = |_: &BTreeSet<PathBuf>| vmlinux_header(session, &project, setting.arch);
+    let header = || header::of(session, &project, setting.arch);
     let request = setting.request(session, &project, &clang, &header);
     let preprocessed = build::preprocess(&request, wanted)?;
     outcome.text = preprocessed.text;
@@ -217,7 +215,7 @@ fn build_project(
         outcome.diagnostics.extend(displayed(session, setting.mistakes));
         return Ok(());
     }
-    let header = |_: &BTreeSet<PathBuf>| vmlinux_header(session, &project, setting.arch);
+    let header = || header::of(session, &project, setting.arch);
     let report = build::build(&setting.request(session, &project, &clang, &header))?;
     let index = outcome.projects.len();
     outcome.artifacts.extend(report.built.iter().map(|built| {
@@ -409,104 +407,6 @@ impl Setting {
     }
 }
 
-/// How `vmlinux.h` is made for a project.
-fn vmlinux_header<'a>(
-    session: &'a Session,
-    project: &Project,
-    arch: Arch,
-) -> Result<Header<'a>, Failure> {
-    // Another skep may write another header.
-    let executable = fs::metadata(&session.executable).ok();
-    let skep = executable.map(|meta| (meta.len(), meta.mtime(), meta.mtime_nsec()));
-    let value = &project.manifest.bpf.vmlinux;
-    let Vmlinux::Path(path) = &value.value else {
-        if arch != Arch::host() {
-            return Err(no_foreign_btf(project, arch).into());
-        }
-        let running = Path::new(vmlinux::RUNNING).join("vmlinux");
-        if !fs::exists(&running) {
-            return Err(no_running_btf(project).into());
-        }
-        return Ok(Header {
-            from: "the running kernel's BTF".to_owned(),
-            key: format!("{} {skep:?}", running_kernel()),
-            // Its bytes need not be looked at: the kernel says who it is.
-            inputs: Vec::new(),
-            make: Box::new(move || vmlinux::run(session, &vmlinux::Request::default())),
-        });
-    };
-    let name = path;
-    let path = project.root.join(name);
-    if !fs::is_file(&path) && is_kernel_reference(name) {
-        let request = vmlinux::Request { from: Some(name.clone()), ..Default::default() };
-        return Ok(Header {
-            from: format!("the BTF of {}", name.display()),
-            key: format!("{} {skep:?}", name.display()),
-            inputs: Vec::new(),
-            make: Box::new(move || vmlinux::run(session, &request)),
-        });
-    }
-    if !fs::is_file(&path) {
-        let message =
-            format!("`vmlinux` names {}, which is no file", session.display(&path).display());
-        let mistake = Diagnostic::new(codes::MANIFEST_VALUE, Origin::Manifest, message).help(
-            "write `pruned`, `full`, `none`, a kernel such as `debian/trixie`, or the path of BTF, \
-             an ELF file with BTF or a header",
-        );
-        return Err(placed(project, value, mistake).into());
-    }
-    let is_header = path.extension().is_some_and(|extension| extension == "h");
-    Ok(Header {
-        from: session.display(&path).display().to_string(),
-        key: if is_header { "a header".to_owned() } else { format!("BTF {skep:?}") },
-        inputs: vec![path.clone()],
-        make: Box::new(move || {
-            if is_header {
-                return Ok(fs::read(&path)?);
-            }
-            let request = vmlinux::Request { from: Some(path.clone()), ..Default::default() };
-            vmlinux::run(session, &request)
-        }),
-    })
-}
-
-/// Whether a text names a kernel and not a file.
-fn is_kernel_reference(text: &Path) -> bool {
-    let reference = Reference::parse(text.to_str().unwrap_or_default(), |_| false);
-    reference.is_ok_and(|reference| !matches!(reference, Reference::File(_)))
-}
-
-/// Who the running kernel is: the hash of its ELF notes, which have its build
-/// id, else of its version.
-fn running_kernel() -> String {
-    let said = ["/sys/kernel/notes", "/proc/version"].map(Path::new).map(fs::read);
-    let said = said.into_iter().find_map(Result::ok).unwrap_or_default();
-    Digest::of(&said).to_string()
-}
-
-fn no_foreign_btf(project: &Project, arch: Arch) -> Diagnostic {
-    let message = format!(
-        "a source includes vmlinux.h, and for {} it cannot be made from this machine's kernel",
-        arch.as_str()
-    );
-    Diagnostic::new(codes::KERNEL_BTF_MISSING, Origin::Command, message).help(format!(
-        "name BTF of such a kernel in {}: `vmlinux = \"PATH\"` in [bpf] takes raw BTF, a vmlinux \
-         with BTF, or a header",
-        project.manifest_name()
-    ))
-}
-
-fn no_running_btf(project: &Project) -> Diagnostic {
-    let message = "a source includes vmlinux.h, and the running kernel has no BTF to make it from";
-    Diagnostic::new(codes::KERNEL_BTF_MISSING, Origin::Command, message)
-        .help(format!(
-            "name another kernel's in {}: `vmlinux = \"debian/trixie\"` in [bpf] fetches one, a path \
-             names raw BTF, a vmlinux with BTF, or a header",
-            project.manifest_name()
-        ))
-        .help("or put a vmlinux.h of your own into an include directory")
-}
-
 /// The clang that a project is built with.
 pub fn find_clang(session: &Session, project: &Project) -> Result<Clang, Failure> {
     let manifest = project.manifest.bpf.clang.as_ref();
@@ -656,6 +556,19 @@ fn displayed(session: &Session, diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic>
         edits.for_each(|edit| show(&mut edit.span));
     }
     diagnostics
+}
+
+/// A source and the project's own headers that it includes.
+pub(super) fn files_of(project: Option<&Project>, source: &Path) -> BTreeSet<PathBuf> {
+    let Some(project) = project else {
+        return build::includes::follow([source.to_owned()], &[]).files;
+    };
+    let relative = source.strip_prefix(&project.root).unwrap_or(source);
+    let options = project.options(relative, &project.manifest.dev);
+    let flags = build::includes::Flags::of(&project.root, &options.cflags);
+    let include = project.manifest.bpf.include.iter().map(|dir| project.root.join(&dir.value));
+    let include: Vec<PathBuf> = include.chain(flags.include).collect();
+    build::includes::follow(std::iter::once(source.to_owned()).chain(flags.files), &include).files
 }
 
 /// How many errors and warnings there are, in words; nothing if there are

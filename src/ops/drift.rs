@@ -4,16 +4,17 @@
 //! Used is what the CO-RE relocations of its objects ask for, field by field,
 //! and the types that its sources name.
 
+use super::header::Source;
 use super::min_core::{self, Asking};
 use super::{Session, build, vmlinux};
 use crate::base::digest::Digest;
 use crate::base::fs;
 use crate::btf::{Btf, Change, Difference, Kind, TypeId};
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
-use crate::project::lock::{self, Lock, PinnedBtf};
-use crate::project::manifest::Vmlinux;
+use crate::project::lock::{Lock, PinnedBtf};
 use crate::project::{self, Project};
 use crate::relocate::core::{Question, Spec, essential_name};
+use crate::vmlinux::Words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -173,16 +174,21 @@ pub fn check(session: &Session, request: &Request) -> Result<Outcome, Failure> {
 /// If there is no project or no such BTF, or `Skep.lock` cannot be written.
 pub fn pin(session: &Session, from: Option<&Path>) -> Result<(PinnedBtf, bool), Failure> {
     let project = Project::find(&session.cwd).map_err(first)?;
-    let from = from.map_or_else(|| manifests(&project), |from| Some(session.absolute(from)));
-    let reference = match &from {
-        None => "host".to_owned(),
-        Some(path) if fs::exists(path) => {
-            path.strip_prefix(&project.root).unwrap_or(path).display().to_string()
+    let (reference, btf) = match from {
+        // What the lock says now does not count.
+        None => {
+            let source = Source::unpinned(&project);
+            (source.name.clone(), source.read(session)?)
         }
-        // A reference, made absolute like a path.
-        Some(path) => path.strip_prefix(&session.cwd).unwrap_or(path).display().to_string(),
+        Some(from) => {
+            let path = session.absolute(from);
+            let name = match fs::exists(&path) {
+                true => path.strip_prefix(&project.root).unwrap_or(&path),
+                false => from,
+            };
+            (name.display().to_string(), vmlinux::kernel(session, Some(from))?)
+        }
     };
-    let btf = load(session, &project, &reference)?;
     let pinned = PinnedBtf { reference, sha256: Digest::of(btf.bytes()) };
     let mut lock = Lock::read(&project)?;
     lock.set_btf(&pinned);
@@ -195,25 +201,6 @@ fn first(error: project::Error) -> Failure {
     let mistakes = error.into_diagnostics().into_iter().next();
     let unknown = || Diagnostic::new(codes::NO_PROJECT, Origin::Manifest, "there is no project");
     mistakes.unwrap_or_else(unknown).into()
-}
-
-/// The BTF that the manifest names.
-fn manifests(project: &Project) -> Option<PathBuf> {
-    match &project.manifest.bpf.vmlinux.value {
-        // A header has no BTF in it.
-        Vmlinux::Path(path) if path.extension().is_none_or(|extension| extension != "h") => {
-            let file = project.root.join(path);
-            Some(if fs::exists(&file) { file } else { path.clone() })
-        }
-        _ => None,
-    }
-}
-
-/// BTF by a name in a project: a file in it, or a reference.
-fn load(session: &Session, project: &Project, reference: &str) -> Result<Btf, Failure> {
-    let file = project.root.join(reference);
-    let from = if fs::exists(&file) { file } else { PathBuf::from(reference) };
-    vmlinux::kernel(session, Some(&from))
 }
 
 /// The BTF that all others are held against, and its name.
@@ -229,22 +216,10 @@ fn pinned(
     let Some(project) = project else {
         return Ok(("host".to_owned(), vmlinux::kernel(session, None)?));
     };
-    let Some(locked) = Lock::read(project)?.btf() else {
-        let from = manifests(project);
-        let name = from.as_ref().map_or("host".to_owned(), |from| from.display().to_string());
-        return Ok((name, vmlinux::kernel(session, from.as_deref())?));
-    };
-    let btf = load(session, project, &locked.reference)?;
-    let (now, name) = (Digest::of(btf.bytes()), &locked.reference);
-    if now != locked.sha256 {
-        let message = format!("the BTF of {name} is not the one the project is pinned to");
-        let finding = Diagnostic::new(codes::BTF_CHANGED, Origin::Manifest, message)
-            .in_file(session.display(&Lock::path(project)))
-            .note(format!("{} pins {}, and it is {now}", lock::LOCK, locked.sha256))
-            .help(format!("pin what is there now with `skep vmlinux --pin --from {name}`"));
-        diagnostics.push(finding);
-    }
-    Ok((locked.reference, btf))
+    let source = Source::of(project)?;
+    let btf = source.read(session)?;
+    diagnostics.extend(source.check(session, &btf));
+    Ok((source.name, btf))
 }
 
 /// The kernels to compare with.
@@ -309,62 +284,28 @@ fn spec_name(btf: &Btf, ty: TypeId, index: u32) -> Option<&str> {
     }
 }
 
-/// The types that the sources name.
+/// The types that the sources and the project's headers they include name.
 fn of_sources(built: &build::Outcome, pinned: &Btf, uses: &mut Uses) -> Result<(), Failure> {
-    let sources: BTreeSet<&PathBuf> =
-        built.artifacts.iter().flat_map(|artifact| &artifact.sources).collect();
-    for source in sources {
-        let Some(bytes) = fs::read_if_exists(source)? else { continue };
-        let text = String::from_utf8_lossy(&bytes);
-        let mut before = "";
-        for word in words(&text) {
-            let named = match before {
-                "struct" => Some(Word::Struct),
-                "union" => Some(Word::Union),
-                "enum" => Some(Word::Enum),
-                _ => Some(Word::Typedef),
-            };
-            let name = essential_name(word);
-            if let Some(kind) = named.filter(|kind| kind.find(pinned, name).is_some()) {
-                uses.entry((kind, name.to_owned())).or_default();
-            }
-            before = word;
+    let mut files = BTreeSet::new();
+    for artifact in &built.artifacts {
+        let project = artifact.project.map(|index| &built.projects[index]);
+        for source in &artifact.sources {
+            files.extend(build::files_of(project, source));
+        }
+    }
+    let mut words = Words::new();
+    for file in &files {
+        words.add(&fs::read(file)?);
+    }
+    for (word, is_tag) in words.iter() {
+        let name = essential_name(std::str::from_utf8(word).unwrap_or_default());
+        let kinds: &[Word] =
+            if is_tag { &[Word::Struct, Word::Union, Word::Enum] } else { &[Word::Typedef] };
+        for kind in kinds.iter().filter(|kind| kind.find(pinned, name).is_some()) {
+            uses.entry((*kind, name.to_owned())).or_default();
         }
     }
     Ok(())
-}
-
-/// The identifiers of C, those in comments and literals left out.
-fn words(text: &str) -> Vec<&str> {
-    let bytes = text.as_bytes();
-    let mut found = Vec::new();
-    let mut at = 0;
-    let skip_to = |from: usize, end: &str| {
-        text.get(from..).and_then(|rest| rest.find(end)).map_or(bytes.len(), |to| from + to)
-    };
-    while at < bytes.len() {
-        let rest = &bytes[at..];
-        if rest.starts_with(b"//") {
-            at = skip_to(at, "\n");
-        } else if rest.starts_with(b"/*") {
-            at = skip_to(at + 2, "*/").saturating_add(2);
-        } else if rest[0] == b'"' || rest[0] == b'\'' {
-            let quote = rest[0];
-            at += 1;
-            while at < bytes.len() && bytes[at] != quote && bytes[at] != b'\n' {
-                at += if bytes[at] == b'\\' { 2 } else { 1 };
-            }
-            at += 1;
-        } else if rest[0].is_ascii_alphabetic() || rest[0] == b'_' {
-            let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-            let length = rest.iter().take_while(|byte| is_part(byte)).count();
-            found.push(&text[at..at + length]);
-            at += length;
-        } else {
-            at += 1;
-        }
-    }
-    found
 }
 
 /// What is different in a type; nothing if nothing is, or neither kernel has
@@ -460,18 +401,5 @@ fn place(bits: u64) -> String {
     match bits % 8 {
         0 => format!("byte {}", bits / 8),
         rest => format!("byte {} bit {rest}", bits / 8),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_of_c_are_not_those_of_comments_and_literals() {
-        let text = "struct a *b; // struct no\n/* no */ int c = 'x'; char *d = \"no \\\" no\"; \"e";
-        assert_eq!(words(text), ["struct", "a", "b", "int", "c", "char", "d"]);
-        assert_eq!(words("/* open"), [""; 0]);
-        assert_eq!(words("a'\\"), ["a"]);
     }
 }

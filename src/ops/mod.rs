@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod drift;
 pub mod expand;
 pub mod explain;
+mod header;
 pub mod ide;
 pub mod init;
 pub mod inspect;

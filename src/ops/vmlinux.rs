@@ -42,7 +42,7 @@ pub fn run(session: &Session, request: &Request) -> Result<Vec<u8>, Failure> {
             // What a compiler would look for in vain is the compiler's to
             // say; a source that is not there is ours.
             fs::metadata(&source)?;
-            files.extend(build::includes::follow(&source, &include).files);
+            files.extend(build::includes::follow([source], &include).files);
         }
         return Ok(vmlinux::prune(&btf, &words(&files, &[])?)?);
     }

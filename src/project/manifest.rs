@@ -5,6 +5,7 @@
 
 use super::name;
 use super::reader::Reader;
+use crate::base::digest::Digest;
 use crate::diagnostics::Diagnostic;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -68,8 +69,19 @@ pub struct Bpf {
     pub overrides: Vec<Override>,
     /// Where `vmlinux.h` comes from.
     pub vmlinux: Located<Vmlinux>,
+    /// The BTF that it is made of, and that types are compared with.
+    pub btf: Option<Btf>,
     /// Whether all sources are linked into one object.
     pub link: bool,
+}
+
+/// `btf`: the kernel whose types a project is written for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Btf {
+    /// A kernel's reference, or a file relative to the project.
+    pub from: Located<String>,
+    /// The hash of its bytes, if the project is pinned to them.
+    pub sha256: Option<Digest>,
 }
 
 impl Default for Bpf {
@@ -84,6 +96,7 @@ impl Default for Bpf {
             launcher: Vec::new(),
             overrides: Vec::new(),
             vmlinux: Located::default(),
+            btf: None,
             link: false,
         }
     }
@@ -359,8 +372,8 @@ fn package(reader: &mut Reader<'_>, package: &mut Package, key: Key<'_, '_>, val
 
 fn bpf(reader: &mut Reader<'_>, bpf: &mut Bpf, key: Key<'_, '_>, value: Value<'_, '_>) {
     const KEYS: &[&str] = &[
-        "sources", "include", "cflags", "defines", "mcpu", "clang", "launcher", "vmlinux", "link",
-        "override",
+        "sources", "include", "cflags", "defines", "mcpu", "clang", "launcher", "vmlinux", "btf",
+        "link", "override",
     ];
     match key.get_ref().as_ref() {
         "sources" => {
@@ -402,6 +415,7 @@ fn bpf(reader: &mut Reader<'_>, bpf: &mut Bpf, key: Key<'_, '_>, value: Value<'_
                 bpf.vmlinux = Located::written(vmlinux, value.span());
             }
         }
+        "btf" => bpf.btf = btf(reader, value),
         "link" => bpf.link = reader.boolean(value, "link").unwrap_or_default(),
         "override" => each_table(reader, value, "bpf.override", |reader, item| {
             let mut options = Override::default();
@@ -415,6 +429,29 @@ fn bpf(reader: &mut Reader<'_>, bpf: &mut Bpf, key: Key<'_, '_>, value: Value<'_
         }),
         _ => reader.unknown_key(key, "[bpf]", KEYS),
     }
+}
+
+/// A reference or a path, alone or as `{ from = "…", sha256 = "…" }`.
+fn btf(reader: &mut Reader<'_>, value: Value<'_, '_>) -> Option<Btf> {
+    if value.get_ref().is_str() {
+        return Some(Btf { from: reader.string(value, "btf")?, sha256: None });
+    }
+    let (mut from, mut sha256) = (None, None);
+    section(reader, value, "btf", |reader, key, value| match key.get_ref().as_ref() {
+        "from" => from = reader.string(value, "from"),
+        "sha256" => {
+            let Some(text) = reader.string(value, "sha256") else { return };
+            sha256 = text.value.parse().ok();
+            if sha256.is_none() {
+                reader.wrong(value.span(), "`sha256` must have 64 hexadecimal digits");
+            }
+        }
+        _ => reader.unknown_key(key, "`btf`", &["from", "sha256"]),
+    });
+    if from.is_none() && value.get_ref().as_table().is_some() {
+        reader.wrong(value.span(), "`from` is missing: which kernel's?");
+    }
+    Some(Btf { from: from?, sha256 })
 }
 
 fn options(reader: &mut Reader<'_>, own: &mut Override, key: Key<'_, '_>, value: Value<'_, '_>) {
@@ -642,6 +679,7 @@ mod tests {
             mcpu = "v3"
             clang = "clang-19"
             vmlinux = "btf/6.12.btf"
+            btf = { from = "debian/trixie", sha256 = "0000000000000000000000000000000000000000000000000000000000000001" }
             link = true
             launcher = "sccache"
             [[bpf.override]]
@@ -666,6 +704,9 @@ mod tests {
         let manifest = parse(Path::new("Skep.toml"), text).unwrap();
         assert_eq!(manifest.kernels.min, Some(KernelVersion { major: 5, minor: 10 }));
         assert_eq!(manifest.bpf.vmlinux.value, Vmlinux::Path("btf/6.12.btf".into()));
+        let btf = manifest.bpf.btf.as_ref().unwrap();
+        assert_eq!(btf.from.value, "debian/trixie");
+        assert!(btf.sha256.unwrap().to_string().ends_with("01"));
         assert_eq!(manifest.lints["large-stack"], Level::Warn);
         assert_eq!(manifest.budgets[0].instructions, Some(100_000));
         assert_eq!(manifest.user.kind.value, UserKind::C);

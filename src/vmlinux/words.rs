@@ -139,6 +139,11 @@ impl Words {
         self.compares_types || self.uses.get(word).is_some_and(|uses| uses & WHOLE != 0)
     }
 
+    /// The words, each with whether it is a tag somewhere.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], bool)> {
+        self.uses.iter().map(|(word, uses)| (&**word, uses & TAG != 0))
+    }
+
     /// The words, in order: what the identity of a pruned header depends on.
     pub fn key(&self) -> Vec<u8> {
         let mut words: Vec<(&[u8], u8)> =

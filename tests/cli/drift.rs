@@ -114,7 +114,9 @@ fn the_same_types_are_no_finding() {
 fn a_project_is_pinned_and_checked_on_its_matrix() {
     let place = place();
     place.file("Skep.toml", "[package]\nname = \"p\"\n[kernels]\nmatrix = [\"./new.o\"]\n");
-    place.file("src/p.bpf.c", PROGRAM);
+    place.file("src/p.bpf.c", format!("#include \"types.h\"\n{PROGRAM}"));
+    // Named in a header only, and no relocation asks for it.
+    place.file("include/types.h", "struct unrelated;\n");
     let run = place.skep(&["vmlinux", "--pin", "--from", "old.o"]).expect(0);
     assert!(run.stderr.contains("pinned to the BTF of old.o, "), "{run}");
     let lock = place.read("Skep.lock");
@@ -125,6 +127,7 @@ fn a_project_is_pinned_and_checked_on_its_matrix() {
     assert_eq!(place.read("Skep.lock"), lock);
     let run = place.skep(&["vmlinux", "--check", "--against", "new.o"]).expect(1);
     assert!(run.stdout.contains("`struct gone` is gone on new.o"), "{run}");
+    assert!(run.stdout.contains("`struct unrelated` has 3 differences"), "{run}");
     // The file that it is pinned to has become another one.
     compile(&place, "old", &OLD.replace("int other", "short other"));
     let run = place.skep(&["vmlinux", "--check", "--against", "old.o"]).expect(1);

@@ -12,6 +12,7 @@ mod docs;
 mod doctor;
 mod drift;
 mod explain;
+mod header;
 mod ide;
 mod init;
 mod inspect;
