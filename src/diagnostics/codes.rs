@@ -41,6 +41,7 @@ codes! {
     WRONG_INPUT = "E0111" "wrong-input" Usage "a path on the command line is not something skep can work on";
     FILE_DIFFERS = "E0112" "file-differs" Usage "a file of the user's stands where skep would write one";
     LOCK = "E0113" "lock" Usage "Skep.lock cannot be used or must not change";
+    BAD_TEMPLATE = "E0117" "bad-template" Usage "a template is not as templates are";
     INTERRUPTED = "E0130" "interrupted" Interrupted "the command was interrupted";
 
     // 02: building
@@ -158,6 +159,7 @@ codes! {
     FILE_ACCESS = "E0602" "file-access" Environment "a file or directory cannot be read or written";
     DISK_FULL = "E0603" "disk-full" Environment "there is no space left on the disk";
     PROGRAM_FAILED = "E0604" "program-failed" Environment "a program that skep ran failed";
+    TEMPLATE_NOT_FETCHED = "E0606" "template-not-fetched" Environment "the repository of a template could not be copied";
 
     // 07: kernels and virtual machines
     QEMU_MISSING = "E0701" "qemu-missing" Environment "QEMU is not installed";

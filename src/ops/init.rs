@@ -28,7 +28,7 @@ pub fn run(session: &Session, request: &Request) -> Result<Outcome, Failure> {
             .help("`skep new NAME` makes another one in a directory of its own")
             .into());
     }
-    let (template, files) = new::rendered(session, request)?;
+    let (lang, files) = new::rendered(session, request)?;
     let kept = scaffold::write_into(&session.cwd, &files)?;
-    Ok(Outcome { name: request.name.clone(), dir: session.cwd.clone(), template, kept })
+    Ok(Outcome::of(request, lang, session.cwd.clone(), kept))
 }

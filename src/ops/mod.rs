@@ -2,6 +2,7 @@
 //! [`Session`], uses the engines below, and returns an outcome as data; the
 //! front ends above parse the request and render the outcome.
 
+pub mod add;
 pub mod build;
 pub mod check;
 pub mod clean;
@@ -20,6 +21,7 @@ pub mod min_core;
 pub mod new;
 mod places;
 mod session;
+pub mod templates;
 pub mod verify;
 pub mod vmlinux;
 

@@ -3,7 +3,7 @@
 use super::Session;
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::project::name::{self, BadName};
-use crate::scaffold::{self, Answers, Template};
+use crate::scaffold::{self, Answers, Lang, Template};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -12,8 +12,11 @@ use std::path::PathBuf;
 pub struct Request {
     /// The project's name.
     pub name: String,
-    /// The template's name.
-    pub template: String,
+    /// The template.
+    pub template: Template,
+    /// What the user program is written in; the template's default if none is
+    /// named.
+    pub lang: Option<Lang>,
     /// The license, an SPDX expression.
     pub license: String,
     /// Answers to the template's questions.
@@ -27,8 +30,10 @@ pub struct Outcome {
     pub name: String,
     /// Its directory.
     pub dir: PathBuf,
-    /// The template.
-    pub template: &'static Template,
+    /// The template's name.
+    pub template: String,
+    /// What the user program is written in.
+    pub lang: Lang,
     /// Files that were there and were left as they are.
     pub kept: Vec<PathBuf>,
 }
@@ -36,10 +41,18 @@ pub struct Outcome {
 /// Makes the directory `request.name` with a project in it.
 pub fn run(session: &Session, request: &Request) -> Result<Outcome, Failure> {
     check_name(&request.name)?;
-    let (template, files) = rendered(session, request)?;
+    let (lang, files) = rendered(session, request)?;
     let dir = session.absolute(&request.name);
     scaffold::write_new(&dir, &files)?;
-    Ok(Outcome { name: request.name.clone(), dir, template, kept: Vec::new() })
+    Ok(Outcome::of(request, lang, dir, Vec::new()))
+}
+
+impl Outcome {
+    /// What came of a request.
+    pub(super) fn of(request: &Request, lang: Lang, dir: PathBuf, kept: Vec<PathBuf>) -> Self {
+        let (name, template) = (request.name.clone(), request.template.name.clone());
+        Self { name, dir, template, lang, kept }
+    }
 }
 
 /// Checks a project's name, with a usable one as help.
@@ -58,16 +71,18 @@ fn bad_name(bad: &BadName) -> Diagnostic {
     }
 }
 
-/// The files of the project, and what there is to say about them.
+/// The files of the project; says what there is to say about its license.
 pub(super) fn rendered(
     session: &Session,
     request: &Request,
-) -> Result<(&'static Template, Vec<scaffold::File>), Failure> {
-    let template = scaffold::find(&request.template)?;
+) -> Result<(Lang, Vec<scaffold::File>), Failure> {
+    let template = &request.template;
+    let lang = template.lang(request.lang)?;
     let files = template.render(&Answers {
         name: request.name.clone(),
         identifier: name::identifier(&request.name),
         license: request.license.clone(),
+        lang,
         values: request.values.clone(),
     })?;
     if !scaffold::license::is_gpl_compatible(&request.license) {
@@ -84,5 +99,5 @@ pub(super) fn rendered(
             ),
         });
     }
-    Ok((template, files))
+    Ok((lang, files))
 }

@@ -572,6 +572,7 @@ pub(super) fn words(cell: &Cell, unicode: bool) -> String {
         Cell::Text(text) | Cell::Good(text) | Cell::Bad(text) | Cell::Caution(text) => {
             one_line(text)
         }
+        Cell::Words(words) => one_line(&words.join(", ")),
         Cell::Count(number) => text::count(*number),
         Cell::Number(number) => number.to_string(),
         Cell::Micros(number) => text::micros(*number, unicode),

@@ -283,6 +283,7 @@ impl Serialize for Row<'_> {
                 Cell::Text(text) | Cell::Good(text) | Cell::Bad(text) | Cell::Caution(text) => {
                     map.serialize_entry(column.key, text)?;
                 }
+                Cell::Words(words) => map.serialize_entry(column.key, words)?,
                 Cell::Count(number)
                 | Cell::Number(number)
                 | Cell::Micros(number)

@@ -70,6 +70,7 @@ fn words(cell: &Cell) -> String {
             // Foreign tabs were turned into spaces by the escaping.
             one_line(text)
         }
+        Cell::Words(words) => one_line(&words.join(",")),
         Cell::Count(number) | Cell::Number(number) | Cell::Micros(number) | Cell::Bytes(number) => {
             number.to_string()
         }

@@ -33,6 +33,8 @@ pub enum Cell {
     Bad(String),
     /// Words that ask for a look.
     Caution(String),
+    /// Several words.
+    Words(Vec<String>),
     /// A count; people see digits in groups.
     Count(u64),
     /// A number that is a name: of a type, of an instruction. As it is.

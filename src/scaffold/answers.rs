@@ -1,6 +1,6 @@
 //! Questions of templates, and their answers.
 
-use super::Error;
+use super::{Error, Lang};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -69,6 +69,8 @@ pub struct Answers {
     pub identifier: String,
     /// Its license, an SPDX expression.
     pub license: String,
+    /// What its user program is written in.
+    pub lang: Lang,
     /// Answers to the template's questions; those that are missing are the
     /// defaults.
     pub values: BTreeMap<String, String>,
@@ -96,6 +98,7 @@ impl Answers {
             ("identifier", self.identifier.clone()),
             ("license", self.license.clone()),
             ("kernel_license", super::license::for_kernel(&self.license)),
+            ("user_kind", self.lang.as_str().to_owned()),
         ]);
         for question in questions {
             let answer = self.values.get(&question.name).unwrap_or(&question.default);

@@ -1,7 +1,8 @@
 //! Why no project came to be.
 
+use super::Lang;
 use crate::base::fs;
-use crate::diagnostics::{Diagnostic, Origin, codes};
+use crate::diagnostics::{Diagnostic, Origin, Span, codes};
 use std::path::PathBuf;
 
 /// Why no project came to be.
@@ -13,7 +14,46 @@ pub enum Error {
         name: String,
         /// The template that was most likely meant.
         nearest: Option<String>,
+        /// Where it was looked for, if not among skep's own.
+        place: Option<String>,
     },
+    /// There is no template at all.
+    NoTemplates {
+        /// Where they were looked for.
+        place: String,
+    },
+    /// There are several templates, and none was named.
+    SeveralTemplates {
+        /// Where they are.
+        place: String,
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// The template has no such front end.
+    NoLang {
+        /// The template.
+        template: String,
+        /// What was asked for.
+        lang: Lang,
+        /// What it has.
+        known: Vec<Lang>,
+    },
+    /// git is not installed.
+    NoGit {
+        /// The repository.
+        url: String,
+    },
+    /// git could not copy a repository.
+    Git {
+        /// The repository.
+        url: String,
+        /// How it ended.
+        reason: String,
+        /// What it said last.
+        said: Vec<String>,
+    },
+    /// The user asked to stop.
+    Cancelled,
     /// The template does not ask that.
     UnknownQuestion {
         /// The template.
@@ -66,7 +106,16 @@ pub enum Error {
         name: String,
         /// What is wrong.
         reason: String,
+        /// Where, if it can be said.
+        span: Option<Span>,
     },
+}
+
+impl Error {
+    /// A fault of a template that has no place.
+    pub(super) fn template(name: &str, reason: String) -> Self {
+        Self::Template { name: name.to_owned(), reason, span: None }
+    }
 }
 
 impl From<fs::Error> for Error {
@@ -79,17 +128,49 @@ impl From<Error> for Diagnostic {
     fn from(error: Error) -> Self {
         let new = |code, message: String| Self::new(code, Origin::Command, message);
         match error {
-            Error::UnknownTemplate { name, nearest } => {
+            Error::UnknownTemplate { name, nearest, place } => {
+                let name = name.escape_debug();
                 let diagnostic = new(
                     codes::UNKNOWN_TEMPLATE,
-                    format!("there is no template `{}`", name.escape_debug()),
+                    match &place {
+                        Some(place) => format!("there is no template `{name}` in {place}"),
+                        None => format!("there is no template `{name}`"),
+                    },
                 );
                 let diagnostic = match nearest {
                     Some(nearest) => diagnostic.help(format!("did you mean `{nearest}`?")),
                     None => diagnostic,
                 };
-                diagnostic.help("`skep new --list` shows the templates")
+                diagnostic.help(match place {
+                    Some(place) => format!("`skep new --list --git {place}` shows the templates"),
+                    None => "`skep new --list` shows the templates".to_owned(),
+                })
             }
+            Error::NoTemplates { place } => {
+                new(codes::UNKNOWN_TEMPLATE, format!("there is no template in {place}"))
+                    .note("a template is a folder with a file template.toml")
+                    .help("name the folder that has it behind a `#`: `--git PLACE#FOLDER`")
+            }
+            Error::SeveralTemplates { place, names } => {
+                new(codes::UNKNOWN_TEMPLATE, format!("there are several templates in {place}"))
+                    .note(format!("it has: {}", names.join(", ")))
+                    .help("choose one with `--template`")
+            }
+            Error::NoLang { template, lang, known } => {
+                let known: Vec<&str> = known.into_iter().map(Lang::as_str).collect();
+                let message = format!("the template `{template}` has no front end `{lang}`");
+                new(codes::BAD_ANSWER, message).note(format!("it has: {}", known.join(", ")))
+            }
+            Error::NoGit { url } => {
+                new(codes::PROGRAM_FAILED, format!("{url} cannot be copied: there is no git"))
+                    .help("install git, or name a directory that has the template")
+            }
+            Error::Git { url, reason, said } => {
+                let message = format!("the repository {url} cannot be copied: {reason}");
+                let diagnostic = new(codes::TEMPLATE_NOT_FETCHED, message);
+                said.into_iter().fold(diagnostic, Diagnostic::note)
+            }
+            Error::Cancelled => new(codes::INTERRUPTED, "interrupted".to_owned()),
             Error::UnknownQuestion { template, name, known } => {
                 let diagnostic = new(
                     codes::BAD_ANSWER,
@@ -133,8 +214,13 @@ impl From<Error> for Diagnostic {
                     .help("move it away, or use `skep new` for a directory of its own")
             }
             Error::File(error) => error.into(),
-            Error::Template { name, reason } => {
-                new(codes::BAD_ANSWER, format!("the template `{name}` is at fault: {reason}"))
+            Error::Template { name, reason, span } => {
+                let message = format!("the template `{name}` is at fault: {}", reason.trim_end());
+                let diagnostic = new(codes::BAD_TEMPLATE, message);
+                match span {
+                    Some(span) => diagnostic.at(span),
+                    None => diagnostic,
+                }
             }
         }
     }

@@ -1,20 +1,19 @@
-//! Templates: the folders below `templates/`, embedded in the binary.
+//! Templates: what `template.toml` says, and the files of a project that is
+//! made of one.
 
 use super::render::{self, File};
-use super::{Answers, Error, Question};
-use include_dir::{Dir, include_dir};
+use super::{Answers, Error, Lang, Question};
+use crate::bpf::KernelVersion;
+use crate::diagnostics::Span;
 use serde::Deserialize;
-use std::path::PathBuf;
-use std::sync::OnceLock;
-
-static FOLDERS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
+use std::borrow::Cow;
+use std::path::{Component, Path, PathBuf};
 
 /// The file that describes a template.
-const MANIFEST: &str = "template.toml";
+pub(super) const MANIFEST: &str = "template.toml";
 
 /// A template.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Template {
     /// Its name, the folder's.
     pub name: String,
@@ -22,159 +21,274 @@ pub struct Template {
     pub summary: String,
     /// What it belongs to: `basics`, `tracing`, `network`.
     pub topic: String,
-    /// The oldest kernel that takes its programs: `5.10`.
-    pub kernel: String,
+    /// The oldest kernel that takes its programs.
+    pub kernel: KernelVersion,
     /// Whether its programs call GPL-only helpers.
-    #[serde(default)]
     pub gpl: bool,
+    /// The front ends it has, the default one first; never empty.
+    pub langs: Vec<Lang>,
     /// What it wants to know.
-    #[serde(default, rename = "question")]
     pub questions: Vec<Question>,
-    /// Its files as they are embedded, without the manifest, sorted.
-    #[serde(skip)]
-    files: Vec<(&'static str, &'static str)>,
+    /// Its files, without the manifest, sorted by path.
+    files: Vec<Source>,
 }
 
-/// Every template, by topic and name.
-pub fn templates() -> &'static [Template] {
-    static TEMPLATES: OnceLock<Vec<Template>> = OnceLock::new();
-    TEMPLATES.get_or_init(|| {
-        let mut templates: Vec<Template> = FOLDERS
-            .dirs()
-            // A test reads every folder; none of those that are shipped is
-            // left out here.
-            .filter_map(|folder| read(folder).ok())
-            .collect();
-        templates.sort_by(|a, b| (&a.topic, &a.name).cmp(&(&b.topic, &b.name)));
-        templates
-    })
+/// A file of a template.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Source {
+    /// Its path in the template's folder, with placeholders.
+    pub(super) path: Cow<'static, str>,
+    /// Its content, with placeholders if it is text.
+    pub(super) bytes: Cow<'static, [u8]>,
+    /// Whether it can be run.
+    pub(super) executable: bool,
 }
 
-/// The template of this name.
-///
-/// # Errors
-/// There is none; the nearest name.
-pub fn find(name: &str) -> Result<&'static Template, Error> {
-    templates().iter().find(|template| template.name == name).ok_or_else(|| {
-        let nearest = templates()
-            .iter()
-            .map(|template| (strsim::jaro_winkler(name, &template.name), template))
-            .filter(|(likeness, _)| *likeness > 0.7)
-            .max_by(|(a, _), (b, _)| a.total_cmp(b))
-            .map(|(_, template)| template.name.clone());
-        Error::UnknownTemplate { name: name.to_owned(), nearest }
-    })
+/// `template.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description {
+    #[serde(default)]
+    name: Option<String>,
+    summary: String,
+    #[serde(default)]
+    topic: Option<String>,
+    kernel: toml::Spanned<String>,
+    #[serde(default)]
+    gpl: bool,
+    #[serde(default)]
+    langs: Vec<toml::Spanned<String>>,
+    #[serde(default, rename = "question")]
+    questions: Vec<Question>,
 }
 
-fn read(folder: &Dir<'static>) -> Result<Template, String> {
-    let path = folder.path().join(MANIFEST);
-    let text = folder
-        .get_file(&path)
-        .and_then(include_dir::File::contents_utf8)
-        .ok_or_else(|| format!("{} is missing", path.display()))?;
-    let mut template: Template =
-        toml::from_str(text).map_err(|error| format!("{}: {error}", path.display()))?;
-    collect(folder, folder, &mut template.files)?;
-    template.files.sort_unstable();
-    Ok(template)
-}
-
-fn collect(
-    top: &Dir<'static>,
-    dir: &Dir<'static>,
-    files: &mut Vec<(&'static str, &'static str)>,
-) -> Result<(), String> {
-    for file in dir.files() {
-        let path = file.path().strip_prefix(top.path()).unwrap_or(file.path());
-        let (Some(path), Some(text)) = (path.to_str(), file.contents_utf8()) else {
-            return Err(format!("{} is not UTF-8", file.path().display()));
-        };
-        if path != MANIFEST {
-            files.push((path, text));
-        }
-    }
-    dir.dirs().try_for_each(|dir| collect(top, dir, files))
-}
+/// Names that every template has as placeholders, so that no question can.
+const PLACEHOLDERS: &[&str] = &["name", "identifier", "license", "kernel_license", "user_kind"];
 
 impl Template {
-    /// The files of a project made of this template. A name beginning with
-    /// `dot.` stands for one that begins with a dot, which packaging tools
-    /// would leave out.
+    /// A template of its folder: the text of `template.toml`, which stands at
+    /// `path`, and all other files. `folder` is its name if the manifest says
+    /// no other.
     ///
     /// # Errors
-    /// An answer that cannot be used.
-    pub fn render(&self, answers: &Answers) -> Result<Vec<File>, Error> {
-        let values = answers.placeholders(&self.name, &self.questions)?;
-        let wrong = |path: &str, reason: String| Error::Template {
-            name: self.name.clone(),
-            reason: format!("{path}: {reason}"),
+    /// What is wrong with the manifest.
+    pub(super) fn read(
+        folder: &str,
+        path: &Path,
+        text: &str,
+        mut files: Vec<Source>,
+    ) -> Result<Self, Error> {
+        let wrong = |reason: String, range: Option<std::ops::Range<usize>>| Error::Template {
+            name: folder.to_owned(),
+            reason,
+            span: Some(match range {
+                Some(range) => Span::of_bytes(path, text, range),
+                None => Span::file(path),
+            }),
         };
-        self.files
-            .iter()
-            .map(|(path, text)| {
-                let name = render::render(path, &values).map_err(|reason| wrong(path, reason))?;
-                let name = match name.strip_prefix("dot.") {
-                    Some(rest) => format!(".{rest}"),
-                    None => name,
-                };
-                let text = render::render(text, &values).map_err(|reason| wrong(path, reason))?;
-                Ok(File { path: PathBuf::from(name), text })
-            })
-            .collect()
+        let description: Description = toml::from_str(text)
+            .map_err(|error| wrong(error.message().to_owned(), error.span()))?;
+        let kernel = description.kernel.get_ref().parse().map_err(|_| {
+            let reason = "`kernel` is the oldest version that takes its programs, as \"5.10\"";
+            wrong(reason.to_owned(), Some(description.kernel.span()))
+        })?;
+        let mut langs = Vec::new();
+        for name in &description.langs {
+            match Lang::find(name.get_ref()) {
+                Some(lang) if !langs.contains(&lang) => langs.push(lang),
+                Some(_) => {}
+                None => {
+                    let reason = "`langs` has the front ends c, rust and none";
+                    return Err(wrong(reason.to_owned(), Some(name.span())));
+                }
+            }
+        }
+        // Going without is always possible.
+        if !langs.contains(&Lang::None) {
+            langs.push(Lang::None);
+        }
+        for question in &description.questions {
+            if PLACEHOLDERS.contains(&question.name.as_str()) {
+                let reason = format!("`{}` cannot be a question's name", question.name);
+                return Err(wrong(reason, None));
+            }
+            if let Err(reason) = question.check(&question.default) {
+                let reason = format!("the default of `{}` is wrong: {reason}", question.name);
+                return Err(wrong(reason, None));
+            }
+        }
+        files.sort_unstable();
+        Ok(Self {
+            name: description.name.unwrap_or_else(|| folder.to_owned()),
+            summary: description.summary,
+            topic: description.topic.unwrap_or_else(|| "own".to_owned()),
+            kernel,
+            gpl: description.gpl,
+            langs,
+            questions: description.questions,
+            files,
+        })
     }
+
+    /// The front end that was asked for, or the default one.
+    ///
+    /// # Errors
+    /// The template does not have it.
+    pub fn lang(&self, wanted: Option<Lang>) -> Result<Lang, Error> {
+        match wanted {
+            // `read` sees to it that there is one.
+            None => Ok(self.langs.first().copied().unwrap_or_default()),
+            Some(lang) if self.langs.contains(&lang) => Ok(lang),
+            Some(lang) => {
+                Err(Error::NoLang { template: self.name.clone(), lang, known: self.langs.clone() })
+            }
+        }
+    }
+
+    /// The files of a project made of this template. A name beginning with
+    /// `dot.` stands for one that begins with a dot, which packaging tools
+    /// would leave out. What lies in the folder `@c`, `@rust` or `@none` is
+    /// laid over the others if that front end is chosen, and left out else.
+    ///
+    /// # Errors
+    /// An answer that cannot be used; a fault of the template.
+    pub fn render(&self, answers: &Answers) -> Result<Vec<File>, Error> {
+        let lang = self.lang(Some(answers.lang))?;
+        let values = answers.placeholders(&self.name, &self.questions)?;
+        let mut files: Vec<(bool, File)> = Vec::new();
+        for source in &self.files {
+            let wrong = |reason: String| Error::Template {
+                name: self.name.clone(),
+                reason: format!("{}: {reason}", source.path.escape_debug()),
+                span: None,
+            };
+            let Some((path, over)) = of_lang(&source.path, lang).map_err(wrong)? else { continue };
+            let path = render::render(path, lang, &values).map_err(wrong)?;
+            let path = undotted(&path);
+            if !stays_inside(&path) {
+                let reason = format!("`{}` is no path inside a project", path.display());
+                return Err(wrong(reason));
+            }
+            let bytes = match std::str::from_utf8(&source.bytes) {
+                Ok(text) => render::render(text, lang, &values).map_err(wrong)?.into_bytes(),
+                // No text, so there are no placeholders in it.
+                Err(_) => source.bytes.to_vec(),
+            };
+            let file = File { path, bytes, executable: source.executable };
+            match files.iter_mut().find(|(_, other)| other.path == file.path) {
+                None => files.push((over, file)),
+                Some(other) if over != other.0 => {
+                    if over {
+                        *other = (over, file);
+                    }
+                }
+                Some(_) => return Err(wrong("another file gets the same name".to_owned())),
+            }
+        }
+        let mut files: Vec<File> = files.into_iter().map(|(_, file)| file).collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(files)
+    }
+}
+
+/// A path without the folder of the front end it is for, and whether it had
+/// one; nothing for another front end's.
+fn of_lang(path: &str, lang: Lang) -> Result<Option<(&str, bool)>, String> {
+    let folder = path.split_once('/').filter(|(first, _)| {
+        // `@{identifier}/x` begins with a placeholder.
+        first.starts_with('@') && !first.starts_with("@{")
+    });
+    match folder {
+        None => Ok(Some((path, false))),
+        Some((first, rest)) => match Lang::find(&first[1..]) {
+            Some(named) => Ok((named == lang).then_some((rest, true))),
+            None => Err("the folders of front ends are @c, @rust and @none".to_owned()),
+        },
+    }
+}
+
+/// The path with `dot.` at the beginning of names made a dot.
+fn undotted(path: &str) -> PathBuf {
+    path.split('/')
+        .map(|name| match name.strip_prefix("dot.") {
+            Some(rest) => format!(".{rest}"),
+            None => name.to_owned(),
+        })
+        .collect()
+}
+
+fn stays_inside(path: &Path) -> bool {
+    path.file_name().is_some() && path.components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answers() -> Answers {
-        Answers {
-            name: "my-probe".to_owned(),
-            identifier: "my_probe".to_owned(),
-            license: super::super::license::DEFAULT.to_owned(),
+    fn template(manifest: &str, files: &[(&'static str, &'static str)]) -> Result<Template, Error> {
+        let files = files.iter().map(|&(path, text)| Source {
+            path: path.into(),
+            bytes: text.as_bytes().into(),
+            executable: false,
+        });
+        Template::read("bees", Path::new("bees/template.toml"), manifest, files.collect())
+    }
+
+    const MINIMAL: &str = "summary = \"s\"\nkernel = \"5.10\"\nlangs = [\"c\"]\n";
+
+    fn rendered(lang: Lang, files: &[(&'static str, &'static str)]) -> Result<String, Error> {
+        let answers = Answers {
+            name: "a".into(),
+            identifier: "a".into(),
+            license: "MIT".into(),
+            lang,
             ..Answers::default()
+        };
+        let files = template(MINIMAL, files)?.render(&answers)?;
+        let show = |file: &File| {
+            format!("{}={};", file.path.display(), String::from_utf8_lossy(&file.bytes))
+        };
+        Ok(files.iter().map(show).collect())
+    }
+
+    #[test]
+    fn what_a_front_end_has_is_laid_over_the_rest() {
+        let files =
+            [("@c/src/@{name}.c", "x"), ("@c/y", "c"), ("@none/z", "n"), ("y", "@{user_kind}")];
+        assert_eq!(rendered(Lang::C, &files).unwrap(), "src/a.c=x;y=c;");
+        assert_eq!(rendered(Lang::None, &files).unwrap(), "y=none;z=n;");
+        assert!(matches!(rendered(Lang::Rust, &files), Err(Error::NoLang { .. })));
+        let dots = [("dot.github/dot.x", ""), ("@{name}/y", "")];
+        assert_eq!(rendered(Lang::C, &dots).unwrap(), ".github/.x=;a/y=;");
+    }
+
+    #[test]
+    fn no_file_leaves_the_project_or_meets_another() {
+        for files in [
+            &[("dot../x", "")][..],
+            &[("@perl/x", "")],
+            &[("@{what}", "")],
+            &[("@{name}", ""), ("a", "")],
+            &[("@c/@{name}", ""), ("@c/a", "")],
+        ] {
+            assert!(matches!(rendered(Lang::C, files), Err(Error::Template { .. })), "{files:?}");
         }
     }
 
     #[test]
-    fn every_folder_is_a_template_that_renders() {
-        for folder in FOLDERS.dirs() {
-            let template = read(folder).unwrap();
-            assert_eq!(folder.path().to_str(), Some(template.name.as_str()));
-            assert!(!template.summary.ends_with('.') && template.summary.len() < 70);
-            let files = template.render(&answers()).unwrap();
-            let paths: Vec<_> = files.iter().map(|file| file.path.to_str().unwrap()).collect();
-            for wanted in ["Skep.toml", ".gitignore", "README.md", "src/my_probe.bpf.c"] {
-                assert!(paths.contains(&wanted), "{}: {wanted} in {paths:?}", template.name);
-            }
-            for file in &files {
-                assert!(!file.text.contains("@{"), "{}", file.path.display());
-                assert!(file.text.ends_with('\n'), "{}", file.path.display());
-            }
-            for question in &template.questions {
-                assert_eq!(question.check(&question.default), Ok(()), "{}", question.name);
-            }
+    fn a_manifest_is_wrong_on_its_line() {
+        for (manifest, line) in [
+            ("summary = \"s\"\nkernel = \"new\"\n", 2),
+            ("summary = \"s\"\nkernel = \"5.10\"\nlangs = [\"perl\"]\n", 3),
+            ("summary = \"s\"\nkernel = \"5.10\"\n\ncolour = 1\n", 4),
+            ("summary = \n", 1),
+        ] {
+            let Err(Error::Template { span: Some(span), .. }) = template(manifest, &[]) else {
+                panic!("{manifest}");
+            };
+            assert_eq!(span.start.line, line, "{manifest}");
         }
-        assert_eq!(templates().len(), FOLDERS.dirs().count());
-    }
-
-    #[test]
-    fn an_answer_that_is_not_asked_for_or_wrong_is_an_error() {
-        let template = find("kprobe").unwrap();
-        let mut wrong = answers();
-        wrong.values.insert("colour".to_owned(), "red".to_owned());
-        assert!(matches!(template.render(&wrong), Err(Error::UnknownQuestion { .. })));
-        let mut wrong = answers();
-        wrong.values.insert("ring_kib".to_owned(), "100".to_owned());
-        assert!(matches!(template.render(&wrong), Err(Error::BadAnswer { .. })));
-    }
-
-    #[test]
-    fn the_nearest_template_is_offered() {
-        let Err(Error::UnknownTemplate { nearest, .. }) = find("krpobe") else { panic!() };
-        assert_eq!(nearest.as_deref(), Some("kprobe"));
-        let Err(Error::UnknownTemplate { nearest, .. }) = find("zzz") else { panic!() };
-        assert_eq!(nearest, None);
+        let question = "[[question]]\nname = \"name\"\nprompt = \"p\"\ndefault = \"d\"\n";
+        assert!(template(&format!("{MINIMAL}{question}"), &[]).is_err());
     }
 }

@@ -26,7 +26,7 @@ pub fn write_new(dir: &Path, files: &[File]) -> Result<(), Error> {
     // has the permissions that new directories have.
     let whole = above.path().join("project");
     for file in files {
-        fs::write_atomic(&whole.join(&file.path), file.text.as_bytes())?;
+        write(&whole, file)?;
     }
     fs::rename(&whole, dir)?;
     Ok(())
@@ -49,8 +49,7 @@ pub fn write_into(dir: &Path, files: &[File]) -> Result<Vec<PathBuf>, Error> {
     }
     let mut written: Vec<PathBuf> = Vec::new();
     for file in missing {
-        let path = dir.join(&file.path);
-        if let Err(error) = fs::write_atomic(&path, file.text.as_bytes()) {
+        if let Err(error) = write(dir, file) {
             // What cannot be removed now was writable a moment ago; there is
             // nothing better to say than why the file could not be written.
             for path in written {
@@ -58,9 +57,14 @@ pub fn write_into(dir: &Path, files: &[File]) -> Result<Vec<PathBuf>, Error> {
             }
             return Err(error.into());
         }
-        written.push(path);
+        written.push(dir.join(&file.path));
     }
     Ok(kept)
+}
+
+fn write(dir: &Path, file: &File) -> fs::Result<()> {
+    let mode = if file.executable { 0o755 } else { 0o644 };
+    fs::write_atomic_with_mode(&dir.join(&file.path), &file.bytes, mode)
 }
 
 #[cfg(test)]
@@ -69,7 +73,7 @@ mod tests {
 
     fn files() -> Vec<File> {
         [("Skep.toml", "a"), ("src/x.bpf.c", "b"), (".gitignore", "c")]
-            .map(|(path, text)| File { path: path.into(), text: text.into() })
+            .map(|(path, text)| File { path: path.into(), bytes: text.into(), executable: false })
             .into()
     }
 

@@ -93,6 +93,32 @@ fn each_command_has_its_page() {
     }
 }
 
+#[test]
+fn the_guide_lists_every_template() {
+    let list = Place::new().skep(&["new", "--list", "--message-format", "json"]).expect(0);
+    let mut table = String::from(
+        "| topic | template | kernel | languages | what it does |\n|---|---|---|---|---|\n",
+    );
+    for line in list.stdout.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        if row["reason"] != "template" {
+            continue;
+        }
+        let text = |key: &str| row[key].as_str().unwrap().to_owned();
+        let langs: Vec<&str> =
+            row["langs"].as_array().unwrap().iter().map(|lang| lang.as_str().unwrap()).collect();
+        table += &format!(
+            "| {} | `{}` | {} | {} | {} |\n",
+            text("topic"),
+            text("name"),
+            text("kernel"),
+            langs.join(", "),
+            text("summary")
+        );
+    }
+    made("guide/templates.md", &table);
+}
+
 fn subcommands(help: &str) -> Vec<String> {
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     listed
@@ -160,7 +186,7 @@ fn the_summary_leads_to_every_page() {
 /// The pages of the guide with their titles: the first ones in the order they
 /// are to be read in, then the others.
 fn guide() -> Vec<(String, String)> {
-    let first = ["quickstart", "manifest", "kernels"];
+    let first = ["quickstart", "manifest", "templates", "kernels"];
     let mut pages: Vec<String> = fs::read_dir(docs().join("guide"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod add;
 mod build;
 mod check;
 mod diagnose;
@@ -22,5 +23,6 @@ mod metadata;
 mod min_core;
 mod new;
 mod output;
+mod templates;
 mod usage;
 mod vmlinux;

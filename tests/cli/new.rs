@@ -135,7 +135,7 @@ fn machines_learn_where_it_is() {
 fn each_template_builds_at_once_and_without_a_warning() {
     for template in ["minimal", "kprobe", "xdp"] {
         let place = Place::new();
-        place.skep(&["new", "bees", "--template", template]).expect(0);
+        place.skep(&["new", "bees", "--template", template, "--lang", "none"]).expect(0);
         let run = place.skep(&["-C", "bees", "build"]).expect(0);
         assert!(!run.stdout.contains("warning"), "{run}");
         assert!(run.stderr.contains("Generating vmlinux.h from the running kernel's BTF"), "{run}");

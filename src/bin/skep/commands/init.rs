@@ -1,7 +1,7 @@
 //! `skep init`.
 
 use super::CommandResult;
-use super::new::{Choices, report, request};
+use super::new::{Choices, report, request, template};
 use crate::shell::Shell;
 use skep::ops::{Session, init, new};
 
@@ -11,6 +11,9 @@ pub struct Args {
     /// The project's name [default: the directory's]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// The template to begin with [default: minimal]
+    #[arg(short, long, value_name = "TEMPLATE")]
+    template: Option<String>,
     #[command(flatten)]
     choices: Choices,
 }
@@ -23,7 +26,8 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
             new::check_name(answer).map_err(|failure| failure.to_string())
         })?,
     };
-    let request = request(name, args.choices, shell)?;
+    let template = template(args.template.as_deref(), &args.choices, session, shell)?;
+    let request = request(name, template, args.choices, shell)?;
     let outcome = init::run(session, &request)?;
     report(&outcome, "skep build; skep verify", session, shell);
     Ok(())

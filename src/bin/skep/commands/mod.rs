@@ -1,6 +1,7 @@
 //! One file a command: its arguments, the request it makes of them, the one
 //! operation it calls, and what it reports.
 
+mod add;
 mod build;
 mod check;
 mod clean;
@@ -38,6 +39,8 @@ pub enum Command {
     New(new::Args),
     /// Make the current directory a project
     Init(init::Args),
+    /// Add a program to the project that is here
+    Add(add::Args),
     /// Compile the project's BPF sources
     Build(build::Args),
     /// Write a source as the compiler sees it after preprocessing
@@ -77,6 +80,7 @@ pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult 
     match command {
         Command::New(args) => new::run(args, session, shell),
         Command::Init(args) => init::run(args, session, shell),
+        Command::Add(args) => add::run(args, session, shell),
         Command::Build(args) => build::run(args, session, shell),
         Command::Expand(args) => expand::run(args, session, shell),
         Command::Metadata(args) => metadata::run(&args, session, shell),
