@@ -10,6 +10,7 @@
 //! | 05 | BTF and CO-RE |
 //! | 06 | the machine: files, programs, cache |
 //! | 07 | kernels and virtual machines |
+//! | 09 | what programs cost the verifier: budgets, baselines |
 
 use super::code::{Class, Code, Row};
 
@@ -173,6 +174,9 @@ codes! {
     PACKAGE_CORRUPT = "E0709" "package-corrupt" Environment "the package is damaged";
     GUEST_FAILED = "E0710" "guest-failed" Environment "the guest could not do what it was asked to";
     NO_VERDICT = "E0711" "no-verdict" Environment "the program could not be loaded to the end, so there is no verdict";
+
+    // 09: what programs cost
+    OVER_BUDGET = "E0901" "over-budget" Finding "a program costs the verifier more than the manifest allows";
 }
 
 #[cfg(test)]

@@ -22,7 +22,8 @@ pub fn fold(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     folded
 }
 
-fn is_same(a: &Diagnostic, b: &Diagnostic) -> bool {
+/// Whether two findings differ at most in the kernels they hold for.
+pub fn is_same(a: &Diagnostic, b: &Diagnostic) -> bool {
     let line = |d: &Diagnostic| {
         d.primary.as_ref().map(|label| (label.span.file.clone(), label.span.start.line))
     };

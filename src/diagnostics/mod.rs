@@ -12,7 +12,7 @@ mod span;
 
 pub use code::{Class, Code};
 pub use failure::Failure;
-pub use fold::fold;
+pub use fold::{fold, is_same};
 pub use span::{Position, Span};
 
 use std::path::{Path, PathBuf};

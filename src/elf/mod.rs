@@ -11,6 +11,7 @@
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod global;
 mod lines;
 mod maps;
 mod problem;
@@ -20,6 +21,7 @@ mod section;
 mod tests;
 
 pub use error::Error;
+pub use global::{Global, GlobalError};
 pub use maps::{MapDef, Pinning};
 pub use problem::Problem;
 pub use section::section;

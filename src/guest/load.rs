@@ -5,12 +5,11 @@
 //! marked to be loaded. What stands in the way of loading but not of
 //! verifying is set right, and every such change is reported.
 
-use super::channel::Channel;
 use super::child::{self, Ended, Shared};
 use super::kernel_btf;
 use crate::base::fs;
 use crate::wire::{
-    Entry, Hello, Load, Opened, Outcome, Program, Refusal, Reply, Stage, VERSION, frame, gap,
+    Entry, Hello, Load, Opened, Outcome, Patch, Program, Refusal, Reply, Stage, VERSION, frame, gap,
 };
 use libbpf_sys as sys;
 use serde::Serialize;
@@ -50,7 +49,7 @@ pub fn hello() -> Hello {
 }
 
 /// Loads the programs of an object and reports each.
-pub fn object(request: &Load, bytes: &[u8], channel: &mut Channel) -> io::Result<()> {
+pub fn object(request: &Load, bytes: &[u8], channel: &mut impl io::Write) -> io::Result<()> {
     let limit = Duration::from_millis(request.limit_ms);
     let opened = open(request, bytes, limit)?;
     frame::write(channel, &Reply::Opened(opened.clone()), &[])?;
@@ -237,6 +236,18 @@ fn load(
         return Err(refusal(Stage::Open, libc::ENOENT));
     }
     result.fixups = object.fix_up();
+    let given = request.placed.iter().find(|placed| placed.program == result.entry.name);
+    if let Some(given) = given {
+        let fixup = object.place(chosen, &given.section);
+        result.fixups.push(fixup.map_err(|errno| refusal(Stage::Open, errno))?);
+    }
+    for patch in &request.globals {
+        object.patch(patch).map_err(|message| Refusal {
+            stage: Stage::Prepare,
+            errno: libc::EINVAL,
+            messages: vec![message],
+        })?;
+    }
     let log = shared.log().cast::<c_char>();
     // SAFETY: the log's memory outlives the object; `chosen` belongs to it.
     unsafe {
@@ -362,6 +373,67 @@ impl Object {
             }
         }
         fixups
+    }
+}
+
+impl Object {
+    /// Gives a program the type that libbpf derives from a section's name;
+    /// says so, or with which error number libbpf refused.
+    fn place(&self, program: *mut sys::bpf_program, section: &str) -> Result<String, i32> {
+        let name = CString::new(section).map_err(|_| libc::EINVAL)?;
+        let (mut kind, mut attach) = (0, 0);
+        // SAFETY: the program belongs to the object, which is alive; the
+        // strings end in a zero byte and are copied.
+        unsafe {
+            let error = sys::libbpf_prog_type_by_name(name.as_ptr(), &mut kind, &mut attach);
+            if error != 0 {
+                return Err(-error);
+            }
+            sys::bpf_program__set_type(program, kind);
+            sys::bpf_program__set_expected_attach_type(program, attach);
+            // `fentry.s/…`: what may sleep says so in the program's flags.
+            if section.split('/').next().is_some_and(|kind| kind.ends_with(".s")) {
+                let flags = sys::bpf_program__flags(program) | sys::BPF_F_SLEEPABLE;
+                sys::bpf_program__set_flags(program, flags);
+            }
+            let target = section.split_once('/').map(|(_, target)| target);
+            let by_btf = matches!(kind, sys::BPF_PROG_TYPE_TRACING | sys::BPF_PROG_TYPE_LSM);
+            if let Some(target) = target.filter(|_| by_btf) {
+                let target = CString::new(target).unwrap_or_default();
+                let error = sys::bpf_program__set_attach_target(program, 0, target.as_ptr());
+                if error != 0 {
+                    return Err(-error);
+                }
+            }
+        }
+        Ok(format!("loaded as if it stood in section `{section}`"))
+    }
+
+    /// Changes initial values of global data.
+    fn patch(&self, patch: &Patch) -> Result<(), String> {
+        let Patch { section, offset, bytes } = patch;
+        let name = CString::new(section.as_str()).unwrap_or_default();
+        let mut size = 0;
+        // SAFETY: the map, if there is one, belongs to the object, which is
+        // alive; libbpf says how large its initial value is.
+        let data = unsafe {
+            let map = sys::bpf_object__find_map_by_name(self.0, name.as_ptr());
+            if map.is_null() {
+                return Err(format!("libbpf makes no map of section `{section}`"));
+            }
+            let data = sys::bpf_map__initial_value(map, &mut size).cast::<u8>();
+            if data.is_null() {
+                return Err(format!("section `{section}` has no initial value"));
+            }
+            std::slice::from_raw_parts_mut(data, size as usize)
+        };
+        let start = usize::try_from(*offset).unwrap_or(usize::MAX);
+        let room = data.get_mut(start..).and_then(|rest| rest.get_mut(..bytes.len()));
+        match room {
+            Some(room) => room.copy_from_slice(bytes),
+            None => return Err(format!("a value lies beyond the end of section `{section}`")),
+        }
+        Ok(())
     }
 }
 

@@ -48,7 +48,7 @@ impl SourceFinder {
     }
 
     /// A span whose file can be read, if there is one.
-    fn settle(&self, mut span: Span) -> Span {
+    pub(super) fn settle(&self, mut span: Span) -> Span {
         if let Some(found) = self.find(&span.file) {
             span.file = found;
         }

@@ -250,6 +250,8 @@ pub enum Level {
 pub struct Budget {
     /// Which programs: a name, with `*` for any letters.
     pub program: String,
+    /// On which kernels: a reference, with `*` for any letters.
+    pub kernel: String,
     /// Instructions the verifier may process.
     pub instructions: Option<u64>,
     /// States the verifier may keep.
@@ -590,10 +592,11 @@ fn lint(
 }
 
 fn budgets(reader: &mut Reader<'_>, budgets: &mut Vec<Budget>, value: Value<'_, '_>) {
-    const KEYS: &[&str] = &["program", "instructions", "states", "stack"];
+    const KEYS: &[&str] = &["program", "kernel", "instructions", "states", "stack"];
     each_table(reader, value, "budget", |reader, item| {
         let mut budget = Budget {
             program: "*".to_owned(),
+            kernel: "*".to_owned(),
             instructions: None,
             states: None,
             stack: None,
@@ -605,6 +608,11 @@ fn budgets(reader: &mut Reader<'_>, budgets: &mut Vec<Budget>, value: Value<'_, 
                 "program" => {
                     if let Some(text) = reader.string(value, name) {
                         budget.program = text.value;
+                    }
+                }
+                "kernel" => {
+                    if let Some(text) = reader.string(value, name) {
+                        budget.kernel = text.value;
                     }
                 }
                 "instructions" => budget.instructions = reader.count(value, name),

@@ -514,7 +514,14 @@ pub fn table(table: &Table, cx: &Context) -> String {
         .collect();
     let is_number = |&index: &usize| {
         let number = |cell: &Cell| {
-            matches!(cell, Cell::Count(_) | Cell::Number(_) | Cell::Micros(_) | Cell::Bytes(_))
+            matches!(
+                cell,
+                Cell::Count(_)
+                    | Cell::Range(..)
+                    | Cell::Number(_)
+                    | Cell::Micros(_)
+                    | Cell::Bytes(_)
+            )
         };
         table.rows.iter().any(|row| number(&row[index]))
     };
@@ -577,6 +584,16 @@ pub(super) fn words(cell: &Cell, unicode: bool) -> String {
         Cell::Number(number) => number.to_string(),
         Cell::Micros(number) => text::micros(*number, unicode),
         Cell::Bytes(number) => text::bytes(*number),
+        Cell::Range(low, high) => {
+            format!(
+                "{}{}{}",
+                text::count(*low),
+                if unicode { "–" } else { "-" },
+                text::count(*high)
+            )
+        }
+        Cell::List(texts) if texts.is_empty() => "-".to_owned(),
+        Cell::List(texts) => one_line(&texts.join(", ")),
         Cell::Flag(true) => "yes".to_owned(),
         Cell::Flag(false) => "no".to_owned(),
         Cell::Unknown => "-".to_owned(),

@@ -290,6 +290,8 @@ impl Serialize for Row<'_> {
                 | Cell::Bytes(number) => {
                     map.serialize_entry(column.key, number)?;
                 }
+                Cell::Range(low, high) => map.serialize_entry(column.key, &[low, high])?,
+                Cell::List(texts) => map.serialize_entry(column.key, texts)?,
                 Cell::Flag(flag) => map.serialize_entry(column.key, flag)?,
                 Cell::Unknown => map.serialize_entry(column.key, &())?,
             }

@@ -74,6 +74,9 @@ fn words(cell: &Cell) -> String {
         Cell::Count(number) | Cell::Number(number) | Cell::Micros(number) | Cell::Bytes(number) => {
             number.to_string()
         }
+        Cell::Range(low, high) => format!("{low}-{high}"),
+        Cell::List(texts) if texts.is_empty() => "-".to_owned(),
+        Cell::List(texts) => one_line(&texts.join("; ")),
         Cell::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
         Cell::Unknown => "-".to_owned(),
     }

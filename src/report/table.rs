@@ -43,6 +43,10 @@ pub enum Cell {
     Micros(u64),
     /// A size in bytes; people see a unit.
     Bytes(u64),
+    /// Counts between these two, both included.
+    Range(u64, u64),
+    /// Several texts: JSON's array, one after the other for people.
+    List(Vec<String>),
     /// Yes or no.
     Flag(bool),
     /// Nothing is known: JSON's null, a dash for people.

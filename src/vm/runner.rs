@@ -9,7 +9,7 @@ use crate::base::Cancel;
 use crate::base::digest::Digest;
 use crate::diagnostics::Failure;
 use crate::events::{Ending, Event, Sink, Step};
-use crate::wire::{Entry, Hello, Load, Opened, Program, Reply, Request};
+use crate::wire::{Entry, Hello, Load, Opened, Patch, Placed, Program, Reply, Request};
 use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
@@ -36,8 +36,8 @@ pub enum Loaded {
 }
 
 /// How objects are to be loaded.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'o> {
     /// The verifier's log level, 1 or 2, for accepted programs too; 0 for
     /// their statistics only.
     pub level: u32,
@@ -45,6 +45,10 @@ pub struct Options {
     pub explain: bool,
     /// Longer logs lose their middle, in bytes.
     pub log_limit: u64,
+    /// Global data that is changed before the load.
+    pub globals: &'o [Patch],
+    /// Programs that are loaded as if they stood in another section.
+    pub placed: &'o [Placed],
 }
 
 /// What machines of one kernel are made of.
@@ -157,7 +161,7 @@ impl<'r> Runner<'r> {
         &mut self,
         name: &str,
         object: &[u8],
-        options: Options,
+        options: Options<'_>,
         wanted: &dyn Fn(&Entry) -> bool,
         each: &mut dyn FnMut(Loaded),
     ) -> Result<Opened, Error> {
@@ -206,7 +210,7 @@ impl<'r> Runner<'r> {
         &mut self,
         name: &str,
         object: &[u8],
-        options: Options,
+        options: Options<'_>,
         only: Option<Vec<u32>>,
         each: &mut dyn FnMut((Reply, Vec<u8>)),
     ) -> Result<(), Error> {
@@ -219,6 +223,8 @@ impl<'r> Runner<'r> {
             log_limit: options.log_limit,
             limit_ms: limit.as_millis() as u64,
             only,
+            globals: options.globals.to_vec(),
+            placed: options.placed.to_vec(),
         });
         // The guest keeps the time of each program; beyond it, and what it
         // takes to hand over a log, the guest itself is in trouble.

@@ -12,7 +12,7 @@ pub mod ring;
 use serde::{Deserialize, Serialize};
 
 /// Changes with every change of a message's meaning.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The guest-physical address of the memory both sides map.
 pub const CHANNEL_AT: u64 = 256 << 20;
@@ -56,6 +56,31 @@ pub struct Load {
     pub limit_ms: u64,
     /// Only programs at these places of the object's list; all if `None`.
     pub only: Option<Vec<u32>>,
+    /// Global data that is changed before the object is loaded.
+    pub globals: Vec<Patch>,
+    /// Programs that are loaded as if they stood in another section.
+    pub placed: Vec<Placed>,
+}
+
+/// Bytes of global data that are changed before an object is loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Patch {
+    /// The section: `.rodata`, `.data.mine`.
+    pub section: String,
+    /// Where in it, in bytes.
+    pub offset: u64,
+    /// The bytes that stand there from then on.
+    pub bytes: Vec<u8>,
+}
+
+/// A program that is loaded as if it stood in another section: one whose own
+/// tells libbpf nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placed {
+    /// The program's name.
+    pub program: String,
+    /// The section, as `SEC()` would name it.
+    pub section: String,
 }
 
 /// What the guest answers.

@@ -8,6 +8,7 @@ mod support;
 mod demo;
 mod faults;
 mod objects;
+mod options;
 mod templates;
 mod verdicts;
 mod warm;

@@ -1,7 +1,7 @@
 //! What became of a program, as a finding.
 
-use super::Object;
-use crate::diagnostics::{Diagnostic, ObjectPlace, Origin, codes};
+use super::{Object, Verdict};
+use crate::diagnostics::{Diagnostic, ObjectPlace, Origin, Span, codes};
 use crate::ops::Session;
 use crate::ops::places::{ProgramPlaces, SourceFinder};
 use crate::verdict::errno;
@@ -69,6 +69,21 @@ pub(super) fn finding(
         instruction: None,
     };
     diagnostic.program(name.clone()).object_place(place).kernel(kernel)
+}
+
+/// Where a program begins in C.
+pub(super) fn begin(session: &Session, object: &Object, program: &str) -> Option<Span> {
+    let span = object.elf.span_of(object.elf.program(program)?)?;
+    Some(SourceFinder::new(session, &object.root).settle(span))
+}
+
+/// Where a program lies in its object.
+pub(super) fn place(verdict: &Verdict) -> ObjectPlace {
+    ObjectPlace {
+        object: verdict.object.clone(),
+        section: Some(verdict.section.clone()),
+        instruction: None,
+    }
 }
 
 /// The guest's word for how far a load got, in the words of verdicts.

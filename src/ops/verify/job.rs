@@ -1,17 +1,17 @@
 //! One kernel's part of the work: a machine, and every program of every object
 //! in it.
 
-use super::finding::{cannot_open, finding};
-use super::{Object, Part, Request, Statistics, Task, Verdict, Word};
+use super::finding::{self, cannot_open, finding};
+use super::machines::Work;
+use super::sets::Set;
+use super::{Found, Object, Part, Task, Verdict, Word};
 use crate::base::digest::Digest;
 use crate::base::fs;
 use crate::diagnostics::{Diagnostic, Failure, ObjectPlace};
 use crate::events::{Ending, Step};
-use crate::ops::Session;
 use crate::ops::kernel::store;
 use crate::vm::{self, Blueprint, Initramfs, Loaded, Runner, Settings};
 use crate::wire;
-use globset::GlobMatcher;
 use std::path::{Path, PathBuf};
 
 /// What is kept of a rejected program's log if nobody asked for it, in bytes.
@@ -21,19 +21,22 @@ const LOGS_KEPT: usize = 200;
 
 /// What one kernel's job needs.
 pub(super) struct Job<'j> {
-    pub session: &'j Session,
-    pub request: &'j Request,
+    pub work: Work<'j>,
     pub settings: &'j Settings,
     pub initramfs: &'j Initramfs,
-    pub objects: &'j [Object],
-    pub globs: &'j [GlobMatcher],
+}
+
+/// The kernel that a verdict is of.
+struct Kernel<'k> {
+    reference: &'k str,
+    release: &'k str,
 }
 
 impl Job<'_> {
     /// Verifies the task's objects; what comes of it goes into `part`, also if
     /// it fails on the way.
     pub fn run(&self, task: &Task, part: &mut Part) -> Result<(), Failure> {
-        let Self { session, .. } = self;
+        let Work { session, request, objects, selection, .. } = self.work;
         let sink = &*session.sink;
         let kernel = store(session).get(&task.reference, &session.cancel, sink)?;
         let name = kernel.reference.clone();
@@ -44,16 +47,21 @@ impl Job<'_> {
             name: format!("{name} ({})", kernel.stored.release),
             key: kernel.key().to_owned(),
             image: &|| Ok(kernel.bootable()?),
-            snapshots: (!self.request.cold).then_some(snapshots.as_path()),
+            snapshots: (!request.cold).then_some(snapshots.as_path()),
             sink,
         };
         let mut runner = Runner::new(&blueprint, &session.cancel);
         let hello = runner.start()?;
         session.detail(format!("{name}: Linux {}, libbpf {}", hello.release, hello.libbpf));
         let step = Step::start(sink, "Verifying", format!("on {name}"));
-        for (done, &index) in task.objects.iter().enumerate() {
-            step.advance(done as u64, task.objects.len() as u64);
-            self.object(&self.objects[index], &kernel.stored.release, &name, &mut runner, part)?;
+        let kernel = Kernel { reference: &name, release: &kernel.stored.release };
+        let touched = task.objects.iter().filter(|&&index| selection.touches(index));
+        let loads: Vec<(usize, &Set)> = touched
+            .flat_map(|&index| objects[index].sets.iter().map(move |set| (index, set)))
+            .collect();
+        for (done, (index, set)) in loads.iter().enumerate() {
+            step.advance(done as u64, loads.len() as u64);
+            self.object(*index, set, &kernel, &mut runner, part)?;
         }
         step.finish(Ending::Done);
         Ok(())
@@ -61,37 +69,40 @@ impl Job<'_> {
 
     fn object(
         &self,
-        object: &Object,
-        release: &str,
-        kernel: &str,
+        index: usize,
+        set: &Set,
+        kernel: &Kernel<'_>,
         runner: &mut Runner<'_>,
         part: &mut Part,
     ) -> Result<(), Failure> {
-        let wanted = |entry: &wire::Entry| {
-            self.globs.is_empty() || self.globs.iter().any(|glob| glob.is_match(&entry.name))
-        };
+        let Work { session, request, objects, selection, placed } = self.work;
+        let object = &objects[index];
+        let wanted = |entry: &wire::Entry| selection.takes(index, &entry.name);
         // Whoever asks for the logs gets them whole, and of every program.
-        let (level, log_limit) = match (&self.request.log, self.request.level) {
+        let (level, log_limit) = match (&request.log, request.level) {
             (Some(_), level) => (level.unwrap_or(1), u64::MAX),
             (None, level) => (level.unwrap_or(0), LOG_LIMIT),
         };
-        let options = vm::Options { level, explain: true, log_limit };
+        let options =
+            vm::Options { level, explain: true, log_limit, globals: &set.patches, placed };
         let name = object.path.file_name().unwrap_or_default().to_string_lossy();
         let name = name.trim_end_matches(".o").trim_end_matches(".bpf");
         let opened = runner.load(name, &object.bytes, options, &wanted, &mut |loaded| {
-            self.program(object, release, kernel, loaded, part);
+            self.program(object, set, kernel, loaded, part);
         });
+        let mut find = |diagnostic: Diagnostic| {
+            let diagnostic = diagnostic.kernel(kernel.reference);
+            part.findings.push(Found { diagnostic, set: set.label.clone() });
+        };
         match opened {
-            Ok(wire::Opened { error: Some(refusal), .. }) => {
-                part.diagnostics.push(cannot_open(object, &refusal).kernel(kernel));
-            }
+            Ok(wire::Opened { error: Some(refusal), .. }) => find(cannot_open(object, &refusal)),
             Ok(wire::Opened { programs, .. }) if programs.is_empty() => {
-                self.session.note(format!("{} holds no program", object.path.display()));
+                session.note(format!("{} holds no program", object.path.display()));
             }
             Ok(_) => {}
             Err(error @ vm::Error::Lost { .. }) => {
                 let place = ObjectPlace { object: object.path.clone(), ..ObjectPlace::default() };
-                part.diagnostics.push(Diagnostic::from(error).object_place(place).kernel(kernel));
+                find(Diagnostic::from(error).object_place(place));
             }
             Err(error) => return Err(error.into()),
         }
@@ -102,120 +113,92 @@ impl Job<'_> {
     fn program(
         &self,
         object: &Object,
-        release: &str,
-        kernel: &str,
+        set: &Set,
+        kernel: &Kernel<'_>,
         loaded: Loaded,
         part: &mut Part,
     ) {
-        let mut verdict = Verdict {
+        let mut find = |diagnostic: Diagnostic| {
+            part.findings.push(Found { diagnostic, set: set.label.clone() });
+        };
+        let verdict = |index: u32, entry: &wire::Entry| Verdict {
             object: object.path.clone(),
-            index: 0,
-            program: String::new(),
-            section: String::new(),
-            kind: String::new(),
-            kernel: kernel.to_owned(),
-            release: release.to_owned(),
-            word: Word::None,
-            statistics: Statistics::default(),
-            size: None,
-            micros: None,
-            xlated: None,
-            jited: None,
-            fixups: Vec::new(),
+            index,
+            program: entry.name.clone(),
+            section: entry.section.clone(),
+            kind: entry.kind.clone(),
+            set: set.label.clone(),
+            kernel: kernel.reference.to_owned(),
+            release: kernel.release.to_owned(),
+            ..Verdict::default()
         };
-        let of = |verdict: &mut Verdict, index: u32, entry: wire::Entry| {
-            verdict.index = index;
-            verdict.program = entry.name;
-            verdict.section = entry.section;
-            verdict.kind = entry.kind;
-        };
-        match loaded {
+        let verdict = match loaded {
             Loaded::Lost { index, entry, error } => {
-                let place = ObjectPlace {
-                    object: object.path.clone(),
-                    section: Some(entry.section.clone()),
-                    instruction: None,
-                };
-                part.diagnostics.push(
+                let verdict = verdict(index, &entry);
+                find(
                     Diagnostic::from(error)
-                        .program(entry.name.clone())
-                        .object_place(place)
-                        .kernel(kernel),
+                        .program(entry.name)
+                        .object_place(finding::place(&verdict))
+                        .kernel(kernel.reference),
                 );
-                of(&mut verdict, index, entry);
+                verdict
             }
             Loaded::Reported { program, log } => {
-                let text = String::from_utf8_lossy(&log);
-                verdict.statistics = Statistics::of_log(&program.verdict);
-                verdict.size = Some(program.instructions).filter(|&count| count > 0);
-                verdict.micros = Some(program.load_ns / 1000).filter(|&micros| micros > 0);
-                verdict.fixups.clone_from(&program.fixups);
-                verdict.word = match &program.outcome {
-                    wire::Outcome::Accepted => Word::Accepted,
-                    wire::Outcome::Refused(refusal) if refusal.stage == wire::Stage::Verifier => {
-                        Word::Rejected
-                    }
-                    wire::Outcome::Refused(refusal) => Word::NotLoaded(refusal.stage),
-                    wire::Outcome::TimedOut { .. } | wire::Outcome::Crashed { .. } => Word::None,
-                };
-                verdict.xlated = Some(program.xlated_bytes).filter(|&bytes| bytes > 0);
-                verdict.jited = Some(program.jited_bytes).filter(|&bytes| bytes > 0);
+                let mut verdict = verdict(program.index, &program.entry);
+                verdict.take(&program);
                 for said in program.fixups.iter().chain(&program.warnings) {
-                    self.session.detail(format!("{} on {kernel}: {said}", program.entry.name));
+                    let name = &program.entry.name;
+                    self.work.session.detail(format!("{name} on {}: {said}", kernel.reference));
                 }
                 if verdict.word != Word::Accepted {
-                    let raw_log = self.keep_log(object, &program, kernel, &log);
-                    let diagnostic = finding(self.session, object, &program, &text, kernel);
-                    part.diagnostics.push(Diagnostic { raw_log, ..diagnostic });
+                    verdict.log = self.keep_log(object, &verdict, &log);
+                    let text = String::from_utf8_lossy(&log);
+                    let session = self.work.session;
+                    let diagnostic = finding(session, object, &program, &text, kernel.reference);
+                    find(Diagnostic { raw_log: verdict.log.clone(), ..diagnostic });
                 }
-                if self.request.log.is_some() {
-                    let title = format!(
-                        "{} {} on {kernel} ({release}): {}",
-                        object.path.display(),
-                        program.entry.name,
-                        verdict.word.text()
-                    );
-                    part.logs.push((title, log));
+                if let Some(path) = &self.work.request.log {
+                    verdict.log = Some(path.clone());
+                    part.logs.push((verdict.title(), log));
                 }
-                of(&mut verdict, program.index, program.entry);
+                verdict
             }
-        }
+        };
         part.verdicts.push(verdict);
     }
 
     /// Keeps a rejected program's log, and says where.
-    fn keep_log(
-        &self,
-        object: &Object,
-        program: &wire::Program,
-        kernel: &str,
-        log: &[u8],
-    ) -> Option<PathBuf> {
+    fn keep_log(&self, object: &Object, verdict: &Verdict, log: &[u8]) -> Option<PathBuf> {
+        let Work { session, request, .. } = self.work;
         if log.is_empty() {
             return None;
         }
-        if let Some(path) = &self.request.log {
+        if let Some(path) = &request.log {
             return Some(path.clone());
         }
         // A log belongs to its project's build directory; what has none, to
         // the cache, where objects of one name must not meet.
         let stem = object.path.file_stem().unwrap_or_default().to_string_lossy();
         let stem = stem.trim_end_matches(".bpf");
-        let mut name = format!("{stem}.{}.{kernel}.log", program.entry.name);
+        let set = match verdict.set.as_str() {
+            "" => String::new(),
+            set => format!(".{}", Digest::of(set.as_bytes()).short()),
+        };
+        let mut name = format!("{stem}.{}.{}{set}.log", verdict.program, verdict.kernel);
         let dir = match &object.target {
             Some(target) => target.join("logs"),
             None => {
-                let object = self.session.absolute(&object.path);
+                let object = session.absolute(&object.path);
                 let key = Digest::of(object.as_os_str().as_encoded_bytes()).short();
                 name.insert_str(0, &format!("{}.", &key[..6]));
-                self.session.cache.join("logs")
+                session.cache.join("logs")
             }
         };
         let path = dir.join(name.replace('/', "-"));
         match fs::write_atomic(&path, log).and_then(|()| prune(&dir)) {
-            Ok(()) => Some(self.session.display(&path).to_owned()),
+            Ok(()) => Some(session.display(&path).to_owned()),
             Err(error) => {
-                self.session.note(format!("the verifier's log is not kept: {error}"));
+                session.note(format!("the verifier's log is not kept: {error}"));
                 None
             }
         }

@@ -4,8 +4,9 @@ use super::CommandResult;
 use crate::shell::Shell;
 use skep::ops::Session;
 use skep::ops::build::Profile;
-use skep::ops::verify::{self, Outcome, Request, Word};
-use skep::report::{Cell, Table};
+use skep::ops::verify::{self, Outcome, Partition, Request, Verdict, Word};
+use skep::report::{Cell, Format, Table};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,9 +23,28 @@ pub struct Args {
     /// [default: the project's matrix]
     #[arg(short, long = "kernel", value_name = "REF")]
     kernels: Vec<String>,
+    /// Only objects whose path or name matches
+    #[arg(long = "object", value_name = "GLOB")]
+    objects: Vec<String>,
     /// Only programs whose name matches
     #[arg(long = "program", value_name = "GLOB")]
     programs: Vec<String>,
+    /// Only this part of the programs, for several machines: 2/5
+    #[arg(long, value_name = "PART/PARTS")]
+    partition: Option<Partition>,
+    /// Set a global variable before the load; each of several values is
+    /// verified, with those of other variables as a matrix
+    #[arg(long = "set", value_name = "VAR=VALUE[,…]")]
+    sets: Vec<String>,
+    /// Load a program as if it stood in this section, if its own says nothing
+    #[arg(long = "as", value_name = "PROGRAM=SECTION")]
+    placed: Vec<String>,
+    /// Show only the N programs that cost the most
+    #[arg(long, value_name = "N")]
+    top: Option<usize>,
+    /// Sort by what programs cost, the most first
+    #[arg(long, value_name = "WHAT", value_enum)]
+    by: Option<By>,
     /// Write the verifier's logs to FILE, also of accepted programs
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -39,21 +59,56 @@ pub struct Args {
     cold: bool,
 }
 
+/// What programs are sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum By {
+    /// Instructions that the verifier walked
+    Insns,
+    /// States that it made
+    States,
+    /// The time that the load took
+    Time,
+}
+
+impl By {
+    fn cost(self, verdict: &Verdict) -> u64 {
+        match self {
+            Self::Insns => verdict.statistics.instructions,
+            Self::States => verdict.statistics.states,
+            Self::Time => verdict.micros,
+        }
+        .unwrap_or(0)
+    }
+}
+
 /// Verifies and reports.
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let request = Request {
         paths: args.paths,
         profile: if args.release { Profile::Release } else { Profile::Dev },
         kernels: args.kernels,
+        objects: args.objects,
         programs: args.programs,
+        partition: args.partition,
+        sets: args.sets,
+        placed: args.placed,
         level: args.level,
         log: args.log,
         limit: Duration::from_secs(args.time_limit),
         cold: args.cold,
     };
     let outcome = verify::verify(session, &request)?;
-    if !outcome.verdicts.is_empty() {
-        shell.table(&table(&outcome));
+    let mut verdicts: Vec<&Verdict> = outcome.verdicts.iter().collect();
+    if args.top.is_some() || args.by.is_some() {
+        let by = args.by.unwrap_or(By::Insns);
+        verdicts.sort_by_key(|verdict| std::cmp::Reverse(by.cost(verdict)));
+        verdicts.truncate(args.top.unwrap_or(usize::MAX));
+    }
+    if !verdicts.is_empty() {
+        // People want to see what differs between kernels, not what does not.
+        let is_for_people = matches!(shell.format(), Format::Human | Format::Github);
+        let folds = is_for_people && args.top.is_none() && args.by.is_none() && !shell.is_verbose();
+        shell.table(&if folds { folded(&outcome) } else { table(&verdicts) });
     }
     shell.diagnostics(&outcome.diagnostics);
     if !outcome.verdicts.is_empty() {
@@ -62,7 +117,24 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     Ok(())
 }
 
-fn table(outcome: &Outcome) -> Table {
+fn word(word: Word) -> Cell {
+    match word {
+        Word::Accepted => Cell::Good(word.text()),
+        Word::Rejected | Word::NotLoaded(_) => Cell::Bad(word.text()),
+        Word::None => Cell::Caution(word.text()),
+    }
+}
+
+fn count(value: Option<u64>) -> Cell {
+    value.map_or(Cell::Unknown, Cell::Count)
+}
+
+fn known(text: &str) -> Cell {
+    if text.is_empty() { Cell::Unknown } else { Cell::Text(text.to_owned()) }
+}
+
+/// A row a program and kernel.
+fn table(verdicts: &[&Verdict]) -> Table {
     let mut table = Table::new(
         "program-verdict",
         &[
@@ -70,45 +142,104 @@ fn table(outcome: &Outcome) -> Table {
             ("program", "PROGRAM"),
             ("section", ""),
             ("type", "TYPE"),
+            ("set", "SET"),
             ("kernel", "KERNEL"),
             ("release", ""),
             ("verdict", "VERDICT"),
+            ("stage", ""),
+            ("errno", ""),
+            ("libbpf", ""),
+            ("fixups", ""),
             ("instructions", "INSNS"),
             ("states", "STATES"),
             ("peak_states", ""),
+            ("max_states_per_instruction", ""),
+            ("mark_read", ""),
             ("stack", "STACK"),
             ("verification_micros", ""),
             ("load_micros", "TIME"),
             ("size", ""),
             ("xlated_bytes", ""),
             ("jited_bytes", ""),
+            ("log", ""),
         ],
     );
-    let count = |value: Option<u64>| value.map_or(Cell::Unknown, Cell::Count);
-    for verdict in &outcome.verdicts {
-        let word = verdict.word.text();
+    for verdict in verdicts {
         let statistics = &verdict.statistics;
         table.push(vec![
             Cell::Text(verdict.object.display().to_string()),
             Cell::Text(verdict.program.clone()),
             Cell::Text(verdict.section.clone()),
             Cell::Text(verdict.kind.clone()),
+            known(&verdict.set),
             Cell::Text(verdict.kernel.clone()),
             Cell::Text(verdict.release.clone()),
-            match verdict.word {
-                Word::Accepted => Cell::Good(word),
-                Word::Rejected | Word::NotLoaded(_) => Cell::Bad(word),
-                Word::None => Cell::Caution(word),
-            },
+            word(verdict.word),
+            verdict.stage.map_or(Cell::Unknown, |stage| Cell::Text(stage.as_str().to_owned())),
+            verdict.errno.map_or(Cell::Unknown, |errno| Cell::Number(errno.unsigned_abs().into())),
+            Cell::List(verdict.said.clone()),
+            Cell::List(verdict.fixups.clone()),
             count(statistics.instructions),
             count(statistics.states),
             count(statistics.peak_states),
+            count(statistics.states_per_instruction),
+            count(statistics.mark_read),
             count(statistics.stack),
             statistics.micros.map_or(Cell::Unknown, Cell::Micros),
             verdict.micros.map_or(Cell::Unknown, Cell::Micros),
             count(verdict.size.map(u64::from)),
             count(verdict.xlated.map(u64::from)),
             count(verdict.jited.map(u64::from)),
+            verdict.log.as_ref().map_or(Cell::Unknown, |log| Cell::Text(log.display().to_string())),
+        ]);
+    }
+    table
+}
+
+/// A row a program and verdict, with the kernels it is of and the range of
+/// what it cost there.
+fn folded(outcome: &Outcome) -> Table {
+    let mut table = Table::new(
+        "program-verdict",
+        &[
+            ("", "PROGRAM"),
+            ("", "TYPE"),
+            ("", "SET"),
+            ("", "KERNEL"),
+            ("", "VERDICT"),
+            ("", "INSNS"),
+            ("", "STATES"),
+            ("", "STACK"),
+            ("", "TIME"),
+        ],
+    );
+    let kernels = outcome.verdicts.iter().map(|verdict| &verdict.kernel);
+    let all = kernels.collect::<HashSet<_>>().len();
+    for row in outcome.folded() {
+        let first = row[0];
+        let range = |of: fn(&Verdict) -> Option<u64>| {
+            let values = || row.iter().filter_map(|verdict| of(verdict));
+            match (values().min(), values().max()) {
+                (Some(low), Some(high)) if low < high => Cell::Range(low, high),
+                (low, _) => count(low),
+            }
+        };
+        let kernels = if all > 1 && row.len() == all {
+            Cell::Text(format!("all {all}"))
+        } else {
+            Cell::List(row.iter().map(|verdict| verdict.kernel.clone()).collect())
+        };
+        let slowest = row.iter().filter_map(|verdict| verdict.micros).max();
+        table.push(vec![
+            Cell::Text(first.program.clone()),
+            Cell::Text(first.kind.clone()),
+            known(&first.set),
+            kernels,
+            word(first.word),
+            range(|verdict| verdict.statistics.instructions),
+            range(|verdict| verdict.statistics.states),
+            range(|verdict| verdict.statistics.stack),
+            slowest.map_or(Cell::Unknown, Cell::Micros),
         ]);
     }
     table

@@ -125,6 +125,11 @@ impl Shell {
         self.settings.format
     }
 
+    /// Whether everything is to be told.
+    pub fn is_verbose(&self) -> bool {
+        self.settings.verbosity >= Verbosity::Verbose
+    }
+
     /// Reports findings as results.
     pub fn diagnostics(&self, diagnostics: &[Diagnostic]) {
         for diagnostic in diagnostics {

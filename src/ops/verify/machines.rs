@@ -1,0 +1,100 @@
+//! Kernels side by side, each in a machine of its own.
+
+use super::job::Job;
+use super::select::Selection;
+use super::{Found, Object, Part, Request, Task};
+use crate::diagnostics::{Failure, codes};
+use crate::ops::Session;
+use crate::vm::{self, Accelerator, Initramfs, Qemu, Settings};
+use crate::wire::Placed;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// How long a machine may take to come up.
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
+/// The same where the processor runs the guest: it takes a second or two.
+const KVM_BOOT_LIMIT: Duration = Duration::from_secs(20);
+
+/// What every kernel's job is about.
+#[derive(Clone, Copy)]
+pub(super) struct Work<'w> {
+    pub session: &'w Session,
+    pub request: &'w Request,
+    pub objects: &'w [Object],
+    pub selection: &'w Selection,
+    pub placed: &'w [Placed],
+}
+
+impl Work<'_> {
+    /// Does the tasks in virtual machines; results in their order.
+    pub fn on_machines(self, tasks: &[Task]) -> Result<Vec<Part>, Failure> {
+        let session = self.session;
+        let qemu = Qemu::find(&session.programs)?;
+        let initramfs = Initramfs::of_skep(&session.executable);
+        let memory = session.cache.join("accelerator");
+        let note = |text| session.note(text);
+        let mut accelerator = Accelerator::choose(&qemu, &memory, &session.cancel, &note);
+        let parts = loop {
+            let settings = Settings {
+                qemu: qemu.clone(),
+                accelerator,
+                boot_limit: match accelerator {
+                    Accelerator::Kvm => KVM_BOOT_LIMIT,
+                    Accelerator::Tcg => BOOT_LIMIT,
+                },
+                program_limit: self.request.limit,
+            };
+            let not_booted = AtomicBool::new(false);
+            let run = |task: &Task| {
+                let mut part = Part::default();
+                let job = Job { work: self, settings: &settings, initramfs: &initramfs };
+                if let Err(failure) = job.run(task, &mut part) {
+                    let diagnostic = failure.into_diagnostic();
+                    if diagnostic.code == codes::VM_DID_NOT_BOOT {
+                        not_booted.store(true, Ordering::Relaxed);
+                    }
+                    let diagnostic = diagnostic.kernel(task.reference.to_string());
+                    part.findings.push(Found { diagnostic, set: String::new() });
+                }
+                part
+            };
+            let parts = side_by_side(tasks, session.jobs.get(), &run);
+            if accelerator == Accelerator::Tcg || !not_booted.into_inner() {
+                break parts;
+            }
+            accelerator = Accelerator::give_up_kvm(&qemu, &memory, &note);
+        };
+        if session.cancel.is_cancelled() {
+            return Err(vm::Error::Cancelled.into());
+        }
+        Ok(parts)
+    }
+}
+
+/// Runs jobs on several threads, at most `width` at once; results in order.
+fn side_by_side<'i, I: Sync, O: Send>(
+    items: &'i [I],
+    width: usize,
+    run: &(dyn Fn(&'i I) -> O + Sync),
+) -> Vec<O> {
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<O>>> = items.iter().map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..width.min(items.len()) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(index) else { break };
+                    let result = run(item);
+                    *results[index].lock().unwrap_or_else(|poison| poison.into_inner()) =
+                        Some(result);
+                }
+            });
+        }
+    });
+    results
+        .into_iter()
+        .filter_map(|result| result.into_inner().unwrap_or_else(|poison| poison.into_inner()))
+        .collect()
+}

@@ -1,0 +1,146 @@
+//! What there is to do: the objects, and the kernels each is verified on.
+
+use super::{Object, Request, Task};
+use crate::base::fs;
+use crate::diagnostics::{Diagnostic, Failure, ObjectPlace, Origin, codes};
+use crate::elf;
+use crate::kernels::Reference;
+use crate::ops::kernel::{reference, store};
+use crate::ops::{Session, build};
+use crate::wire::Placed;
+use globset::Glob;
+
+/// The kernel that is taken where neither the user nor a manifest names one
+/// and the running kernel's image is not at hand.
+const DEFAULT: &str = "debian/bookworm";
+
+/// Reads the objects; what is none is a finding.
+pub(super) fn objects(
+    session: &Session,
+    built: &build::Outcome,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Vec<Object>, Failure> {
+    let mut objects = Vec::new();
+    for artifact in &built.artifacts {
+        let bytes = fs::read(&artifact.object)?;
+        let path = session.display(&artifact.object).to_owned();
+        match elf::Object::parse(&bytes) {
+            Ok(elf) => objects.push(Object {
+                path,
+                bytes,
+                elf,
+                root: artifact.root.clone(),
+                target: artifact.project.map(|project| built.projects[project].target.clone()),
+                project: artifact.project,
+                sets: Vec::new(),
+            }),
+            Err(error) => {
+                let place = ObjectPlace { object: path, ..ObjectPlace::default() };
+                diagnostics.push(Diagnostic::from(error).object_place(place));
+            }
+        }
+    }
+    Ok(objects)
+}
+
+/// Which objects go to which kernels: those the user named, else those of
+/// each object's project, else the one that is most likely meant.
+pub(super) fn tasks(
+    session: &Session,
+    request: &Request,
+    built: &build::Outcome,
+    objects: &[Object],
+) -> Result<Vec<Task>, Failure> {
+    let mut tasks: Vec<Task> = Vec::new();
+    let mut add = |reference: Reference, object: usize| match tasks
+        .iter_mut()
+        .find(|task| task.reference == reference)
+    {
+        Some(task) => task.objects.push(object),
+        None => tasks.push(Task { reference, objects: vec![object] }),
+    };
+    let mut default = None;
+    for (index, object) in objects.iter().enumerate() {
+        let project = object.project.map(|project| &built.projects[project]);
+        let matrix = project.map_or(&[][..], |project| &project.manifest.kernels.matrix);
+        if !request.kernels.is_empty() {
+            let mut seen = Vec::new();
+            for text in &request.kernels {
+                let reference = reference(session, text)?;
+                if !seen.contains(&reference) {
+                    seen.push(reference.clone());
+                    add(reference, index);
+                }
+            }
+        } else if let Some(project) = project.filter(|_| !matrix.is_empty()) {
+            for entry in matrix {
+                // Paths in a manifest start from the manifest.
+                let parsed =
+                    Reference::parse(&entry.value, |path| fs::exists(&project.root.join(path)));
+                let reference = match parsed {
+                    Ok(Reference::File(path)) => Reference::File(project.root.join(path)),
+                    Ok(other) => other,
+                    Err(error) => {
+                        let mut diagnostic = Diagnostic::from(error);
+                        if let Some(mut span) = project.span(entry) {
+                            span.file = session.display(&span.file).to_owned();
+                            diagnostic = diagnostic.at(span);
+                        }
+                        return Err(diagnostic.into());
+                    }
+                };
+                add(reference, index);
+            }
+        } else {
+            if default.is_none() {
+                default = Some(default_kernel(session)?);
+            }
+            if let Some(reference) = &default {
+                add(reference.clone(), index);
+            }
+        }
+    }
+    Ok(tasks)
+}
+
+/// The running kernel if its image is at hand, else a usual one.
+fn default_kernel(session: &Session) -> Result<Reference, Failure> {
+    let host = store(session).get(&Reference::Host, &session.cancel, &*session.sink);
+    let reference = match host {
+        Ok(_) => Reference::Host,
+        Err(_) => reference(session, DEFAULT)?,
+    };
+    session.note(format!("no kernel is named; verifying on {reference} (`--kernel` names others)"));
+    Ok(reference)
+}
+
+/// `PROGRAM=SECTION`: the programs that a text's pattern names.
+///
+/// # Errors
+/// Text of another form, or a pattern that no program has for a name.
+pub(super) fn placed(texts: &[String], objects: &[Object]) -> Result<Vec<Placed>, Failure> {
+    let usage = |message: String| Diagnostic::new(codes::USAGE, Origin::Command, message);
+    let mut placed = Vec::new();
+    for text in texts {
+        let parts = text.split_once('=').filter(|(_, section)| !section.is_empty());
+        let glob = parts.and_then(|(pattern, _)| Glob::new(pattern).ok());
+        let (Some((pattern, section)), Some(glob)) = (parts, glob) else {
+            return Err(usage(format!("`--as {text}` is not understood"))
+                .help("write PROGRAM=SECTION, such as --as 'on_*=xdp'")
+                .into());
+        };
+        let glob = glob.compile_matcher();
+        let programs = objects.iter().flat_map(|object| object.elf.programs());
+        let named: Vec<_> = programs.filter(|program| glob.is_match(&program.name)).collect();
+        if named.is_empty() {
+            return Err(usage(format!("no program is called `{pattern}`")).into());
+        }
+        placed.extend(
+            named.into_iter().map(|program| Placed {
+                program: program.name.clone(),
+                section: section.to_owned(),
+            }),
+        );
+    }
+    Ok(placed)
+}
