@@ -21,9 +21,12 @@ pub struct Entry {
 /// Writes the file into `dir` unless it says the same already. Entries of
 /// other files that somebody else wrote there stay.
 ///
+/// `with_user` says whether the entries of the user side are among them; if
+/// not, those of an earlier build stay.
+///
 /// Says whether it could: a file that is no compilation database, or a
 /// symbolic link to somebody else's, is left alone.
-pub fn write(dir: &Path, entries: &[Entry]) -> Result<bool, fs::Error> {
+pub fn write(dir: &Path, entries: &[Entry], with_user: bool) -> Result<bool, fs::Error> {
     let path = dir.join(NAME);
     let elsewhere = match (fs::canonicalize(&path), fs::canonicalize(dir)) {
         (Ok(file), Ok(dir)) => file != dir.join(NAME),
@@ -39,7 +42,7 @@ pub fn write(dir: &Path, entries: &[Entry]) -> Result<bool, fs::Error> {
             _ => return Ok(false),
         },
     };
-    kept.retain(|entry| !is_ours(entry, dir));
+    kept.retain(|entry| !(is_ours(entry, dir) || with_user && is_user(entry)));
     kept.extend(entries.iter().map(|entry| {
         json!({
             "directory": dir.to_string_lossy(),
@@ -65,6 +68,13 @@ fn is_ours(entry: &Value, dir: &Path) -> bool {
         || (Path::new(text("directory")) == dir && text("file").ends_with(".bpf.c"))
 }
 
+/// Whether an entry is one of a user program's source: its object lies where
+/// nobody but skep puts any.
+fn is_user(entry: &Value) -> bool {
+    let output = entry.get("output").and_then(Value::as_str).unwrap_or_default();
+    output.contains("/.state/") && output.contains("/user/")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,8 +93,8 @@ mod tests {
         let path = dir.path().join(NAME);
         fs::write_atomic(&path, br#"[{"directory": "/x", "file": "main.c", "command": "cc"}]"#)
             .unwrap();
-        assert!(write(dir.path(), &[entry("src/a.bpf.c")]).unwrap());
-        assert!(write(dir.path(), &[entry("src/b.bpf.c")]).unwrap());
+        assert!(write(dir.path(), &[entry("src/a.bpf.c")], false).unwrap());
+        assert!(write(dir.path(), &[entry("src/b.bpf.c")], false).unwrap());
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains("main.c") && text.contains("b.bpf.c") && !text.contains("a.bpf.c"));
     }
@@ -93,7 +103,7 @@ mod tests {
     fn what_is_no_database_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         fs::write_atomic(&dir.path().join(NAME), b"{}").unwrap();
-        assert!(!write(dir.path(), &[entry("a.bpf.c")]).unwrap());
+        assert!(!write(dir.path(), &[entry("a.bpf.c")], false).unwrap());
         assert_eq!(fs::read_to_string(&dir.path().join(NAME)).unwrap(), "{}");
     }
 }

@@ -173,7 +173,8 @@ fn header(line: &str) -> Option<Header<'_>> {
         let place = place(before);
         // `clang: error: …` and `error: …` have no place; anything else in
         // front that is none is not a message of clang's.
-        let driver = before.rsplit('/').next().unwrap_or_default().starts_with("clang");
+        let name = before.rsplit('/').next().unwrap_or_default();
+        let driver = ["clang", "cc", "gcc"].iter().any(|driver| name.starts_with(driver));
         if place.is_none() && !before.is_empty() && !driver && !before.starts_with('<') {
             return None;
         }

@@ -3,7 +3,7 @@
 use super::clang::{Clang, OLDEST};
 use crate::base::{fs, process};
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What keeps a build from being done at all. That clang rejects a source is
 /// none of these: it is a finding.
@@ -34,8 +34,10 @@ pub enum Error {
     File(fs::Error),
     /// clang could not be run.
     Process(process::Error),
-    /// clang ended without saying what is wrong.
-    ClangFailed {
+    /// A compiler ended without saying what is wrong.
+    CompilerFailed {
+        /// Its name.
+        compiler: String,
         /// The source it was given.
         source: PathBuf,
         /// How it ended, in words.
@@ -121,8 +123,9 @@ impl From<Error> for Diagnostic {
                 new(codes::INTERRUPTED, "interrupted".to_owned())
             }
             Error::Process(error) => new(codes::PROGRAM_FAILED, error.to_string()),
-            Error::ClangFailed { source, ending, said } => {
-                let message = format!("clang ended with {ending} without saying what is wrong");
+            Error::CompilerFailed { compiler, source, ending, said } => {
+                let message =
+                    format!("{compiler} ended with {ending} without saying what is wrong");
                 let diagnostic =
                     Self::new(codes::CLANG_FAILED, Origin::Clang, message).in_file(source);
                 match said.trim() {
@@ -158,4 +161,10 @@ pub fn link_failed(reason: &str, said: &str) -> Diagnostic {
         diagnostic = diagnostic.note(line.trim());
     }
     diagnostic
+}
+
+/// Why an object has no skeleton, as a finding about it.
+pub fn skeleton_failed(object: &Path, reason: &str) -> Diagnostic {
+    let message = format!("no skeleton can be written: {reason}");
+    Diagnostic::new(codes::SKELETON_FAILED, Origin::Object, message).in_file(object)
 }

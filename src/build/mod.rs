@@ -3,19 +3,22 @@
 //! [`build`] makes a graph of steps of a [`Request`] and runs what is not
 //! fresh ([`steps`], [`record`]): libbpf's headers and `vmlinux.h` into the
 //! build directory ([`headers`]), then clang on every source, then libbpf's
-//! linker where objects are linked or stripped. clang's text becomes diagnostics in one
-//! place ([`complaints`]).
+//! linker where objects are linked or stripped, then skeletons ([`skeleton`])
+//! and programs of the user side ([`user`]). clang's text becomes diagnostics
+//! in one place ([`complaints`]).
 //!
 //! The build directory:
 //!
 //! | path | what |
 //! |---|---|
 //! | `PROFILE/NAME.bpf.o` | objects |
+//! | `PROFILE/gen/NAME.skel.h` | their skeletons |
+//! | `PROFILE/NAME` | programs of the user side |
 //! | `include/vmlinux.h`, `include/bpf/*.h` | headers that skep supplies |
 //! | `PROFILE/vmlinux/SOURCE/vmlinux.h` | what one source uses of it |
-//! | `.state/PROFILE/{vmlinux,compile,link}/`, `.state/include/` | records of the steps |
-//! | `.state/PROFILE/objects/` | objects on their way to the linker |
-//! | `.state/clang.json` | what each clang said of itself |
+//! | `.state/PROFILE/{vmlinux,compile,link,skeleton,user,program}/`, `.state/include/` | records of the steps |
+//! | `.state/PROFILE/{objects,user}/` | objects on their way to a linker |
+//! | `.state/{clang,cc,pkg-config}.json` | what these programs said |
 //! | `.state/aside/PID/` | files that are being written; emptied by each build |
 //! | `.state/lock` | held while a build runs |
 //!
@@ -33,7 +36,9 @@ pub mod includes;
 pub mod libbpf;
 mod link;
 mod record;
+pub mod skeleton;
 mod steps;
+pub mod user;
 
 pub use arch::Arch;
 pub use clang::Clang;
@@ -49,7 +54,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use steps::{Outcome, Ran, Runner, Step};
+use steps::{Outcome, Ran, Runner, Step, put};
 
 /// A source to be compiled.
 #[derive(Clone, Debug)]
@@ -82,6 +87,15 @@ impl Object {
     fn is_linked(&self) -> bool {
         self.strip || self.sources.len() != 1
     }
+}
+
+/// A skeleton to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skeleton {
+    /// The index of its object.
+    pub object: usize,
+    /// The header, absolute.
+    pub path: PathBuf,
 }
 
 /// How `vmlinux.h` is made.
@@ -134,6 +148,10 @@ pub struct Request<'a> {
     pub sources: &'a [Source],
     /// What is made of them; each source is in one of these.
     pub objects: &'a [Object],
+    /// The objects' skeletons.
+    pub skeletons: &'a [Skeleton],
+    /// The programs that use those.
+    pub user: Option<&'a user::User>,
     /// The user's include directories, absolute.
     pub include: &'a [PathBuf],
     /// A program that is started in clang's place, with arguments; the first
@@ -165,11 +183,22 @@ pub struct Built {
     pub fresh: bool,
 }
 
+/// A program of the user side that was built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuiltProgram {
+    /// Its index among the request's.
+    pub program: usize,
+    /// Whether it was there already and nothing had to be done.
+    pub fresh: bool,
+}
+
 /// How a build came out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// The objects that are there now and belong to their sources.
     pub built: Vec<Built>,
+    /// The programs of the user side that are there now.
+    pub programs: Vec<BuiltProgram>,
     /// What clang says of the sources, in their order; of those that were not
     /// compiled again, what it said when they were. Then what the linker says.
     pub diagnostics: Vec<Diagnostic>,
@@ -180,9 +209,10 @@ fn state_dir(target: &Path) -> PathBuf {
     target.join(".state")
 }
 
-/// The file that remembers what clangs say of themselves.
-pub fn clang_answers(target: &Path) -> PathBuf {
-    state_dir(target).join("clang.json")
+/// The file that remembers what a program said: `clang` of itself, `cc` of
+/// itself, `pkg-config` of the machine's libraries.
+pub fn answers_of(program: &str, target: &Path) -> PathBuf {
+    state_dir(target).join(format!("{program}.json"))
 }
 
 /// A build directory that is locked and ready.
@@ -334,6 +364,15 @@ pub fn build(request: &Request<'_>) -> Result<Report, Error> {
     for object in request.objects.iter().filter(|object| object.is_linked()) {
         steps.push(link_step(&workspace, object, first));
     }
+    let skeletons = steps.len();
+    for skeleton in request.skeletons {
+        steps.push(skeleton_step(&workspace, skeleton, first));
+    }
+    if let Some(user) = request.user {
+        let after: Vec<usize> = (skeletons..steps.len()).collect();
+        let next = steps.len();
+        steps.extend(user::steps::steps(&workspace, user, &after, next));
+    }
     let outcomes = workspace.run(&files, &steps);
     if request.compile_commands {
         let refused = |index: usize| match &outcomes {
@@ -374,8 +413,12 @@ pub fn preprocess(request: &Request<'_>, source: usize) -> Result<Preprocessed, 
     let log = output.stderr_text();
     let diagnostics = complaints::parse(&log, request.root, &|_| None);
     if !output.success() && !diagnostics.iter().any(Diagnostic::is_error) {
-        let source = request.root.join(&source.path);
-        return Err(Error::ClangFailed { source, ending: output.ending(), said: tail(&log) });
+        return Err(Error::CompilerFailed {
+            compiler: "clang".to_owned(),
+            source: request.root.join(&source.path),
+            ending: output.ending(),
+            said: tail(&log),
+        });
     }
     Ok(Preprocessed { text: output.stdout, diagnostics })
 }
@@ -475,8 +518,10 @@ impl Compiler<'_, '_, '_> {
         dependencies: &Path,
     ) -> Result<Ran, Error> {
         let request = self.workspace.request;
+        let parse = |log: &str| complaints::parse(log, request.root, &|_| None);
         let with = |pruned: Option<&Path>| {
-            compile(request, self.flags, source, pruned, object, dependencies)
+            let command = self.flags.compile(source, pruned, object, dependencies);
+            compile(request, &command, &source.path, dependencies, &parse)
         };
         let Some(pruned) = pruned else { return with(None) };
         let is_refused = pruned.is_refused();
@@ -532,17 +577,74 @@ fn link_step<'a>(workspace: &'a Workspace<'_, '_>, object: &'a Object, first: us
     }
 }
 
+fn skeleton_step<'a>(
+    workspace: &'a Workspace<'_, '_>,
+    skeleton: &'a Skeleton,
+    first: usize,
+) -> Step<'a> {
+    let request = workspace.request;
+    let object = &request.objects[skeleton.object];
+    let aside = workspace.aside.clone();
+    let linked = request.objects[..skeleton.object].iter().filter(|known| known.is_linked());
+    let after = match object.sources[..] {
+        [source] if !object.is_linked() => first + source,
+        _ => first + request.sources.len() + linked.count(),
+    };
+    let name = skeleton::name_of(&object.path);
+    Step {
+        name: format!("{}/skeleton/{}", request.profile, object.name),
+        verb: None,
+        subject: format!("{name}'s skeleton"),
+        key: vec![
+            ("skep", env!("CARGO_PKG_VERSION").to_owned()),
+            ("the linker", link::version()),
+            ("the name", name.clone()),
+        ],
+        inputs: vec![object.path.clone()],
+        outputs: vec![skeleton.path.clone()],
+        after: vec![after],
+        run: Box::new(move || {
+            let bytes = without_dwarf(object, &aside)?;
+            let parsed = crate::elf::Object::parse(&bytes).map_err(|error| error.to_string());
+            let written = parsed.and_then(|parsed| {
+                skeleton::c(&parsed, &bytes, &name).map_err(|error| error.to_string())
+            });
+            match written {
+                Ok(text) => {
+                    put(&skeleton.path, text.as_bytes(), &aside)?;
+                    Ok(Ran::default())
+                }
+                Err(log) => Ok(Ran { log, failed: true, ..Ran::default() }),
+            }
+        }),
+    }
+}
+
+/// An object's bytes as they are embedded: DWARF is of no use to a loader, and
+/// has a hash of the source in it, by which a comment would wake the user side.
+fn without_dwarf(object: &Object, aside: &Path) -> Result<Vec<u8>, Error> {
+    if !object.is_linked() {
+        let unique = Digest::of(object.name.as_bytes()).short();
+        let stripped = aside.join(format!("{unique}.stripped.o"));
+        match link::link(&stripped, &[&object.path]) {
+            Ok(()) => return Ok(fs::read(&stripped)?),
+            // The loader may understand what the linker does not.
+            Err(Error::Link { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(fs::read(&object.path)?)
+}
+
+/// Runs a compiler, reads what it says, and lists what it read.
 fn compile(
     request: &Request<'_>,
-    flags: &flags::Common<'_>,
-    source: &Source,
-    pruned: Option<&Path>,
-    object: &Path,
+    command: &process::Command,
+    source: &Path,
     dependencies: &Path,
+    parse: &dyn Fn(&str) -> Vec<Diagnostic>,
 ) -> Result<Ran, Error> {
-    let command = flags.compile(source, pruned, object, dependencies);
-    let words: Vec<_> = command.words().map(|word| word.to_string_lossy()).collect();
-    request.sink.emit(Event::Detail(words.join(" ")));
+    request.sink.emit(Event::Detail(user::steps::in_words(command)));
     let output = command.run(request.cancel)?;
     let log = output.stderr_text();
     if !output.success() {
@@ -551,12 +653,16 @@ fn compile(
             return Err(process::Error::Cancelled.into());
         }
         if log.contains("No space left on device") {
-            return Err(Error::DiskFull { source: source.path.clone() });
+            return Err(Error::DiskFull { source: source.to_owned() });
         }
-        let said = complaints::parse(&log, request.root, &|_| None);
-        if !said.iter().any(Diagnostic::is_error) {
-            let source = request.root.join(&source.path);
-            return Err(Error::ClangFailed { source, ending: output.ending(), said: tail(&log) });
+        if !parse(&log).iter().any(Diagnostic::is_error) {
+            let compiler = command.words().next().map(Path::new).and_then(Path::file_name);
+            return Err(Error::CompilerFailed {
+                compiler: compiler.unwrap_or_default().to_string_lossy().into_owned(),
+                source: request.root.join(source),
+                ending: output.ending(),
+                said: tail(&log),
+            });
         }
         return Ok(Ran { log, failed: true, ..Ran::default() });
     }
@@ -594,19 +700,12 @@ fn tail(text: &str) -> String {
 fn report(request: &Request<'_>, outcomes: &[Outcome]) -> Report {
     let read = |path: &Path| fs::read(path).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let mut report = Report::default();
-    let (compiled, linked) = outcomes.split_at(request.sources.len());
+    let (compiled, rest) = outcomes.split_at(request.sources.len());
+    let linked = request.objects.iter().filter(|object| object.is_linked()).count();
+    let (linked, rest) = rest.split_at(linked);
+    let (skeletons, rest) = rest.split_at(request.skeletons.len());
     for outcome in compiled {
-        for diagnostic in complaints::parse(outcome.log(), request.root, &read) {
-            // What is wrong in a header that several sources include is said
-            // once.
-            let is_same = |known: &Diagnostic| {
-                (known.code, &known.message, &known.primary)
-                    == (diagnostic.code, &diagnostic.message, &diagnostic.primary)
-            };
-            if diagnostic.primary.is_none() || !report.diagnostics.iter().any(is_same) {
-                report.diagnostics.push(diagnostic);
-            }
-        }
+        add(&mut report, complaints::parse(outcome.log(), request.root, &read));
     }
     let mut linked = linked.iter();
     for (index, object) in request.objects.iter().enumerate() {
@@ -625,7 +724,44 @@ fn report(request: &Request<'_>, outcomes: &[Outcome]) -> Report {
             _ => {}
         }
     }
+    for (skeleton, outcome) in request.skeletons.iter().zip(skeletons) {
+        if let Outcome::Refused(reason) = outcome {
+            let object = &request.objects[skeleton.object];
+            report.diagnostics.push(error::skeleton_failed(&object.path, reason));
+        }
+    }
+    if let Some(user) = request.user {
+        let (compiled, linked) = rest.split_at(user.sources.len());
+        for outcome in compiled {
+            add(&mut report, user::messages::of_compiler(outcome.log(), request.root, &read));
+        }
+        for (program, (known, outcome)) in user.programs.iter().zip(linked).enumerate() {
+            match outcome {
+                Outcome::Fresh(_) => report.programs.push(BuiltProgram { program, fresh: true }),
+                Outcome::Done(_) => report.programs.push(BuiltProgram { program, fresh: false }),
+                Outcome::Refused(log) => {
+                    let said = user::messages::of_linker(log, &known.name, request.root);
+                    report.diagnostics.push(said);
+                }
+                Outcome::Skipped => {}
+            }
+        }
+    }
     report
+}
+
+/// Adds diagnostics. What is wrong in a header that several sources include
+/// is said once.
+fn add(report: &mut Report, diagnostics: Vec<Diagnostic>) {
+    for diagnostic in diagnostics {
+        let is_same = |known: &Diagnostic| {
+            (known.code, &known.message, &known.primary)
+                == (diagnostic.code, &diagnostic.message, &diagnostic.primary)
+        };
+        if diagnostic.primary.is_none() || !report.diagnostics.iter().any(is_same) {
+            report.diagnostics.push(diagnostic);
+        }
+    }
 }
 
 /// Writes the command lines for editors, each with the header that the source
@@ -654,7 +790,17 @@ fn tell_editors(
             });
         }
     }
-    if !compile_commands::write(request.root, &entries)? {
+    if let Some(user) = request.user {
+        let state = state_dir(request.target);
+        for source in &user.sources {
+            entries.push(compile_commands::Entry {
+                file: source.to_string_lossy().into_owned(),
+                output: relative(&user::steps::object(&state, request.profile, source)),
+                arguments: user.for_editors(request.root, source),
+            });
+        }
+    }
+    if !compile_commands::write(request.root, &entries, request.user.is_some())? {
         let name = compile_commands::NAME;
         request.sink.emit(Event::Detail(format!("{name} is somebody else's, and was left alone")));
     }

@@ -49,6 +49,8 @@ pub struct Object {
     /// The sections of global data, by their ELF index; libbpf makes a map of
     /// each.
     pub data: Vec<DataSection>,
+    /// The variables that LLVM puts into an arena (`__arena`), by offset.
+    pub arena: Vec<Variable>,
     /// What is declared `extern`: kfuncs, symbols and options of the kernel.
     pub externs: Vec<Extern>,
     /// What the instructions refer to by name, by section and offset.
@@ -150,6 +152,8 @@ pub struct Variable {
     pub offset: u64,
     /// Its size in bytes.
     pub size: u64,
+    /// Whether it is `__hidden`: nobody outside of the object may use it.
+    pub hidden: bool,
 }
 
 /// What an extern stands for.

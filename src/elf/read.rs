@@ -188,6 +188,7 @@ impl<'b> Reader<'b> {
             functions: Vec::new(),
             maps: Vec::new(),
             data: Vec::new(),
+            arena: Vec::new(),
             externs: Vec::new(),
             relocations: Vec::new(),
             license: None,
@@ -408,6 +409,7 @@ impl<'b> Reader<'b> {
                     name: symbol.name.clone(),
                     offset: symbol.value,
                     size: symbol.size,
+                    hidden: symbol.hidden,
                 });
             }
         }
@@ -418,6 +420,12 @@ impl<'b> Reader<'b> {
                 name.strip_prefix(wanted)
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
             };
+            if name == ARENA {
+                let mut variables = variables.remove(&index.0).unwrap_or_default();
+                variables.sort_by_key(|variable| variable.offset);
+                self.object.arena = variables;
+                continue;
+            }
             let kind = match kind {
                 elf::SHT_PROGBITS if is(".data") => DataKind::Data,
                 elf::SHT_PROGBITS if is(".rodata") => DataKind::Rodata,

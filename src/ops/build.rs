@@ -1,12 +1,12 @@
 //! `skep build`, and what every command does first that works on objects:
 //! finding out what the paths on its command line stand for, and building it.
 
-use super::{Session, expand, header};
+use super::{Session, expand, header, user};
 use crate::base::digest::Digest;
 use crate::base::fs;
 use crate::build::{self, Arch, Clang};
 use crate::diagnostics::{Diagnostic, Failure, Label, Origin, Severity, Span, codes};
-use crate::project::manifest::{Located, Mcpu, Vmlinux};
+use crate::project::manifest::{Located, Mcpu, UserKind, Vmlinux};
 use crate::project::{self, Kind, Project};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -41,6 +41,19 @@ pub struct Request {
     pub profile: Profile,
     /// The architecture to compile for, if not this machine's.
     pub target_arch: Option<Arch>,
+    /// Whether skeletons and the user program are made too.
+    pub user: bool,
+}
+
+/// A program of the user side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserProgram {
+    /// Its name.
+    pub name: String,
+    /// The executable, absolute.
+    pub path: PathBuf,
+    /// Whether nothing had to be done for it.
+    pub fresh: bool,
 }
 
 /// An object to work on.
@@ -68,6 +81,8 @@ pub struct Outcome {
     /// The objects, in the order of the command line and of their sources'
     /// paths. A source that clang rejects has none.
     pub artifacts: Vec<Artifact>,
+    /// The programs of the user side.
+    pub programs: Vec<UserProgram>,
     /// The projects they belong to.
     pub projects: Vec<Project>,
     /// Mistakes in manifests, and what clang says. Paths are as the user
@@ -230,6 +245,13 @@ fn build_project(
             project: Some(index),
         }
     }));
+    let programs = setting.user.iter().flat_map(|user| &user.programs);
+    for (index, program) in programs.enumerate() {
+        if let Some(built) = report.programs.iter().find(|built| built.program == index) {
+            let (name, path) = (program.name.clone(), program.path.clone());
+            outcome.programs.push(UserProgram { name, path, fresh: built.fresh });
+        }
+    }
     outcome.diagnostics.extend(displayed(session, report.diagnostics));
     outcome.projects.push(project);
     Ok(())
@@ -244,6 +266,8 @@ struct Setting {
     launcher: Vec<PathBuf>,
     sources: Vec<build::Source>,
     objects: Vec<build::Object>,
+    skeletons: Vec<build::Skeleton>,
+    user: Option<build::user::User>,
     vmlinux: bool,
     compile_commands: bool,
     /// What is wrong with the manifest.
@@ -303,6 +327,8 @@ impl Setting {
             launcher: Vec::new(),
             sources: Vec::new(),
             objects: Vec::new(),
+            skeletons: Vec::new(),
+            user: None,
             vmlinux: bpf.vmlinux.value != Vmlinux::None,
             // Editors are told of the build that people see.
             compile_commands: whole && project.kind != Kind::AdHoc && arch == Arch::host(),
@@ -325,7 +351,47 @@ impl Setting {
         if whole {
             setting.check_overrides(project, sources);
         }
+        let kind = project.manifest.user.kind.value;
+        if request.user && whole && project.kind != Kind::AdHoc && kind == UserKind::C {
+            setting.add_user(session, project, clang)?;
+        }
         Ok(setting)
+    }
+
+    /// Adds skeletons and the user program.
+    fn add_user(
+        &mut self,
+        session: &Session,
+        project: &Project,
+        clang: &Clang,
+    ) -> Result<(), Failure> {
+        let generated = self.target.join(self.profile.as_str()).join(user::GENERATED);
+        let objects = self.objects.iter().enumerate();
+        self.skeletons = objects
+            .map(|(object, known)| build::Skeleton {
+                object,
+                path: generated.join(format!("{}.skel.h", known.name)),
+            })
+            .collect();
+        if self.arch != Arch::host() {
+            session.note(format!(
+                "the user program is not built for {}: there are no compiler and no libraries for \
+                 it; its BPF side and skeletons are",
+                self.arch.as_str()
+            ));
+            return Ok(());
+        }
+        let (target, include) = (self.target.clone(), self.include.clone());
+        self.user = user::prepare(
+            session,
+            project,
+            self.profile,
+            &target,
+            &include,
+            clang,
+            &mut self.mistakes,
+        )?;
+        Ok(())
     }
 
     fn check_mcpu(&mut self, project: &Project, mcpu: &Located<Mcpu>, clang: &Clang) {
@@ -394,6 +460,8 @@ impl Setting {
             profile: self.profile.as_str(),
             sources: &self.sources,
             objects: &self.objects,
+            skeletons: &self.skeletons,
+            user: self.user.as_ref(),
             include: &self.include,
             launcher: &self.launcher,
             arch: self.arch,
@@ -414,7 +482,7 @@ pub fn find_clang(session: &Session, project: &Project) -> Result<Clang, Failure
         environment: session.clang.as_deref(),
         manifest: manifest.map(|name| name.value.as_str()),
     };
-    let answers = build::clang_answers(&project.target);
+    let answers = build::answers_of("clang", &project.target);
     Ok(build::clang::find(wanted, &session.programs, &answers, &session.cancel)?)
 }
 

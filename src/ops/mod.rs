@@ -22,6 +22,7 @@ pub mod new;
 mod places;
 mod session;
 pub mod templates;
+mod user;
 pub mod verify;
 pub mod vmlinux;
 

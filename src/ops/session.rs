@@ -4,6 +4,7 @@
 use crate::base::Cancel;
 use crate::base::programs::Programs;
 use crate::events::{Event, Sink};
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +21,8 @@ pub struct Session {
     pub programs: Programs,
     /// The clang that `SKEP_CLANG` names.
     pub clang: Option<PathBuf>,
+    /// The directories that `PKG_CONFIG_PATH` names.
+    pub pkg_config_path: Option<OsString>,
     /// The running executable: what the guest's initramfs is made of.
     pub executable: PathBuf,
     /// How many pieces of work run at once.

@@ -21,6 +21,13 @@ pub enum Error {
         /// The patterns.
         patterns: Vec<String>,
     },
+    /// No source of the user program matches the manifest's patterns.
+    NoUserSources {
+        /// The manifest.
+        manifest: PathBuf,
+        /// The patterns.
+        patterns: Vec<String>,
+    },
     /// Two sources would be compiled to one object.
     SameObject {
         /// The manifest.
@@ -86,6 +93,14 @@ impl From<Error> for Diagnostic {
             )
             .in_file(manifest)
             .help("add a BPF source, e.g. src/hello.bpf.c, or name others with `sources` in [bpf]"),
+            Error::NoUserSources { manifest, patterns } => Self::new(
+                codes::NO_SOURCES,
+                Origin::Manifest,
+                format!("no file matches the user program's sources: {}", patterns.join(", ")),
+            )
+            .in_file(manifest)
+            .help("add a C source, or name others with `sources` in [user]")
+            .help("or write `kind = \"none\"` in [user] if there is no user program"),
             Error::SameObject { manifest, sources: [a, b] } => Self::new(
                 codes::MANIFEST_VALUE,
                 Origin::Manifest,

@@ -173,10 +173,46 @@ pub enum Vmlinux {
 }
 
 /// `[user]`: the program that loads the BPF side.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct User {
     /// What it is written in.
     pub kind: Located<UserKind>,
+    /// Patterns of its sources, relative to the project; BPF sources that
+    /// match are left out. For C.
+    pub sources: Vec<Located<String>>,
+    /// Further arguments of the C compiler.
+    pub cflags: Vec<String>,
+    /// Further libraries: names, or arguments of the linker.
+    pub libs: Vec<String>,
+    /// Which libbpf it is linked to.
+    pub libbpf: Located<LibbpfKind>,
+    /// Whether it is linked to nothing that must be there at run time.
+    pub is_static: bool,
+}
+
+impl Default for User {
+    fn default() -> Self {
+        Self {
+            kind: Located::default(),
+            sources: vec![Located::default_value("src/*.c".to_owned())],
+            cflags: vec!["-Wall".to_owned()],
+            libs: Vec::new(),
+            libbpf: Located::default(),
+            is_static: false,
+        }
+    }
+}
+
+/// The values of `user.libbpf`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LibbpfKind {
+    /// The machine's if it is new enough, else skep's own.
+    #[default]
+    Auto,
+    /// The machine's.
+    System,
+    /// skep's own.
+    Bundled,
 }
 
 /// The values of `user.kind`.
@@ -531,31 +567,71 @@ fn check_flag(reader: &mut Reader<'_>, flag: &Located<String>) {
         Some("the instruction set is chosen with `mcpu`")
     } else if text == "-target" || text.starts_with("--target") {
         Some("the target is always BPF")
-    } else if text == "-o" || text == "-c" || text == "-E" || text == "-S" {
-        Some("skep decides what clang writes, and where")
-    } else if text.starts_with("-M") {
-        Some("skep keeps track of headers itself")
-    } else if text.contains(' ') && text.starts_with('-') && !text.contains(['"', '\'', '=']) {
-        Some("each argument is a string of its own: [\"-a\", \"-b\"]")
     } else {
         None
     };
-    if let Some(reason) = reason {
-        let message = format!("`{}` cannot stand in `cflags`: {reason}", text.escape_debug());
-        reader.wrong(flag.range.clone().unwrap_or_default(), message);
+    match reason {
+        Some(reason) => refuse_flag(reader, flag, reason),
+        None => check_user_flag(reader, flag),
     }
 }
 
+/// The same for any compiler.
+fn check_user_flag(reader: &mut Reader<'_>, flag: &Located<String>) {
+    let text = flag.value.as_str();
+    if text == "-o" || text == "-c" || text == "-E" || text == "-S" {
+        refuse_flag(reader, flag, "skep decides what the compiler writes, and where");
+    } else if text.starts_with("-M") {
+        refuse_flag(reader, flag, "skep keeps track of headers itself");
+    } else if text.contains(' ') && text.starts_with('-') && !text.contains(['"', '\'', '=']) {
+        refuse_flag(reader, flag, "each argument is a string of its own: [\"-a\", \"-b\"]");
+    }
+}
+
+fn refuse_flag(reader: &mut Reader<'_>, flag: &Located<String>, reason: &str) {
+    let text = flag.value.escape_debug();
+    let message = format!("`{text}` cannot stand in `cflags`: {reason}");
+    reader.wrong(flag.range.clone().unwrap_or_default(), message);
+}
+
 fn user(reader: &mut Reader<'_>, user: &mut User, key: Key<'_, '_>, value: Value<'_, '_>) {
+    const KEYS: &[&str] = &["kind", "sources", "cflags", "libs", "libbpf", "static"];
     const KINDS: &[(&str, UserKind)] =
         &[("c", UserKind::C), ("rust", UserKind::Rust), ("none", UserKind::None)];
+    const LIBBPF: &[(&str, LibbpfKind)] = &[
+        ("auto", LibbpfKind::Auto),
+        ("system", LibbpfKind::System),
+        ("bundled", LibbpfKind::Bundled),
+    ];
     match key.get_ref().as_ref() {
         "kind" => {
             if let Some(kind) = reader.choice(value, "kind", KINDS) {
                 user.kind = Located::written(kind, value.span());
             }
         }
-        _ => reader.unknown_key(key, "[user]", &["kind"]),
+        "sources" => {
+            if let Some(sources) = patterns(reader, value) {
+                user.sources = sources;
+            }
+        }
+        "cflags" => {
+            let flags = reader.strings(value, "cflags").unwrap_or_default();
+            for flag in &flags {
+                check_user_flag(reader, flag);
+            }
+            user.cflags = flags.into_iter().map(|flag| flag.value).collect();
+        }
+        "libs" => {
+            let libs = reader.strings(value, "libs").unwrap_or_default();
+            user.libs = libs.into_iter().map(|lib| lib.value).collect();
+        }
+        "libbpf" => {
+            if let Some(libbpf) = reader.choice(value, "libbpf", LIBBPF) {
+                user.libbpf = Located::written(libbpf, value.span());
+            }
+        }
+        "static" => user.is_static = reader.boolean(value, "static").unwrap_or_default(),
+        _ => reader.unknown_key(key, "[user]", KEYS),
     }
 }
 

@@ -100,6 +100,29 @@ impl Project {
         Ok(sources)
     }
 
+    /// The C sources of the user program, relative to the project, in the
+    /// order of their paths: what matches `[user]`'s patterns and is no BPF
+    /// source.
+    pub fn user_sources(&self) -> Result<Vec<PathBuf>, Error> {
+        let bpf = self.sources()?;
+        let mut found: Vec<PathBuf> = Vec::new();
+        for text in &self.manifest.user.sources {
+            let Ok(pattern) = Pattern::new(&text.value) else { continue };
+            found.extend(self.matches(&pattern).into_iter().filter(|path| {
+                let is_bpf = path.to_string_lossy().ends_with(".bpf.c");
+                !is_bpf && !bpf.iter().any(|source| source.path == *path)
+            }));
+        }
+        found.sort();
+        found.dedup();
+        if found.is_empty() {
+            let manifest = self.manifest_path.clone().unwrap_or_else(|| self.root.clone());
+            let patterns = self.manifest.user.sources.iter().map(|text| text.value.clone());
+            return Err(Error::NoUserSources { manifest, patterns: patterns.collect() });
+        }
+        Ok(found)
+    }
+
     /// What the manifest says of how a source is compiled, all in all.
     pub fn options(&self, source: &Path, profile: &Profile) -> Options {
         let bpf = &self.manifest.bpf;

@@ -25,4 +25,5 @@ mod new;
 mod output;
 mod templates;
 mod usage;
+mod user;
 mod vmlinux;

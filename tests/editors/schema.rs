@@ -38,6 +38,11 @@ cflags = ["-g0"]
 defines = ["NDEBUG"]
 [user]
 kind = "c"
+sources = ["src/*.c"]
+cflags = ["-Wall"]
+libs = ["m", "-Wl,--as-needed"]
+libbpf = "bundled"
+static = false
 [kernels]
 min = "5.10"
 matrix = ["debian/bullseye", "host"]
@@ -60,6 +65,7 @@ stack = 512
     ("[bpf.btf]\nsha256 = \"\"\n", false),
     ("[bpf.btf]\nfrom = \"x\"\nmd5 = \"x\"\n", false),
     ("[bpf]\nbtf = 1\n", false),
+    ("[user]\nlibbpf = \"1.7\"\n", false),
     ("[bfp]\n", false),
     ("[bpf]\nlauncher = 1\n", false),
     ("[[bpf.override]]\nmcpu = \"v2\"\n", false),

@@ -38,11 +38,14 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let profile = if args.release { Profile::Release } else { Profile::Dev };
     let outcome = build::run(
         session,
-        &Request { paths: args.paths, profile, target_arch: args.target_arch },
+        &Request { paths: args.paths, profile, target_arch: args.target_arch, user: true },
     )?;
     shell.diagnostics(&outcome.diagnostics);
     if !outcome.artifacts.is_empty() {
         shell.table(&table(session, &outcome));
+    }
+    if !outcome.programs.is_empty() {
+        shell.table(&programs(session, &outcome));
     }
     match (outcome.failed(), build::summary(&outcome.diagnostics)) {
         (true, Some(summary)) => session.note(format!("the build failed: {summary}")),
@@ -72,6 +75,22 @@ fn table(session: &Session, outcome: &Outcome) -> Table {
             },
             Cell::Flag(artifact.fresh),
             Cell::Text(if artifact.fresh { "fresh" } else { "built" }.to_owned()),
+        ]);
+    }
+    table
+}
+
+fn programs(session: &Session, outcome: &Outcome) -> Table {
+    let mut table = Table::new(
+        "program",
+        &[("name", "program"), ("path", "path"), ("fresh", ""), ("", "state")],
+    );
+    for program in &outcome.programs {
+        table.push(vec![
+            Cell::Text(program.name.clone()),
+            Cell::Text(session.display(&program.path).display().to_string()),
+            Cell::Flag(program.fresh),
+            Cell::Text(if program.fresh { "fresh" } else { "built" }.to_owned()),
         ]);
     }
     table

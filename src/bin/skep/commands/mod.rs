@@ -41,7 +41,7 @@ pub enum Command {
     Init(init::Args),
     /// Add a program to the project that is here
     Add(add::Args),
-    /// Compile the project's BPF sources
+    /// Compile the project's BPF sources, and its user program
     Build(build::Args),
     /// Write a source as the compiler sees it after preprocessing
     Expand(expand::Args),
