@@ -308,3 +308,21 @@ fn hostile_objects_are_checked_without_harm() {
         }
     }
 }
+
+#[test]
+fn helpers_must_be_allowed_in_the_type_of_program() {
+    let redirect = "static long (*bpf_redirect)(__u32, __u64) = (void *) 23;\n";
+    let program = |section: &str| {
+        findings(&format!(
+            "{GPL}{redirect}SEC(\"{section}\")\nint p(void *c) {{ return bpf_redirect(1, 0); }}"
+        ))
+    };
+    assert_eq!(
+        program("tracepoint/syscalls/sys_enter_getpid"),
+        ["error E0322 4: `bpf_redirect` cannot be called from a program in SEC(\"tracepoint\")"]
+    );
+    assert_eq!(program("xdp"), [""; 0]);
+    assert_eq!(program("tc"), [""; 0]);
+    // Its target decides what a replacement may call.
+    assert_eq!(program("freplace/f"), [""; 0]);
+}

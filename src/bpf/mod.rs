@@ -3,6 +3,7 @@
 //! what each kernel version knows of them. Facts as data, each table with its
 //! source; nothing here reads a file or knows an object.
 
+pub mod allowed;
 mod attach_type;
 mod disasm;
 mod helper;

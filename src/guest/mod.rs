@@ -12,6 +12,7 @@ mod child;
 mod init;
 mod kernel_btf;
 mod load;
+mod probe;
 
 use crate::base::fs;
 use crate::wire::{self, Reply, Request, frame};
@@ -46,6 +47,11 @@ fn serve() -> io::Result<()> {
             }
             Request::Load(request) => {
                 load::object(&request, &blob, &mut channel)?;
+                frame::write(&mut channel, &Reply::Done, &[])?;
+            }
+            Request::Probe(probes) => {
+                let answers = probes.iter().map(probe::ask).collect();
+                frame::write(&mut channel, &Reply::Probed(answers), &[])?;
                 frame::write(&mut channel, &Reply::Done, &[])?;
             }
         }

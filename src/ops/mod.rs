@@ -12,6 +12,7 @@ pub mod drift;
 pub mod expand;
 pub mod explain;
 mod header;
+pub mod features;
 pub mod ide;
 pub mod init;
 pub mod inspect;

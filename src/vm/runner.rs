@@ -9,7 +9,11 @@ use crate::base::Cancel;
 use crate::base::digest::Digest;
 use crate::diagnostics::Failure;
 use crate::events::{Ending, Event, Sink, Step};
+<<<<<<< HEAD
 use crate::wire::{Entry, Hello, Load, Opened, Patch, Placed, Program, Reply, Request};
+=======
+use crate::wire::{Entry, Hello, Load, Opened, Probe, Probed, Program, Reply, Request};
+>>>>>>> 417270f (Ask kernels which helpers each type of program may call, and check calls by their answers)
 use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
@@ -205,7 +209,19 @@ impl<'r> Runner<'r> {
         Ok(opened)
     }
 
-    /// One request and its replies. After an error there is no machine.
+    /// Asks the kernel about programs given as bare instructions; the answers
+    /// come in their order.
+    pub fn probe(&mut self, probes: Vec<Probe>) -> Result<Vec<Probed>, Error> {
+        let mut answers = None;
+        self.talk(&Request::Probe(probes), &[], &mut |(reply, _)| {
+            if let Reply::Probed(probed) = reply {
+                answers = Some(probed);
+            }
+        })?;
+        answers.ok_or_else(|| Error::Guest("it did not answer".into()))
+    }
+
+    /// Has the programs of an object loaded, at places `only` of its list.
     fn converse(
         &mut self,
         name: &str,
@@ -214,8 +230,7 @@ impl<'r> Runner<'r> {
         only: Option<Vec<u32>>,
         each: &mut dyn FnMut((Reply, Vec<u8>)),
     ) -> Result<(), Error> {
-        let (limit, cancel) = (self.blueprint.settings.program_limit, self.cancel);
-        let machine = self.machine()?;
+        let limit = self.blueprint.settings.program_limit;
         let request = Request::Load(Load {
             name: name.to_owned(),
             level: options.level,
@@ -226,11 +241,23 @@ impl<'r> Runner<'r> {
             globals: options.globals.to_vec(),
             placed: options.placed.to_vec(),
         });
+        self.talk(&request, object, each)
+    }
+
+    /// One request and its replies. After an error there is no machine.
+    fn talk(
+        &mut self,
+        request: &Request,
+        blob: &[u8],
+        each: &mut dyn FnMut((Reply, Vec<u8>)),
+    ) -> Result<(), Error> {
+        let (limit, cancel) = (self.blueprint.settings.program_limit, self.cancel);
+        let machine = self.machine()?;
         // The guest keeps the time of each program; beyond it, and what it
         // takes to hand over a log, the guest itself is in trouble.
         let patience = limit * 2 + Duration::from_secs(20);
         let mut talk = || -> Result<(), Error> {
-            machine.send(&request, object, patience, cancel)?;
+            machine.send(request, blob, patience, cancel)?;
             loop {
                 match machine.receive(patience, cancel)? {
                     (Reply::Done, _) => return Ok(()),

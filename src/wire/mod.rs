@@ -38,6 +38,34 @@ pub enum Request {
     },
     /// Load the programs of an object, whose bytes are the message's blob.
     Load(Load),
+    /// Ask the kernel about programs given as bare instructions, one after
+    /// the other. None stays loaded.
+    Probe(Vec<Probe>),
+}
+
+/// A program without an object, to learn what the kernel says of it: the
+/// arguments of `bpf(BPF_PROG_LOAD)`, numbers as in include/uapi/linux/bpf.h.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// `prog_type`.
+    pub program_type: u32,
+    /// `expected_attach_type`.
+    pub attach_type: u32,
+    /// `attach_btf_id`, of the kernel's own BTF; 0 for none.
+    pub attach_btf_id: u32,
+    /// `prog_flags`.
+    pub flags: u32,
+    /// The instructions, each as its eight bytes.
+    pub insns: Vec<[u8; 8]>,
+}
+
+/// What the kernel said of a [`Probe`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probed {
+    /// The error number, positive; 0 if the program was accepted.
+    pub errno: i32,
+    /// The end of the verifier's log, without its statistics.
+    pub log: String,
 }
 
 /// How to load an object's programs.
@@ -97,6 +125,8 @@ pub enum Reply {
     },
     /// What became of a program; the blob is the verifier's log.
     Program(Box<Program>),
+    /// What the kernel said of the probes, in their order.
+    Probed(Vec<Probed>),
     /// The request is done.
     Done,
 }

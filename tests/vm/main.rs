@@ -7,6 +7,7 @@ mod support;
 
 mod demo;
 mod faults;
+mod features;
 mod objects;
 mod options;
 mod templates;

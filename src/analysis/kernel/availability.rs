@@ -2,9 +2,10 @@
 //! there in the kernel.
 
 use super::{Kernel, Subject};
+use crate::analysis::rules::helpers;
 use crate::analysis::{Certainty, Context, FunctionView, ProgramView};
 use crate::bpf::{
-    AluOp, AtomicOp, Call, Condition, Feature, Helper, KernelVersion, Op, Swap, Width,
+    AluOp, AtomicOp, Call, Condition, Feature, Helper, KernelVersion, Op, Swap, Width, allowed,
 };
 use crate::btf::Kind;
 use crate::diagnostics::{Diagnostic, Origin, Severity, codes};
@@ -31,6 +32,7 @@ pub(super) fn check(
     for view in subject.functions() {
         calls(cx, kernel, view, findings);
     }
+    forbidden(subject, kernel, findings);
     features(subject, kernel, findings);
     kfuncs(subject, kernel, findings);
 }
@@ -93,6 +95,25 @@ fn calls(
             helper.name().trim_start_matches("bpf_")
         ))));
     }
+}
+
+/// Helpers that the kernel has, but not for the type of program.
+fn forbidden(subject: &Subject<'_, '_>, kernel: &Kernel<'_>, findings: &mut Vec<Diagnostic>) {
+    let cx = subject.cx;
+    helpers::for_each_call(cx, &subject.programs, |program, view, slot, helper| {
+        let Ok(target) = &program.target else { return };
+        // What no kernel allows is told without one.
+        if !kernel.has_helper(helper)
+            || kernel.may_call(target.def, helper) != Some(false)
+            || allowed::is_never_allowed(target.def, helper)
+            || cx.certainty(view, slot) < Certainty::Likely
+        {
+            return;
+        }
+        let message = helpers::message(program, helper);
+        let finding = cx.of_insn(codes::HELPER_NOT_ALLOWED, view, slot, message);
+        findings.push(of(finding.note("newer kernels let it")));
+    });
 }
 
 /// What instructions and the shape of a program need.

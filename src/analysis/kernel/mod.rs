@@ -13,7 +13,9 @@ mod availability;
 mod core;
 
 use super::{Context, FunctionView, ProgramView, Sources};
-use crate::bpf::{AttachType, Feature, Helper, KernelVersion, MapType, ProgramType};
+use crate::bpf::{
+    AttachType, Feature, Helper, KernelVersion, MapType, ProgramType, SectionDef, allowed,
+};
 use crate::btf::{Btf, Kind, Type};
 use crate::diagnostics::Diagnostic;
 use crate::elf::Object;
@@ -89,6 +91,12 @@ impl<'k> Kernel<'k> {
     pub fn has_helper(&self, helper: Helper) -> bool {
         let name = helper.name().strip_prefix("bpf_").unwrap_or(helper.name());
         self.offers(&format!("BPF_FUNC_{name}"), "BPF_FUNC_map_lookup_elem", helper.since())
+    }
+
+    /// Whether it lets programs of a section call a helper, as far as that is
+    /// known.
+    pub fn may_call(&self, section: &SectionDef, helper: Helper) -> Option<bool> {
+        allowed::may_call(section, helper, self.version?)
     }
 
     /// Whether it has a map type.

@@ -209,3 +209,20 @@ fn kfuncs_that_must_be_there_are_looked_up() {
         ["warning E0334 4 k: the kernel has no kfunc `bpf_gone` of its own"]
     );
 }
+
+#[test]
+fn helpers_come_to_program_types_later_than_to_kernels() {
+    let source = "static __u64 (*bpf_get_current_pid_tgid)(void) = (void *) 14;\n\
+                  SEC(\"xdp\") int p(void *c) { return bpf_get_current_pid_tgid(); }";
+    let kernels = [
+        Kernel::of_version("6.1", KernelVersion::new(6, 1)),
+        Kernel::of_version("7.2", KernelVersion::new(7, 2)),
+        // Which releases between those that were asked let it is not known.
+        Kernel::of_version("99.0", KernelVersion::new(99, 0)),
+    ];
+    assert_eq!(
+        findings(source, &kernels),
+        ["error E0322 2 6.1: `bpf_get_current_pid_tgid` cannot be called from a program in \
+          SEC(\"xdp\")"]
+    );
+}

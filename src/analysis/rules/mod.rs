@@ -4,6 +4,7 @@ mod btf;
 mod calls;
 mod code;
 mod flow;
+pub(super) mod helpers;
 mod license;
 mod maps;
 mod relocations;
@@ -20,6 +21,7 @@ pub(super) type Rule = fn(&Context<'_>, &mut Vec<Diagnostic>);
 pub(super) const ALL: &[Rule] = &[
     btf::check,
     license::check,
+    helpers::check,
     maps::check,
     relocations::check,
     sections::check,

@@ -3,6 +3,7 @@
 use super::CommandResult;
 use crate::shell::Shell;
 use skep::ops::Session;
+use skep::ops::features::{self, Features};
 use skep::ops::kernel::{self, Listed};
 use skep::report::{Cell, Table};
 
@@ -35,6 +36,18 @@ enum Command {
         #[arg(value_name = "REF")]
         reference: String,
     },
+    /// Ask a kernel which programs it takes and which helpers each may call
+    Features {
+        /// The kernel
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// Only programs of this section: `xdp`, `kprobe`
+        #[arg(long, value_name = "SEC")]
+        section: Option<String>,
+        /// List the helpers that each may call
+        #[arg(long)]
+        helpers: bool,
+    },
 }
 
 /// Does it and reports.
@@ -53,6 +66,11 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         Command::Path { reference } => {
             let path = kernel::path(session, &reference)?;
             shell.raw(format!("{}\n", path.display()).as_bytes());
+        }
+        Command::Features { reference, section, helpers } => {
+            let section = section.map(|section| features::section(&section)).transpose()?;
+            let features = features::ask(session, &reference, section)?;
+            shell.table(&if helpers { all_helpers(&features) } else { offers(&features) });
         }
     }
     Ok(())
@@ -78,6 +96,54 @@ fn table(kernels: &[Listed]) -> Table {
             },
             Cell::Bytes(kernel.size),
         ]);
+    }
+    table
+}
+
+/// The kinds of program, one a row.
+fn offers(features: &Features) -> Table {
+    let mut table = Table::new(
+        "kernel-program-type",
+        &[
+            ("section", "SECTION"),
+            ("type", "TYPE"),
+            ("attach_type", "ATTACH TYPE"),
+            ("sleepable", ""),
+            ("taken", "TAKEN"),
+            ("helpers", "HELPERS"),
+        ],
+    );
+    for offer in &features.kinds {
+        let section = offer.section;
+        table.push(vec![
+            Cell::Text(section.name.to_owned()),
+            Cell::Text(section.program_type.name().to_owned()),
+            section.attach_type.map_or(Cell::Unknown, |kind| Cell::Text(kind.name().to_owned())),
+            Cell::Flag(section.sleepable),
+            Cell::Flag(offer.helpers.is_some()),
+            offer.helpers.as_ref().map_or(Cell::Unknown, |all| Cell::Count(all.len() as u64)),
+        ]);
+    }
+    table
+}
+
+/// The helpers of the kinds that were asked about, one a row.
+fn all_helpers(features: &Features) -> Table {
+    let mut table = Table::new(
+        "kernel-helper",
+        &[("section", "SECTION"), ("id", "ID"), ("helper", "HELPER"), ("gpl_only", "GPL ONLY")],
+    );
+    for offer in &features.kinds {
+        let section = offer.section;
+        for helper in offer.helpers.iter().flatten() {
+            let gpl_only = helper.is_gpl_only_in(section.program_type, section.attach_type);
+            table.push(vec![
+                Cell::Text(section.name.to_owned()),
+                Cell::Number(u64::try_from(helper.id()).unwrap_or_default()),
+                Cell::Text(helper.name().to_owned()),
+                Cell::Flag(gpl_only),
+            ]);
+        }
     }
     table
 }
