@@ -186,11 +186,12 @@ fn helpers(
 /// Whether the verifier got beyond the question if the helper may be called
 /// (`check_helper_call` in kernel/bpf/verifier.c).
 fn is_allowed(answer: &Probed) -> bool {
-    const REFUSALS: [&str; 4] = [
+    const REFUSALS: [&str; 5] = [
         "unknown func ",
         "invalid func ",
         "program of this type cannot use helper ",
         "helper call might sleep in a non-sleepable prog",
+        " in non-sleepable prog",
     ];
     answer.errno == 0 || !REFUSALS.iter().any(|refusal| answer.log.contains(refusal))
 }

@@ -9,11 +9,9 @@ use crate::base::Cancel;
 use crate::base::digest::Digest;
 use crate::diagnostics::Failure;
 use crate::events::{Ending, Event, Sink, Step};
-<<<<<<< HEAD
-use crate::wire::{Entry, Hello, Load, Opened, Patch, Placed, Program, Reply, Request};
-=======
-use crate::wire::{Entry, Hello, Load, Opened, Probe, Probed, Program, Reply, Request};
->>>>>>> 417270f (Ask kernels which helpers each type of program may call, and check calls by their answers)
+use crate::wire::{
+    Entry, Hello, Load, Opened, Patch, Placed, Probe, Probed, Program, Reply, Request,
+};
 use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
