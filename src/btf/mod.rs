@@ -15,7 +15,6 @@
 //! [`Subset`] writes a part of one.
 
 mod builder;
-mod data;
 mod diff;
 mod dump;
 mod error;
@@ -31,7 +30,6 @@ mod types;
 mod users;
 
 pub use builder::Builder;
-pub use data::Data;
 pub use diff::{Change, Difference};
 pub use error::Error;
 pub use header::Endian;

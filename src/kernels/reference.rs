@@ -62,8 +62,7 @@ impl Reference {
         let is_path = path.is_absolute()
             || text.starts_with("./")
             || text.starts_with("../")
-            || text.ends_with(".deb")
-            || text.ends_with(".rpm");
+            || text.ends_with(".deb");
         if is_path || (!text.is_empty() && exists(path)) {
             return Ok(Self::File(path.to_owned()));
         }

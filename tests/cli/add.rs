@@ -6,7 +6,7 @@ use crate::support::Place;
 #[test]
 fn a_program_comes_into_a_project_and_touches_nothing() {
     let place = Place::new();
-    place.skep(&["new", "bees", "--lang", "none", "--license", "GPL-2.0-only"]).expect(0);
+    place.skep(&["new", "bees", "--lang", "c", "--license", "GPL-2.0-only"]).expect(0);
     let files = |place: &Place| -> Vec<(String, String)> {
         let all = tree(&place.path().join("bees")).into_iter();
         all.map(|file| (file.clone(), place.read(&format!("bees/{file}")))).collect()
@@ -18,7 +18,7 @@ fn a_program_comes_into_a_project_and_touches_nothing() {
     let after = files(&place);
     let new: Vec<_> = after.iter().filter(|file| !before.contains(file)).collect();
     let names: Vec<_> = new.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["src/kprobe.bpf.c", "src/kprobe.h"]);
+    assert_eq!(names, ["src/kprobe.bpf.c", "src/kprobe.c", "src/kprobe.h"]);
     assert_eq!(after.len(), before.len() + new.len(), "nothing of the user's has changed");
     // The project's license, and the answer, are in it.
     assert!(new[0].1.starts_with("// SPDX-License-Identifier: GPL-2.0-only\n"), "{}", new[0].1);
@@ -26,9 +26,12 @@ fn a_program_comes_into_a_project_and_touches_nothing() {
     let run = place.skep(&["-C", "bees", "add", "xdp", "--name", "drops", "--message-format=json"]);
     assert!(run.expect(0).stdout.contains(r#""path":"src/drops.bpf.c""#));
     let run = place.skep(&["-C", "bees", "build"]).expect(0);
-    for object in ["bees", "kprobe", "drops"] {
-        let object = format!("bees/target/skep/dev/{object}.bpf.o");
-        assert!(place.path().join(object).exists(), "{run}");
+    // Each has its own user program.
+    for program in ["bees", "kprobe", "drops"] {
+        let program = place.path().join(format!("bees/target/skep/dev/{program}"));
+        assert!(program.with_extension("bpf.o").exists(), "{run}");
+        let help = std::process::Command::new(program).arg("--help").output().unwrap();
+        assert!(String::from_utf8_lossy(&help.stdout).contains("Usage:"), "{help:?}");
     }
 }
 

@@ -138,7 +138,6 @@ fn each_template_builds_at_once_and_without_a_warning() {
         place.skep(&["new", "bees", "--template", template, "--lang", "none"]).expect(0);
         let run = place.skep(&["-C", "bees", "build"]).expect(0);
         assert!(!run.stdout.contains("warning"), "{run}");
-        assert!(run.stderr.contains("Generating vmlinux.h from the running kernel's BTF"), "{run}");
         let dir = place.path().join("bees");
         let outside: Vec<_> =
             tree(&dir).into_iter().filter(|path| !path.starts_with("target/")).collect();

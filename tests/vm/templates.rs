@@ -4,6 +4,9 @@
 //! a name: so what it says can be neither too old nor, among these kernels,
 //! too new.
 //!
+//! The user program that a template comes with is built along, and says what
+//! its arguments are.
+//!
 //! All projects are built by one command and verified by one, so that each
 //! kernel runs in one machine.
 
@@ -41,19 +44,20 @@ fn is_of(text: &Value, project: &str) -> bool {
 fn every_template_is_accepted_by_every_kernel_it_is_for_and_by_no_older_one() {
     let place = Place::new();
     let list = place.skep(&["new", "--list", "--message-format", "json"]).expect(0);
-    let templates: Vec<(String, (u32, u32))> = rows(&list, "template")
+    let templates: Vec<(String, String, (u32, u32))> = rows(&list, "template")
         .iter()
         .map(|row| {
             let text = |key: &str| row[key].as_str().unwrap();
-            (text("name").to_owned(), version(text("kernel")))
+            let lang = row["langs"][0].as_str().unwrap();
+            (text("name").to_owned(), lang.to_owned(), version(text("kernel")))
         })
         .collect();
     assert!(templates.len() >= 3, "{list}");
     let project = |name: &str| format!("my-{name}");
-    for (name, _) in &templates {
-        place.skep(&["new", "--template", name, "--lang", "none", &project(name)]).expect(0);
+    for (name, lang, _) in &templates {
+        place.skep(&["new", "--template", name, "--lang", lang, &project(name)]).expect(0);
     }
-    let projects: Vec<String> = templates.iter().map(|(name, _)| project(name)).collect();
+    let projects: Vec<String> = templates.iter().map(|(name, ..)| project(name)).collect();
     let all = |command: &[&str]| {
         let paths = projects.iter().map(String::as_str);
         let args: Vec<&str> = command.iter().copied().chain(paths).collect();
@@ -65,13 +69,21 @@ fn every_template_is_accepted_by_every_kernel_it_is_for_and_by_no_older_one() {
         assert_eq!(rows(&run, "compiler-message"), Vec::<Value>::new(), "{command}");
     }
 
+    for (name, ..) in templates.iter().filter(|(_, lang, _)| lang == "c") {
+        let project = project(name);
+        let program = place.path().join(format!("{project}/target/skep/dev/{project}"));
+        let run = std::process::Command::new(program).arg("--help").output().unwrap();
+        let text = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success() && text.contains("Usage:"), "{name}: {run:?}");
+    }
+
     let mut args = vec!["verify", "--message-format", "json"];
     args.extend(KERNELS.iter().flat_map(|(kernel, _)| ["--kernel", *kernel]));
     let verify = all(&args);
     let (verdicts, findings) =
         (rows(&verify, "program-verdict"), rows(&verify, "compiler-message"));
     let mut wrong = Vec::new();
-    for (name, min) in &templates {
+    for (name, _, min) in &templates {
         let project = project(name);
         for (kernel, release) in KERNELS {
             let of_kernel = verdicts.iter().filter(|row| row["kernel"] == kernel);

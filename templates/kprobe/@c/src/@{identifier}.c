@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: @{license}
+#include <argp.h>
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <bpf/libbpf.h>
+#include "@{identifier}.h"
+#include "@{identifier}.skel.h"
+
+static struct {
+	int pid;
+	bool verbose;
+} options;
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal)
+{
+	stopped = 1;
+}
+
+/* What libbpf has to say: warnings, and with -v everything. */
+static int print(enum libbpf_print_level level, const char *format, va_list args)
+{
+	if (level == LIBBPF_DEBUG && !options.verbose)
+		return 0;
+	return vfprintf(stderr, format, args);
+}
+
+/* A number that must not be below `min`, or the program ends. */
+static long number(const char *text, long min, struct argp_state *state)
+{
+	char *end;
+	long value;
+
+	errno = 0;
+	value = strtol(text, &end, 10);
+	if (errno || end == text || *end || value < min || value > INT_MAX)
+		argp_error(state, "'%s' is no number from %ld up", text, min);
+	return value;
+}
+
+const char *argp_program_version = "@{name} 0.1.0";
+
+static const struct argp_option option_list[] = {
+	{ "pid", 'p', "PID", 0, "Only the process PID" },
+	{ "verbose", 'v', NULL, 0, "Print what libbpf does" },
+	{},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	switch (key) {
+	case 'p':
+		options.pid = number(arg, 1, state);
+		break;
+	case 'v':
+		options.verbose = true;
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+static const struct argp argp = {
+	.options = option_list,
+	.parser = parse,
+	.doc = "Reports every file that is unlinked.",
+};
+
+static int on_event(void *context, void *data, size_t size)
+{
+	const struct event *event = data;
+
+	printf("%-8d %-16s %s\n", event->pid, event->comm, event->file);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct @{identifier}_bpf *skel;
+	struct ring_buffer *events = NULL;
+	int status = 1;
+	int error;
+
+	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	libbpf_set_print(print);
+	signal(SIGINT, stop);
+	signal(SIGTERM, stop);
+	/* Lines are seen at once, in a pipe too. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
+
+	skel = @{identifier}_bpf__open();
+	if (!skel) {
+		perror("cannot open the BPF object");
+		return 1;
+	}
+	skel->rodata->target_pid = options.pid;
+
+	if (@{identifier}_bpf__load(skel)) {
+		fprintf(stderr, "cannot load the BPF programs%s\n",
+			geteuid() ? "; this needs root" : "");
+		goto out;
+	}
+
+	/* Functions of the kernel may get other names. This one has another
+	 * one in newer kernels, and the same arguments.
+	 */
+	skel->links.on_unlink =
+		bpf_program__attach_kprobe(skel->progs.on_unlink, false, "do_unlinkat");
+	if (!skel->links.on_unlink && errno == ENOENT)
+		skel->links.on_unlink = bpf_program__attach_kprobe(skel->progs.on_unlink, false,
+								   "filename_unlinkat");
+	if (!skel->links.on_unlink) {
+		perror("cannot attach the BPF program");
+		goto out;
+	}
+	events = ring_buffer__new(bpf_map__fd(skel->maps.events), on_event, NULL, NULL);
+	if (!events) {
+		perror("cannot read the ring buffer");
+		goto out;
+	}
+
+	printf("%-8s %-16s %s\n", "PID", "PROCESS", "FILE");
+	/* A signal ends the wait, and Ctrl-C is one. */
+	while (!stopped) {
+		error = ring_buffer__poll(events, 100);
+		if (error < 0 && error != -EINTR) {
+			fprintf(stderr, "cannot read the ring buffer: %s\n", strerror(-error));
+			goto out;
+		}
+	}
+	if (skel->bss->lost)
+		printf("%llu events were lost\n", (unsigned long long)skel->bss->lost);
+
+	status = 0;
+out:
+	ring_buffer__free(events);
+	@{identifier}_bpf__destroy(skel);
+	return status;
+}

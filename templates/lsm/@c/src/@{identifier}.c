@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: @{license}
+#include <argp.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <bpf/libbpf.h>
+#include "@{identifier}.h"
+#include "@{identifier}.skel.h"
+
+static struct {
+	bool deny;
+	bool verbose;
+} options;
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal)
+{
+	stopped = 1;
+}
+
+/* What libbpf has to say: warnings, and with -v everything. */
+static int print(enum libbpf_print_level level, const char *format, va_list args)
+{
+	if (level == LIBBPF_DEBUG && !options.verbose)
+		return 0;
+	return vfprintf(stderr, format, args);
+}
+
+const char *argp_program_version = "@{name} 0.1.0";
+
+static const struct argp_option option_list[] = {
+	{ "deny", 'd', NULL, 0, "Forbid bpf(2) to everybody but this program" },
+	{ "verbose", 'v', NULL, 0, "Print what libbpf does" },
+	{},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	switch (key) {
+	case 'd':
+		options.deny = true;
+		break;
+	case 'v':
+		options.verbose = true;
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+static const struct argp argp = {
+	.options = option_list,
+	.parser = parse,
+	.doc = "Reports every bpf(2) call, and forbids it if told to.",
+};
+
+static int on_event(void *context, void *data, size_t size)
+{
+	const struct event *event = data;
+
+	printf("%-8d %-8u %-16s %-8d %s\n", event->pid, event->uid, event->comm, event->command,
+	       event->denied ? "forbidden" : "seen");
+	return 0;
+}
+
+/* Without "bpf" in this list the kernel never asks the program. */
+static void warn_if_never_asked(void)
+{
+	FILE *file = fopen("/sys/kernel/security/lsm", "r");
+	char modules[256] = "";
+
+	if (!file)
+		return;
+	if (fgets(modules, sizeof(modules), file) && !strstr(modules, "bpf"))
+		fprintf(stderr, "bpf is not among this kernel's security modules (%s): "
+				"start it with lsm=...,bpf\n", modules);
+	fclose(file);
+}
+
+int main(int argc, char **argv)
+{
+	struct @{identifier}_bpf *skel;
+	struct ring_buffer *events = NULL;
+	int status = 1;
+	int error;
+
+	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	libbpf_set_print(print);
+	signal(SIGINT, stop);
+	signal(SIGTERM, stop);
+	/* Lines are seen at once, in a pipe too. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
+
+	skel = @{identifier}_bpf__open();
+	if (!skel) {
+		perror("cannot open the BPF object");
+		return 1;
+	}
+	skel->rodata->answer = options.deny ? -EPERM : 0;
+	skel->rodata->exempt_pid = getpid();
+
+	if (@{identifier}_bpf__load(skel)) {
+		fprintf(stderr, "cannot load the BPF programs%s\n",
+			geteuid() ? "; this needs root" : "");
+		goto out;
+	}
+	if (@{identifier}_bpf__attach(skel)) {
+		perror("cannot attach the BPF programs");
+		goto out;
+	}
+	events = ring_buffer__new(bpf_map__fd(skel->maps.events), on_event, NULL, NULL);
+	if (!events) {
+		perror("cannot read the ring buffer");
+		goto out;
+	}
+	warn_if_never_asked();
+
+	printf("%-8s %-8s %-16s %-8s %s\n", "PID", "USER", "PROCESS", "COMMAND", "");
+	/* A signal ends the wait, and Ctrl-C is one. */
+	while (!stopped) {
+		error = ring_buffer__poll(events, 100);
+		if (error < 0 && error != -EINTR) {
+			fprintf(stderr, "cannot read the ring buffer: %s\n", strerror(-error));
+			goto out;
+		}
+	}
+
+	status = 0;
+out:
+	ring_buffer__free(events);
+	@{identifier}_bpf__destroy(skel);
+	return status;
+}
