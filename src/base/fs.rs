@@ -80,6 +80,35 @@ pub fn create(path: &Path) -> Result<File> {
     at("create", path, options)
 }
 
+/// An empty file in memory, which has no path and ends with the value.
+pub fn in_memory(name: &str) -> Result<File> {
+    use std::os::fd::FromRawFd as _;
+    let path = Path::new(name);
+    let name = std::ffi::CString::new(name).unwrap_or_default();
+    // SAFETY: the name ends with a zero byte; what comes back is a descriptor
+    // of ours, or negative.
+    let file = unsafe {
+        match libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) {
+            fd if fd >= 0 => Ok(File::from_raw_fd(fd)),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    at("create in memory", path, file)
+}
+
+/// The whole content of an open file, wherever it was read to; `name` is what
+/// errors call it.
+pub fn read_whole(mut file: File, name: &Path) -> Result<Vec<u8>> {
+    use std::io::{Read as _, Seek as _};
+    let mut bytes = Vec::new();
+    let mut read = || -> io::Result<()> {
+        file.rewind()?;
+        file.read_to_end(&mut bytes).map(drop)
+    };
+    let result = read();
+    at("read", name, result).map(|()| bytes)
+}
+
 /// An existing file opened for reading and writing.
 pub fn open_rw(path: &Path) -> Result<File> {
     at("open", path, File::options().read(true).write(true).open(path))

@@ -1,6 +1,7 @@
-//! Floor 0: the machine. Files, child processes, installed programs, content
-//! hashes and cancellation, each behind one door so that the rest of skep
-//! never touches the operating system directly.
+//! Floor 0: the machine. Files and their changes, child processes, installed
+//! programs, content hashes, libbpf's messages and cancellation, each behind
+//! one door so that the rest of skep never touches the operating system
+//! directly.
 //!
 //! Nothing here knows BPF, prints, or reads the environment: what a function
 //! needs of the environment is handed to it.
@@ -8,8 +9,10 @@
 pub mod cancel;
 pub mod digest;
 pub mod fs;
+pub mod libbpf;
 pub mod process;
 pub mod programs;
+pub mod watch;
 
 pub use cancel::Cancel;
 pub use digest::Digest;

@@ -1,40 +1,15 @@
 //! Attach types, with the kernel that first had each.
 
-use super::KernelVersion;
-use std::fmt;
+use super::numbered::numbered;
 
-macro_rules! attach_types {
-    ($($variant:ident = $id:literal, $name:literal, ($major:literal, $minor:literal);)*) => {
-        /// Where a program of its type is attached, as far as the kernel must
-        /// know it when it loads the program (`expected_attach_type`).
-        ///
-        /// Numbers from include/uapi/linux/bpf.h, names as libbpf prints
-        /// them, versions from the releases that first had them, checked
-        /// against the headers of 5.10, 6.1, 6.12 and 7.2.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr(u32)]
-        pub enum AttachType {
-            $(#[doc = concat!("`", $name, "`.")] $variant = $id,)*
-        }
-
-        impl AttachType {
-            /// Every attach type, by number.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
-
-            /// The name that libbpf uses: `cgroup_inet4_bind`.
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// The first kernel that has it.
-            pub fn since(self) -> KernelVersion {
-                match self { $(Self::$variant => KernelVersion::new($major, $minor),)* }
-            }
-        }
-    };
-}
-
-attach_types! {
+numbered! {
+    /// Where a program of its type is attached, as far as the kernel must
+    /// know it when it loads the program (`expected_attach_type`).
+    ///
+    /// Numbers from include/uapi/linux/bpf.h, names as libbpf prints
+    /// them, versions from the releases that first had them, checked
+    /// against the headers of 5.10, 6.1, 6.12 and 7.2.
+    AttachType: "attach type";
     CgroupInetIngress = 0, "cgroup_inet_ingress", (4, 10);
     CgroupInetEgress = 1, "cgroup_inet_egress", (4, 10);
     CgroupInetSockCreate = 2, "cgroup_inet_sock_create", (4, 10);
@@ -94,24 +69,6 @@ attach_types! {
     TraceKprobeSession = 56, "trace_kprobe_session", (6, 10);
     TraceUprobeSession = 57, "trace_uprobe_session", (6, 13);
     TraceFsession = 58, "trace_fsession", (7, 0);
-}
-
-impl AttachType {
-    /// The number the kernel knows it by.
-    pub fn id(self) -> u32 {
-        self as u32
-    }
-
-    /// The attach type of that number.
-    pub fn from_id(id: u32) -> Option<Self> {
-        Self::ALL.iter().copied().find(|known| known.id() == id)
-    }
-}
-
-impl fmt::Display for AttachType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
 }
 
 #[cfg(test)]

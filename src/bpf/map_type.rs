@@ -1,40 +1,15 @@
 //! Map types, with the kernel that first had each, and the flags that a map
 //! definition may carry.
 
-use super::KernelVersion;
-use std::fmt;
+use super::numbered::numbered;
 
-macro_rules! map_types {
-    ($($variant:ident = $id:literal, $name:literal, ($major:literal, $minor:literal);)*) => {
-        /// What kind of map it is. `BPF_MAP_TYPE_UNSPEC` is the absence of
-        /// one.
-        ///
-        /// Numbers from include/uapi/linux/bpf.h, names as libbpf and bpftool
-        /// print them, versions from the releases that first had them.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr(u32)]
-        pub enum MapType {
-            $(#[doc = concat!("`", $name, "`.")] $variant = $id,)*
-        }
-
-        impl MapType {
-            /// Every map type, by number.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
-
-            /// The name that libbpf and bpftool use: `percpu_hash`.
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// The first kernel that has it.
-            pub fn since(self) -> KernelVersion {
-                match self { $(Self::$variant => KernelVersion::new($major, $minor),)* }
-            }
-        }
-    };
-}
-
-map_types! {
+numbered! {
+    /// What kind of map it is. `BPF_MAP_TYPE_UNSPEC` is the absence of
+    /// one.
+    ///
+    /// Numbers from include/uapi/linux/bpf.h, names as libbpf and bpftool
+    /// print them, versions from the releases that first had them.
+    MapType: "map type";
     Hash = 1, "hash", (3, 19);
     Array = 2, "array", (3, 19);
     ProgArray = 3, "prog_array", (4, 2);
@@ -72,16 +47,6 @@ map_types! {
 }
 
 impl MapType {
-    /// The number the kernel knows it by.
-    pub fn id(self) -> u32 {
-        self as u32
-    }
-
-    /// The map type of that number.
-    pub fn from_id(id: u32) -> Option<Self> {
-        Self::ALL.iter().copied().find(|known| known.id() == id)
-    }
-
     /// The name of the kernel's constant: `BPF_MAP_TYPE_PERCPU_HASH`.
     pub fn constant(self) -> String {
         format!("BPF_MAP_TYPE_{}", self.name().to_ascii_uppercase())
@@ -96,12 +61,6 @@ impl MapType {
     /// names: such maps have no size of their own.
     pub fn is_local_storage(self) -> bool {
         matches!(self, Self::SkStorage | Self::InodeStorage | Self::TaskStorage | Self::CgrpStorage)
-    }
-}
-
-impl fmt::Display for MapType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
     }
 }
 

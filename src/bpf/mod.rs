@@ -11,6 +11,7 @@ mod insn;
 mod kernel;
 mod license;
 mod map_type;
+mod numbered;
 mod op;
 mod program_type;
 mod section;

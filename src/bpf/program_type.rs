@@ -1,40 +1,15 @@
 //! Program types, with the kernel that first had each.
 
-use super::KernelVersion;
-use std::fmt;
+use super::numbered::numbered;
 
-macro_rules! program_types {
-    ($($variant:ident = $id:literal, $name:literal, ($major:literal, $minor:literal);)*) => {
-        /// What kind of program it is: where it runs, what its context is and
-        /// which helpers it may call. `BPF_PROG_TYPE_UNSPEC` is the absence
-        /// of one.
-        ///
-        /// Numbers from include/uapi/linux/bpf.h, names as libbpf and bpftool
-        /// print them, versions from the releases that first had them.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr(u32)]
-        pub enum ProgramType {
-            $(#[doc = concat!("`", $name, "`.")] $variant = $id,)*
-        }
-
-        impl ProgramType {
-            /// Every program type, by number.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
-
-            /// The name that libbpf and bpftool use: `sched_cls`.
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// The first kernel that has it.
-            pub fn since(self) -> KernelVersion {
-                match self { $(Self::$variant => KernelVersion::new($major, $minor),)* }
-            }
-        }
-    };
-}
-
-program_types! {
+numbered! {
+    /// What kind of program it is: where it runs, what its context is and
+    /// which helpers it may call. `BPF_PROG_TYPE_UNSPEC` is the absence
+    /// of one.
+    ///
+    /// Numbers from include/uapi/linux/bpf.h, names as libbpf and bpftool
+    /// print them, versions from the releases that first had them.
+    ProgramType: "program type";
     SocketFilter = 1, "socket_filter", (3, 19);
     Kprobe = 2, "kprobe", (4, 1);
     SchedCls = 3, "sched_cls", (4, 1);
@@ -70,25 +45,9 @@ program_types! {
 }
 
 impl ProgramType {
-    /// The number the kernel knows it by.
-    pub fn id(self) -> u32 {
-        self as u32
-    }
-
-    /// The program type of that number.
-    pub fn from_id(id: u32) -> Option<Self> {
-        Self::ALL.iter().copied().find(|known| known.id() == id)
-    }
-
     /// The name of the kernel's constant: `BPF_PROG_TYPE_SCHED_CLS`.
     pub fn constant(self) -> String {
         format!("BPF_PROG_TYPE_{}", self.name().to_ascii_uppercase())
-    }
-}
-
-impl fmt::Display for ProgramType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
     }
 }
 

@@ -4,35 +4,34 @@
 //! DWARF.
 
 use super::Error;
+use crate::base::{fs, libbpf};
 use libbpf_sys as sys;
-use std::cell::RefCell;
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CString, c_int};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr;
-use std::sync::Once;
 
-/// Links `inputs` to the file `output`. Paths relative to nothing: absolute.
+/// Links `inputs`, absolute paths, to one object; its bytes are returned. They
+/// are put together in memory: what libbpf makes of a full disk nobody could
+/// tell from objects that do not fit together.
 ///
 /// # Errors
-/// [`Error::Link`] with what libbpf says, if the objects do not fit together.
-pub fn link(output: &Path, inputs: &[impl AsRef<Path>]) -> Result<(), Error> {
-    static LISTEN: Once = Once::new();
-    LISTEN.call_once(|| {
-        // SAFETY: the callback lives as long as the process, and libbpf calls
-        // it with a valid format and arguments.
-        unsafe { sys::libbpf_set_print(Some(print)) };
-    });
-    SAID.take();
+/// [`Error::Link`] with what libbpf says, if they do not.
+pub fn link(inputs: &[impl AsRef<Path>]) -> Result<Vec<u8>, Error> {
+    libbpf::listen();
+    // What was said of other things is of no interest.
+    drop(libbpf::said());
     let failed = |result: c_int| Error::Link {
         reason: std::io::Error::from_raw_os_error(-result).to_string(),
-        said: SAID.take(),
+        said: libbpf::said().join("\n"),
     };
     let path =
         |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(|_| failed(-libc::EINVAL));
-    let name = path(output)?;
-    // SAFETY: a valid string, and options may be absent.
-    let linker = unsafe { sys::bpf_linker__new(name.as_ptr(), ptr::null_mut()) };
+    let output = fs::in_memory("object")?;
+    // SAFETY: a descriptor that lives longer than the linker, and options may
+    // be absent.
+    let linker = unsafe { sys::bpf_linker__new_fd(output.as_raw_fd(), ptr::null_mut()) };
     if linker.is_null() {
         let reason = std::io::Error::last_os_error();
         return Err(failed(-reason.raw_os_error().unwrap_or(libc::EIO)));
@@ -48,7 +47,7 @@ pub fn link(output: &Path, inputs: &[impl AsRef<Path>]) -> Result<(), Error> {
     }
     // SAFETY: the linker is alive.
     match unsafe { sys::bpf_linker__finalize(linker.0) } {
-        0 => Ok(()),
+        0 => Ok(fs::read_whole(output, Path::new("the linked object"))?),
         result => Err(failed(result)),
     }
 }
@@ -68,37 +67,4 @@ impl Drop for Linker {
         // SAFETY: made by `bpf_linker__new` and freed only here.
         unsafe { sys::bpf_linker__free(self.0) };
     }
-}
-
-thread_local! {
-    /// What libbpf has said on this thread.
-    static SAID: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-unsafe extern "C" {
-    fn vsnprintf(
-        buffer: *mut c_char,
-        size: usize,
-        format: *const c_char,
-        arguments: *mut sys::__va_list_tag,
-    ) -> c_int;
-}
-
-/// Keeps libbpf's warnings.
-unsafe extern "C" fn print(
-    level: sys::libbpf_print_level,
-    format: *const c_char,
-    arguments: *mut sys::__va_list_tag,
-) -> c_int {
-    if level != sys::LIBBPF_WARN {
-        return 0;
-    }
-    let mut buffer = [0_u8; 1024];
-    // SAFETY: the buffer has the size that is said, and libbpf vouches for
-    // the format and its arguments.
-    let written = unsafe { vsnprintf(buffer.as_mut_ptr().cast(), buffer.len(), format, arguments) };
-    let end = usize::try_from(written).unwrap_or(0).min(buffer.len() - 1);
-    let text = String::from_utf8_lossy(&buffer[..end]);
-    SAID.with_borrow_mut(|said| said.push_str(text.trim_start_matches("libbpf: ")));
-    0
 }

@@ -49,7 +49,7 @@ use crate::base::{Cancel, fs, process};
 use crate::diagnostics::{Diagnostic, Failure};
 use crate::events::{Event, Sink};
 use headers::Headers;
-use record::Files;
+use record::{COMPILER, Files, Record};
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -213,6 +213,19 @@ fn state_dir(target: &Path) -> PathBuf {
 /// itself, `pkg-config` of the machine's libraries.
 pub fn answers_of(program: &str, target: &Path) -> PathBuf {
     state_dir(target).join(format!("{program}.json"))
+}
+
+/// The clang that compiled a source, given relative to its project, as it
+/// called itself then; nothing for what is not built.
+pub fn compiler_of(target: &Path, profile: &str, source: &Path) -> Option<String> {
+    let name = format!("{}.json", compile_record(profile, source));
+    let record = Record::read(&state_dir(target).join(name))?;
+    record.value(COMPILER).map(str::to_owned)
+}
+
+/// The name of the step that compiles a source.
+fn compile_record(profile: &str, source: &Path) -> String {
+    format!("{profile}/compile/{}", source.display())
 }
 
 /// A build directory that is locked and ready.
@@ -486,11 +499,11 @@ fn compile_step<'a>(
     }
     let pruned = own.and_then(|own| own.pruned.as_ref());
     Step {
-        name: format!("{}/compile/{}", request.profile, source.path.display()),
+        name: compile_record(request.profile, &source.path),
         verb: Some("Compiling"),
         subject: source.path.display().to_string(),
         key: vec![
-            ("the compiler", request.clang.version.clone()),
+            (COMPILER, request.clang.version.clone()),
             ("the compiler's place", request.clang.path.display().to_string()),
             ("the command line", flags.key(source, pruned.map(|pruned| &*pruned.dir))),
         ],
@@ -553,8 +566,7 @@ impl Compiler<'_, '_, '_> {
 fn link_step<'a>(workspace: &'a Workspace<'_, '_>, object: &'a Object, first: usize) -> Step<'a> {
     let sources = object.sources.iter().map(|&source| &workspace.request.sources[source]);
     let inputs: Vec<PathBuf> = sources.map(|source| intermediate(workspace, source)).collect();
-    let unique = Digest::of(object.name.as_bytes()).short();
-    let aside_object = workspace.aside.join(format!("{unique}.linked.o"));
+    let aside = workspace.aside.clone();
     Step {
         name: format!("{}/link/{}", workspace.request.profile, object.name),
         verb: if object.sources.len() > 1 { Some("Linking") } else { None },
@@ -564,9 +576,9 @@ fn link_step<'a>(workspace: &'a Workspace<'_, '_>, object: &'a Object, first: us
         inputs: inputs.clone(),
         outputs: vec![object.path.clone()],
         after: object.sources.iter().map(|source| first + source).collect(),
-        run: Box::new(move || match link::link(&aside_object, &inputs) {
-            Ok(()) => {
-                install(&aside_object, &object.path)?;
+        run: Box::new(move || match link::link(&inputs) {
+            Ok(bytes) => {
+                install_bytes(&bytes, &object.path, &aside)?;
                 Ok(Ran::default())
             }
             Err(Error::Link { reason, said }) => {
@@ -687,6 +699,19 @@ fn install(from: &Path, to: &Path) -> Result<(), Error> {
     // named on the command line.
     if fs::rename(from, to).is_err() {
         fs::write_atomic(to, &bytes)?;
+    }
+    Ok(())
+}
+
+/// [`install`] of an object that is in memory.
+fn install_bytes(bytes: &[u8], to: &Path, aside: &Path) -> Result<(), Error> {
+    if fs::read_if_exists(to)?.is_some_and(|known| known == bytes) {
+        return Ok(());
+    }
+    // Beside a source that was named on the command line there may be another
+    // file system.
+    if put(to, bytes, aside).is_err() {
+        fs::write_atomic(to, bytes)?;
     }
     Ok(())
 }

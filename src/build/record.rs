@@ -22,6 +22,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// count as none.
 const FORMAT: u32 = 1;
 
+/// The part of a key that says which clang it was.
+pub const COMPILER: &str = "the compiler";
+
 /// What identifies a state of a file without reading it: seconds and
 /// nanoseconds of its last change in content and in status, size, inode,
 /// device.
@@ -269,6 +272,11 @@ impl Record {
     /// hold: such a step is done at every run.
     pub fn to_bytes(&self) -> Option<Vec<u8>> {
         serde_json::to_vec(self).ok()
+    }
+
+    /// A part of the key.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.key.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// Whether the step's result still holds. The flag says that the record

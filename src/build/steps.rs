@@ -15,7 +15,7 @@
 //!    as good as none.
 
 use super::Error;
-use super::record::{Files, Record, Stale, next_tick};
+use super::record::{COMPILER, Files, Record, Stale, next_tick};
 use crate::base::{Cancel, fs, process};
 use crate::events::{Ending, Event, Sink, Step as Progress};
 use std::num::NonZeroUsize;
@@ -188,7 +188,7 @@ impl Runner<'_> {
             Err(stale) => stale,
         };
         if let Stale::Changed { what, .. } = &stale
-            && what == "the compiler"
+            && what == COMPILER
         {
             self.tell_once(stale.to_string());
         } else if stale != Stale::New {

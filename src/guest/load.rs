@@ -7,25 +7,22 @@
 
 use super::child::{self, Ended, Shared};
 use super::kernel_btf;
-use crate::base::fs;
+use crate::base::{fs, libbpf};
 use crate::wire::{
     Entry, Hello, Load, Opened, Outcome, Patch, Program, Refusal, Reply, Stage, VERSION, frame, gap,
 };
 use libbpf_sys as sys;
 use serde::Serialize;
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// The size of a verifier log, in bytes. Older kernels refuse a program whose
 /// log does not fit; newer ones keep its end.
 const LOG: usize = 32 << 20;
-/// What is kept of libbpf's warnings of one program, in bytes.
-const MESSAGES: usize = 64 << 10;
 /// How much of a log's end tells the verdict, in bytes.
 const VERDICT: usize = 16 << 10;
 /// The verifier's log level for statistics (`BPF_LOG_STATS`).
@@ -72,7 +69,7 @@ fn open(request: &Load, bytes: &[u8], limit: Duration) -> io::Result<Opened> {
             Ok(object) => Opened { programs: object.programs().map(entry).collect(), error: None },
             Err(errno) => Opened {
                 programs: Vec::new(),
-                error: Some(Refusal { stage: Stage::Open, errno, messages: messages() }),
+                error: Some(Refusal { stage: Stage::Open, errno, messages: libbpf::said() }),
             },
         };
         message(&opened)
@@ -183,7 +180,7 @@ fn attempt(
     let ended = child::run(&shared, limit, || {
         let mut program = template;
         match load(request, bytes, index as usize, level | STATISTICS, &shared, &mut program) {
-            Ok(()) => program.warnings = messages(),
+            Ok(()) => program.warnings = libbpf::said(),
             Err(refusal) => program.outcome = Outcome::Refused(refusal),
         }
         message(&program)
@@ -218,8 +215,8 @@ fn load(
     result: &mut Program,
 ) -> Result<(), Refusal> {
     let at = |stage: Stage| shared.stage().store(stage as u8, Ordering::Relaxed);
-    let refusal = |stage, errno| Refusal { stage, errno, messages: messages() };
-    drop(messages());
+    let refusal = |stage, errno| Refusal { stage, errno, messages: libbpf::said() };
+    drop(libbpf::said());
     at(Stage::Open);
     // Never closed: the child ends, and what it has goes with it.
     let object = Object::open(request, bytes).map_err(|errno| refusal(Stage::Open, errno))?;
@@ -272,7 +269,7 @@ fn load(
         *log != 0
     };
     if error != 0 {
-        let messages = messages();
+        let messages = libbpf::said();
         let stage = match () {
             () if has_log => Stage::Verifier,
             () if messages.iter().any(|message| names_target(message)) => Stage::AttachTarget,
@@ -315,8 +312,7 @@ struct Object(*mut sys::bpf_object);
 impl Object {
     /// Opens an object, or says with which error number libbpf refused.
     fn open(request: &Load, bytes: &[u8]) -> Result<Self, i32> {
-        // SAFETY: the callback is a plain function.
-        unsafe { sys::libbpf_set_print(Some(print)) };
+        libbpf::listen();
         let name = CString::new(request.name.replace('\0', "")).unwrap_or_default();
         let options = sys::bpf_object_open_opts {
             sz: size_of::<sys::bpf_object_open_opts>() as u64,
@@ -493,45 +489,4 @@ fn message(value: &impl Serialize) -> Vec<u8> {
         Ok(()) => bytes,
         Err(_) => Vec::new(),
     }
-}
-
-/// What libbpf said since it was last asked.
-static SAID: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-
-fn messages() -> Vec<String> {
-    let said = std::mem::take(&mut *SAID.lock().unwrap_or_else(|poison| poison.into_inner()));
-    String::from_utf8_lossy(&said).lines().map(|line| strip(line).to_owned()).collect()
-}
-
-fn strip(line: &str) -> &str {
-    line.strip_prefix("libbpf: ").unwrap_or(line).trim_end()
-}
-
-unsafe extern "C" {
-    fn vsnprintf(
-        buffer: *mut c_char,
-        size: usize,
-        format: *const c_char,
-        arguments: *mut sys::__va_list_tag,
-    ) -> c_int;
-}
-
-/// libbpf's voice: keeps warnings.
-unsafe extern "C" fn print(
-    level: sys::libbpf_print_level,
-    format: *const c_char,
-    arguments: *mut sys::__va_list_tag,
-) -> c_int {
-    if level == sys::LIBBPF_DEBUG {
-        return 0;
-    }
-    let mut buffer = [0_u8; 8192];
-    // SAFETY: format and arguments are libbpf's own; the buffer has room.
-    let length = unsafe { vsnprintf(buffer.as_mut_ptr().cast(), buffer.len(), format, arguments) };
-    let length = usize::try_from(length).unwrap_or(0).min(buffer.len() - 1);
-    let mut said = SAID.lock().unwrap_or_else(|poison| poison.into_inner());
-    if said.len() + length <= MESSAGES {
-        said.extend_from_slice(&buffer[..length]);
-    }
-    0
 }

@@ -1,7 +1,7 @@
 //! `skep build`, and what every command does first that works on objects:
 //! finding out what the paths on its command line stand for, and building it.
 
-use super::{Session, expand, header, user};
+use super::{Packages, Session, expand, header, packages, user};
 use crate::base::digest::Digest;
 use crate::base::fs;
 use crate::build::{self, Arch, Clang};
@@ -37,6 +37,8 @@ pub struct Request {
     /// Projects, directories in them, sources, and, where the command takes
     /// them, objects. None: the project here.
     pub paths: Vec<PathBuf>,
+    /// Which packages, where no path is named.
+    pub packages: Packages,
     /// The profile.
     pub profile: Profile,
     /// The architecture to compile for, if not this machine's.
@@ -125,7 +127,7 @@ pub fn objects(session: &Session, request: &Request) -> Result<Outcome, Failure>
 
 fn work(session: &Session, request: &Request, take_objects: bool) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::default();
-    let inputs = match resolve(session, &request.paths, take_objects) {
+    let inputs = match resolve(session, request, take_objects) {
         Ok(inputs) => inputs,
         Err(error) => {
             outcome.diagnostics = displayed(session, error.into_diagnostics());
@@ -171,7 +173,7 @@ fn work(session: &Session, request: &Request, take_objects: bool) -> Result<Outc
 /// Preprocesses the one source that `request.paths` names.
 pub(super) fn preprocess(session: &Session, request: &Request) -> Result<expand::Outcome, Failure> {
     let mut outcome = expand::Outcome::default();
-    let inputs = match resolve(session, &request.paths, false) {
+    let inputs = match resolve(session, request, false) {
         Ok(inputs) => inputs,
         Err(error) => {
             outcome.diagnostics = displayed(session, error.into_diagnostics());
@@ -516,28 +518,28 @@ impl From<project::Error> for NoInput {
 
 fn resolve(
     session: &Session,
-    paths: &[PathBuf],
+    request: &Request,
     take_objects: bool,
 ) -> Result<Vec<Input>, NoInput> {
-    if paths.is_empty() {
-        let project = Project::find(&session.cwd)?;
-        return Ok(vec![Input::Project(Box::new(project), Vec::new())]);
+    if request.paths.is_empty() {
+        let projects = request.packages.find(session)?.into_iter();
+        return Ok(projects.map(|it| Input::Project(Box::new(it), Vec::new())).collect());
     }
     let mut inputs: Vec<Input> = Vec::new();
-    for given in paths {
+    for given in &request.paths {
         let path = plain(&session.absolute(given));
         let wrong = |code, message: String| {
             Err(NoInput::Other(Box::new(Diagnostic::new(code, Origin::Command, message))))
         };
         if fs::is_dir(&path) {
-            add_project(&mut inputs, Project::find(&path)?, None);
+            add_projects(&mut inputs, &path)?;
         } else if !fs::exists(&path) {
             return wrong(codes::FILE_NOT_FOUND, format!("{} is not there", given.display()));
         } else if path
             .file_name()
             .is_some_and(|name| name == project::MANIFEST || name == "Cargo.toml")
         {
-            add_project(&mut inputs, Project::find(fs::parent_of(&path))?, None);
+            add_projects(&mut inputs, fs::parent_of(&path))?;
         } else if path.extension().is_some_and(|extension| extension == "c") {
             add_source(&mut inputs, &path)?;
         } else if take_objects {
@@ -557,6 +559,14 @@ fn resolve(
 /// The path without `.` parts; `..` stays, it may cross a link.
 fn plain(path: &Path) -> PathBuf {
     path.components().collect()
+}
+
+/// Adds the project that a directory lies in, or those of a workspace.
+fn add_projects(inputs: &mut Vec<Input>, dir: &Path) -> Result<(), NoInput> {
+    for project in packages::of_dir(dir)? {
+        add_project(inputs, project, None);
+    }
+    Ok(())
 }
 
 fn add_project(inputs: &mut Vec<Input>, project: Project, only: Option<PathBuf>) {

@@ -6,7 +6,7 @@
 //! on the line or `[lints]` in the manifest allows is left out.
 
 use super::build::{self, Artifact, Profile};
-use super::{Session, min_core};
+use super::{Packages, Session, min_core, packages};
 use crate::analysis::{self, kernel::Kernel};
 use crate::base::fs;
 use crate::bpf::KernelVersion;
@@ -23,6 +23,8 @@ pub struct Request {
     /// Projects, directories in them, sources and objects. None: the project
     /// here.
     pub paths: Vec<PathBuf>,
+    /// Which packages, where no path is named.
+    pub packages: Packages,
     /// The profile that projects are built with.
     pub profile: Profile,
     /// Kernels to compare the objects with: references, or files that hold
@@ -77,6 +79,7 @@ pub fn run(session: &Session, request: &Request) -> Result<Outcome, Failure> {
     directories(session, &request.paths)?;
     let build = build::Request {
         paths: request.paths.clone(),
+        packages: request.packages.clone(),
         profile: request.profile,
         ..build::Request::default()
     };
@@ -115,7 +118,7 @@ fn directories(session: &Session, paths: &[PathBuf]) -> Result<(), Failure> {
         if !fs::is_dir(&absolute) {
             continue;
         }
-        if let Err(project::Error::NotFound { .. }) = Project::find(&absolute) {
+        if let Err(project::Error::NotFound { .. }) = packages::of_dir(&absolute) {
             let message = format!("{} is a directory without a project", path.display());
             let mut diagnostic = Diagnostic::new(codes::WRONG_INPUT, Origin::Command, message);
             let objects: Vec<_> = fs::read_dir(&absolute)?

@@ -1,11 +1,46 @@
-//! `skep inspect btf`: what BTF says about types.
+//! `skep inspect`: what is in an object, and what BTF says about types.
 
-use super::{Session, vmlinux};
+use super::contents::{self, Contents};
+use super::{Session, build, vmlinux};
+use crate::base::fs;
 use crate::btf::{Btf, Composite, Kind, Type, TypeId, User};
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::vmlinux as header;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// An object and what is in it.
+#[derive(Clone, Debug)]
+pub struct Inspected {
+    /// The object, as the user would write it.
+    pub path: PathBuf,
+    /// The size of the file in bytes.
+    pub bytes: u64,
+    /// What is in it.
+    pub contents: Contents,
+}
+
+/// Looks into objects: one that is named, or those of a source or project,
+/// which are built first; what the build says comes besides.
+///
+/// # Errors
+/// What keeps a file from being read as an object.
+pub fn objects(
+    session: &Session,
+    path: PathBuf,
+    profile: build::Profile,
+) -> Result<(Vec<Inspected>, Vec<Diagnostic>), Failure> {
+    let request = build::Request { paths: vec![path], profile, ..build::Request::default() };
+    let built = build::objects(session, &request)?;
+    let mut inspected = Vec::new();
+    for artifact in &built.artifacts {
+        let path = session.display(&artifact.object).to_owned();
+        let object = super::disasm::parse(&artifact.object, &path)?;
+        let bytes = fs::metadata(&artifact.object)?.len();
+        inspected.push(Inspected { path, bytes, contents: contents::of(&object) });
+    }
+    Ok((inspected, built.diagnostics))
+}
 
 /// What to look at.
 #[derive(Clone, Debug, Default)]

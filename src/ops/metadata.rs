@@ -1,13 +1,24 @@
 //! `skep metadata`: what a project is and what its objects hold. Nothing is
 //! built, and nothing is said of objects that are not there.
 
-use super::Session;
 use super::build::{Profile, objects_of};
+use super::contents::{self, Contents};
+use super::{Packages, Session};
 use crate::base::fs;
+use crate::build;
 use crate::diagnostics::Diagnostic;
 use crate::elf::Object;
-use crate::project::Project;
-use std::path::PathBuf;
+use crate::project::{self, Project, Workspace};
+use std::path::{Path, PathBuf};
+
+/// What there is.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The workspace's directory; that of a project which stands alone.
+    pub workspace_root: PathBuf,
+    /// The packages.
+    pub packages: Vec<Package>,
+}
 
 /// A project and its objects.
 #[derive(Clone, Debug)]
@@ -31,64 +42,42 @@ pub struct Artifact {
     pub path: PathBuf,
     /// The sources it is made of, absolute.
     pub sources: Vec<PathBuf>,
+    /// The clang that made it, as it calls itself; nothing for one that is not
+    /// built.
+    pub compiler: Option<String>,
     /// What is in it; nothing for one that is not built or cannot be read.
     pub contents: Option<Contents>,
 }
 
-/// What is in an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Contents {
-    /// What it says of its license.
-    pub license: Option<String>,
-    /// Its programs.
-    pub programs: Vec<Program>,
-    /// Its maps.
-    pub maps: Vec<Map>,
-}
-
-/// A program.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
-    /// Its name.
-    pub name: String,
-    /// Its section, as `SEC()` wrote it.
-    pub section: String,
-    /// Its type, by libbpf's name; nothing where libbpf knows none.
-    pub program_type: Option<&'static str>,
-    /// What it is attached to, as far as the section says.
-    pub target: Option<String>,
-    /// Its instructions, in slots of 8 bytes.
-    pub instructions: usize,
-}
-
-/// A map.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Map {
-    /// Its name.
-    pub name: String,
-    /// Its type, by libbpf's name; nothing where skep knows none.
-    pub map_type: Option<&'static str>,
-    /// Bytes of a key.
-    pub key_size: u32,
-    /// Bytes of a value.
-    pub value_size: u32,
-    /// How many elements it has room for.
-    pub max_entries: u32,
-}
-
-/// Describes the project that the current directory lies in.
+/// Describes the packages of the workspace that the current directory lies in,
+/// or those of them that are named.
 ///
 /// # Errors
-/// Every mistake in the manifest, or that there is no project.
-pub fn run(session: &Session) -> Result<Package, Vec<Diagnostic>> {
-    let project = Project::find(&session.cwd).map_err(|error| error.into_diagnostics())?;
-    let sources = project.sources().map_err(|error| error.into_diagnostics())?;
-    let absolute = |source: &crate::project::Source| project.root.join(&source.path);
+/// Every mistake in a manifest, or that there is no project.
+pub fn run(session: &Session, packages: &Packages) -> Result<Outcome, Vec<Diagnostic>> {
+    let describe = || -> Result<Outcome, project::Error> {
+        let all = Packages { all: packages.names.is_empty(), names: packages.names.clone() };
+        let projects = all.find(session)?;
+        let workspace = Workspace::find(&session.cwd)?.map(|workspace| workspace.root);
+        let root = workspace.or_else(|| projects.first().map(|project| project.root.clone()));
+        let packages = projects.into_iter().map(package).collect::<Result<_, _>>()?;
+        Ok(Outcome { workspace_root: root.unwrap_or_else(|| session.cwd.clone()), packages })
+    };
+    describe().map_err(project::Error::into_diagnostics)
+}
+
+fn package(project: Project) -> Result<Package, project::Error> {
+    let sources = project.sources()?;
+    let absolute = |source: &project::Source| project.root.join(&source.path);
     let mut objects = Vec::new();
     for profile in [Profile::Dev, Profile::Release] {
         for object in objects_of(&project, &sources, &project.target, profile, false) {
             objects.push(Artifact {
                 sources: object.sources.iter().map(|&index| absolute(&sources[index])).collect(),
+                compiler: object.sources.first().and_then(|&index| {
+                    let source = &sources[index].path;
+                    build::compiler_of(&project.target, profile.as_str(), source)
+                }),
                 contents: contents(&object.path),
                 name: object.name,
                 path: object.path,
@@ -99,28 +88,6 @@ pub fn run(session: &Session) -> Result<Package, Vec<Diagnostic>> {
     Ok(Package { sources: sources.iter().map(absolute).collect(), objects, project })
 }
 
-fn contents(path: &std::path::Path) -> Option<Contents> {
-    let object = Object::parse(&fs::read(path).ok()?).ok()?;
-    let programs = object.programs().map(|program| {
-        let target = object.target(program).ok();
-        Program {
-            name: program.name.clone(),
-            section: object.section_name(program).to_owned(),
-            program_type: target.map(|target| target.def.program_type.name()),
-            target: target.and_then(|target| target.target).map(str::to_owned),
-            instructions: program.slots.len(),
-        }
-    });
-    let maps = object.maps.iter().map(|map| Map {
-        name: map.name.clone(),
-        map_type: map.def.known_type().map(|map_type| map_type.name()),
-        key_size: map.def.key_size,
-        value_size: map.def.value_size,
-        max_entries: map.def.max_entries,
-    });
-    Some(Contents {
-        programs: programs.collect(),
-        maps: maps.collect(),
-        license: object.license.clone(),
-    })
+fn contents(path: &Path) -> Option<Contents> {
+    Some(contents::of(&Object::parse(&fs::read(path).ok()?).ok()?))
 }

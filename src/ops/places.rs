@@ -121,3 +121,13 @@ impl Places for ProgramPlaces<'_> {
         self.finder.read(file)
     }
 }
+
+/// A span with its file as the user would write it; the compiler knew it
+/// relative to `root`.
+pub(super) fn below(session: &Session, root: &Path, mut span: Span) -> Span {
+    let absolute = root.join(&span.file);
+    if fs::is_file(&absolute) {
+        span.file = session.display(&absolute).to_owned();
+    }
+    span
+}

@@ -1,6 +1,6 @@
 //! Finding the project somebody stands in.
 
-use super::{Error, Kind, MANIFEST, Project, cargo, directory_name, manifest};
+use super::{Error, Kind, MANIFEST, Project, cargo, directory_name, manifest, workspace};
 use crate::base::fs;
 use crate::diagnostics::Diagnostic;
 use crate::diagnostics::{Origin, Span, codes};
@@ -11,7 +11,8 @@ impl Project {
     /// directory `Skep.toml` outweighs `Cargo.toml`.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is none; [`Error::Manifest`] with every
+    /// [`Error::NotFound`] if there is none; [`Error::NoPackage`] if the
+    /// nearest manifest is only a workspace's; [`Error::Manifest`] with every
     /// mistake if its manifest has some.
     pub fn find(dir: &Path) -> Result<Self, Error> {
         for candidate in dir.ancestors() {
@@ -27,13 +28,26 @@ impl Project {
         let path = dir.join(MANIFEST);
         if fs::is_file(&path) {
             let manifest = manifest::parse(&path, &read_text(&path)?).map_err(Error::Manifest)?;
+            if !manifest.is_package {
+                return Err(Error::NoPackage { manifest: path });
+            }
+            let name = manifest.package.name.clone().unwrap_or_else(|| directory_name(dir));
+            let workspace = match manifest.workspace {
+                Some(_) => Some(dir.to_owned()),
+                None => workspace::root_of(dir)?,
+            };
+            let target = |root: &Path| root.join("target").join("skep");
             let project = Self {
                 kind: Kind::Skep,
-                name: manifest.package.name.clone().unwrap_or_else(|| directory_name(dir)),
                 root: dir.to_owned(),
-                target: dir.join("target").join("skep"),
+                target: match &workspace {
+                    Some(root) => target(root).join(&name),
+                    None => target(dir),
+                },
+                name,
                 manifest_path: Some(path),
                 manifest,
+                workspace,
             };
             return Ok(Some(project));
         }
@@ -46,7 +60,7 @@ impl Project {
 }
 
 /// A manifest's text. That it is not UTF-8 is a mistake in the manifest.
-fn read_text(path: &Path) -> Result<String, Error> {
+pub(super) fn read_text(path: &Path) -> Result<String, Error> {
     String::from_utf8(fs::read(path)?).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();

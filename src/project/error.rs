@@ -12,6 +12,18 @@ pub enum Error {
         /// Where the search began.
         from: PathBuf,
     },
+    /// The nearest manifest is a workspace's and describes no package.
+    NoPackage {
+        /// It.
+        manifest: PathBuf,
+    },
+    /// No package of the workspace has that name.
+    NoSuchPackage {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
     /// The manifest has mistakes; at least one.
     Manifest(Vec<Diagnostic>),
     /// No source matches the manifest's patterns.
@@ -74,6 +86,22 @@ impl From<Error> for Diagnostic {
             )
             .note("a project has a Skep.toml, or a Cargo.toml with [package.metadata.skep]")
             .help("make one with `skep new NAME` or `skep init`, or name a .bpf.c file"),
+            Error::NoPackage { manifest } => Self::new(
+                codes::NO_PROJECT,
+                Origin::Manifest,
+                "this manifest is a workspace's and describes no package",
+            )
+            .in_file(manifest)
+            .help("go into the directory of one of its packages, or name that"),
+            Error::NoSuchPackage { name, known } => {
+                let message = format!("there is no package `{}`", name.escape_debug());
+                let missing = Self::new(codes::NO_PROJECT, Origin::Command, message);
+                let names: Vec<&str> = known.iter().map(String::as_str).collect();
+                match super::reader::nearest(&name, &names) {
+                    Some(near) => missing.help(format!("did you mean `{near}`?")),
+                    None => missing.note(format!("there are: {}", names.join(", "))),
+                }
+            }
             Error::Manifest(mistakes) => {
                 let more = mistakes.len().saturating_sub(1);
                 let first = mistakes.into_iter().next();

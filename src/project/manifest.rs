@@ -16,8 +16,13 @@ use toml::de::{DeTable, DeValue};
 pub use super::reader::Located;
 
 /// A whole manifest.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
+    /// `[workspace]`, if there is one.
+    pub workspace: Option<Members>,
+    /// Whether it describes a package. A manifest with `[workspace]` does only
+    /// if it has `[package]`.
+    pub is_package: bool,
     /// `[package]`.
     pub package: Package,
     /// `[bpf]`.
@@ -34,6 +39,32 @@ pub struct Manifest {
     pub lints: BTreeMap<String, Level>,
     /// `[[budget]]`.
     pub budgets: Vec<Budget>,
+}
+
+impl Default for Manifest {
+    fn default() -> Self {
+        Self {
+            workspace: None,
+            is_package: true,
+            package: Package::default(),
+            bpf: Bpf::default(),
+            user: User::default(),
+            dev: Profile::default(),
+            release: Profile::default(),
+            kernels: Kernels::default(),
+            lints: BTreeMap::new(),
+            budgets: Vec::new(),
+        }
+    }
+}
+
+/// `[workspace]`: which packages belong together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Members {
+    /// Patterns of their directories, relative to the manifest's.
+    pub members: Vec<Located<String>>,
+    /// Patterns of directories that are none of them.
+    pub exclude: Vec<Located<String>>,
 }
 
 /// `[package]`: what the project is.
@@ -311,7 +342,17 @@ pub fn parse(path: &Path, text: &str) -> Result<Manifest, Vec<Diagnostic>> {
     // After a syntax error the tree is a guess; what else it says is noise.
     let broken = !errors.is_empty();
     reader.syntax(errors);
-    let manifest = if broken { Manifest::default() } else { read(&mut reader, document.get_ref()) };
+    let table = document.get_ref();
+    let mut manifest = if broken { Manifest::default() } else { read(&mut reader, table) };
+    if let Some(value) = table.get("workspace").filter(|_| !broken) {
+        manifest.workspace = Some(workspace(&mut reader, value));
+        manifest.is_package = table.contains_key("package");
+        let of_package = |name: &str| name != "workspace" && KEYS.contains(&name);
+        let homeless = table.keys().filter(|key| of_package(key.get_ref()));
+        for key in homeless.filter(|_| !manifest.is_package) {
+            reader.homeless_key(key);
+        }
+    }
     reader.finish().map(|()| manifest)
 }
 
@@ -322,6 +363,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Manifest, Vec<Diagnostic>> {
 /// Every mistake in that table, and syntax errors anywhere.
 pub fn parse_cargo(path: &Path, text: &str) -> Result<Option<Manifest>, Vec<Diagnostic>> {
     let mut reader = Reader::new(path, text);
+    reader.is_cargo = true;
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         reader.syntax(errors);
@@ -337,8 +379,12 @@ pub fn parse_cargo(path: &Path, text: &str) -> Result<Option<Manifest>, Vec<Diag
     reader.finish().map(|()| manifest)
 }
 
+/// The keys of a manifest. `[workspace]` is read by itself: in `Cargo.toml` it
+/// is Cargo's.
+const KEYS: &[&str] =
+    &["package", "workspace", "bpf", "user", "profile", "kernels", "lints", "budget"];
+
 fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Manifest {
-    const KEYS: &[&str] = &["package", "bpf", "user", "profile", "kernels", "lints", "budget"];
     let mut manifest = Manifest::default();
     for (key, value) in table {
         match key.get_ref().as_ref() {
@@ -368,6 +414,7 @@ fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Manifest {
                 lint(reader, &mut manifest.lints, key, value);
             }),
             "budget" => budgets(reader, &mut manifest.budgets, value),
+            "workspace" if !reader.is_cargo => {}
             _ => reader.unknown_key(key, "", KEYS),
         }
     }
@@ -385,6 +432,36 @@ fn section(
             each(reader, key, value);
         }
     }
+}
+
+fn workspace(reader: &mut Reader<'_>, value: Value<'_, '_>) -> Members {
+    let mut members = Members::default();
+    let mut has_members = false;
+    section(reader, value, "[workspace]", |reader, key, value| {
+        let name = key.get_ref().as_ref();
+        let patterns = match name {
+            "members" => &mut members.members,
+            "exclude" => &mut members.exclude,
+            _ => return reader.unknown_key(key, "[workspace]", &["members", "exclude"]),
+        };
+        has_members |= name == "members";
+        *patterns = reader.strings(value, name).unwrap_or_default();
+        for pattern in patterns {
+            if let Err(reason) = super::sources::check_pattern(&pattern.value) {
+                reader.wrong(pattern.range.clone().unwrap_or_default(), reason);
+            }
+        }
+    });
+    if !has_members && value.get_ref().is_table() {
+        reader
+            .wrong(value.span(), "`members` is missing: where are the workspace's packages?")
+            .helps
+            .push(crate::diagnostics::Help {
+                message: "write e.g. members = [\"packages/*\"]".to_owned(),
+                edit: None,
+            });
+    }
+    members
 }
 
 fn package(reader: &mut Reader<'_>, package: &mut Package, key: Key<'_, '_>, value: Value<'_, '_>) {

@@ -2,7 +2,8 @@
 //!
 //! A project is a directory with `Skep.toml`, or a Cargo package with
 //! `[package.metadata.skep]`, or a few files named on the command line
-//! ([`Project::ad_hoc`]), which get every default.
+//! ([`Project::ad_hoc`]), which get every default. Several that belong
+//! together are the packages of a [`Workspace`].
 //!
 //! The manifest is read from TOML's syntax tree and not through serde's
 //! derive: so every mistake in it is found at once, each on its own bytes,
@@ -16,10 +17,12 @@ pub mod manifest;
 pub mod name;
 mod reader;
 mod sources;
+mod workspace;
 
 pub use error::Error;
 pub use manifest::Manifest;
 pub use sources::{Options, Source};
+pub use workspace::Workspace;
 
 use crate::base::fs;
 use crate::diagnostics::Span;
@@ -53,8 +56,12 @@ pub struct Project {
     /// What the manifest says, defaults filled in.
     pub manifest: Manifest,
     /// Where built things go, absolute: `target/skep` in the project, or
-    /// `skep` in Cargo's target directory.
+    /// `skep` in Cargo's target directory; for one package of several in a
+    /// workspace, `target/skep/NAME` in the workspace's.
     pub target: PathBuf,
+    /// The directory of the workspace it belongs to; none for one that stands
+    /// alone.
+    pub workspace: Option<PathBuf>,
 }
 
 impl Project {
@@ -70,6 +77,7 @@ impl Project {
             manifest_path: None,
             manifest: Manifest::default(),
             target: target.into(),
+            workspace: None,
         }
     }
 

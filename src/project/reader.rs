@@ -37,12 +37,14 @@ impl<T: Default> Default for Located<T> {
 pub struct Reader<'t> {
     path: PathBuf,
     text: &'t str,
+    /// Whether it is a part of a `Cargo.toml`.
+    pub is_cargo: bool,
     mistakes: Vec<Diagnostic>,
 }
 
 impl<'t> Reader<'t> {
     pub fn new(path: &Path, text: &'t str) -> Self {
-        Self { path: path.to_owned(), text, mistakes: Vec::new() }
+        Self { path: path.to_owned(), text, is_cargo: false, mistakes: Vec::new() }
     }
 
     /// The mistakes, in the order of the text.
@@ -107,6 +109,18 @@ impl<'t> Reader<'t> {
             None if known.is_empty() => {}
             None => diagnostic = diagnostic.note(format!("known keys: {}", known.join(", "))),
         }
+        self.mistakes.push(diagnostic);
+    }
+
+    /// Notes that a key speaks of a package where there is none.
+    pub fn homeless_key(&mut self, key: &Spanned<toml::de::DeString<'_>>) {
+        let name = key.get_ref();
+        let message = format!("`{name}` belongs to a package, and this manifest describes none");
+        let help = "write it into the manifests of the workspace's packages, or make this one a \
+                    package too, with [package]";
+        let diagnostic = Diagnostic::new(codes::MANIFEST_KEY, Origin::Manifest, message)
+            .at(self.span(key.span()))
+            .help(help);
         self.mistakes.push(diagnostic);
     }
 

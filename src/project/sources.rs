@@ -28,11 +28,11 @@ pub struct Options {
 }
 
 /// A pattern split into the directory it begins in and what must match.
-struct Pattern {
-    base: PathBuf,
-    matcher: GlobMatcher,
+pub(super) struct Pattern {
+    pub base: PathBuf,
+    pub matcher: GlobMatcher,
     /// Whether it names one file, without any wildcard.
-    literal: bool,
+    pub literal: bool,
 }
 
 /// Says what is wrong with a pattern.
@@ -41,7 +41,7 @@ pub(super) fn check_pattern(text: &str) -> Result<(), String> {
 }
 
 impl Pattern {
-    fn new(text: &str) -> Result<Self, String> {
+    pub fn new(text: &str) -> Result<Self, String> {
         let shown = text.escape_debug();
         let inside = Path::new(text)
             .components()

@@ -38,6 +38,28 @@ pub fn closing(success: bool) -> String {
     line(&Closing { reason: "build-finished", success })
 }
 
+/// The line in front of one run of `skep watch`.
+pub fn run_begins(run: u64) -> String {
+    #[derive(Serialize)]
+    struct Begins {
+        reason: &'static str,
+        run: u64,
+    }
+    line(&Begins { reason: "run-begins", run })
+}
+
+/// The line behind it.
+pub fn run_ended(run: u64, errors: usize, warnings: usize) -> String {
+    #[derive(Serialize)]
+    struct Ended {
+        reason: &'static str,
+        run: u64,
+        errors: usize,
+        warnings: usize,
+    }
+    line(&Ended { reason: "run-ended", run, errors, warnings })
+}
+
 /// One diagnostic, one line.
 pub fn diagnostic(diagnostic: &Diagnostic, cx: &Context) -> String {
     let place = diagnostic.place.as_ref();

@@ -1,7 +1,8 @@
 //! `skep metadata` as JSON: one document, versioned. `docs/commands/metadata.md`
 //! describes it.
 
-use crate::ops::metadata::{Artifact, Package};
+use crate::ops::contents::{Contents, Extern, Global, Map, Program};
+use crate::ops::metadata::{Artifact, Outcome, Package};
 use crate::project::Kind;
 use crate::project::manifest::{UserKind, Vmlinux};
 use serde_json::{Value, json};
@@ -11,8 +12,12 @@ use serde_json::{Value, json};
 pub const VERSION: u32 = 1;
 
 /// The document.
-pub fn document(package: &Package) -> String {
-    let document = json!({ "version": VERSION, "packages": [describe(package)] });
+pub fn document(outcome: &Outcome) -> String {
+    let document = json!({
+        "version": VERSION,
+        "workspace_root": outcome.workspace_root.to_string_lossy(),
+        "packages": outcome.packages.iter().map(describe).collect::<Vec<_>>(),
+    });
     format!("{document}\n")
 }
 
@@ -35,6 +40,7 @@ fn describe(package: &Package) -> Value {
             Kind::AdHoc => "ad-hoc",
         },
         "root": project.root.to_string_lossy(),
+        "workspace": project.workspace.as_ref().map(|path| path.to_string_lossy()),
         "manifest_path": project.manifest_path.as_ref().map(|path| path.to_string_lossy()),
         "target_directory": project.target.to_string_lossy(),
         "sources": sources.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
@@ -61,37 +67,72 @@ fn describe(package: &Package) -> Value {
 fn object(object: &Artifact) -> Value {
     let sources: Vec<_> = object.sources.iter().map(|path| path.to_string_lossy()).collect();
     let contents = object.contents.as_ref();
-    let programs = contents.map(|contents| {
-        let programs = contents.programs.iter().map(|program| {
-            json!({
-                "name": program.name,
-                "section": program.section,
-                "type": program.program_type,
-                "target": program.target,
-                "instructions": program.instructions,
-            })
-        });
-        programs.collect::<Vec<_>>()
-    });
-    let maps = contents.map(|contents| {
-        let maps = contents.maps.iter().map(|map| {
-            json!({
-                "name": map.name,
-                "type": map.map_type,
-                "key_size": map.key_size,
-                "value_size": map.value_size,
-                "max_entries": map.max_entries,
-            })
-        });
-        maps.collect::<Vec<_>>()
-    });
     json!({
         "name": object.name,
         "profile": object.profile.as_str(),
         "path": object.path.to_string_lossy(),
         "sources": sources,
+        "compiler": object.compiler,
         "license": contents.and_then(|contents| contents.license.as_ref()),
-        "programs": programs,
-        "maps": maps,
+        "programs": contents.map(programs),
+        "maps": contents.map(maps),
+        "globals": contents.map(globals),
+        "externs": contents.map(externs),
     })
+}
+
+fn programs(contents: &Contents) -> Vec<Value> {
+    let program = |program: &Program| {
+        json!({
+            "name": program.name,
+            "section": program.section,
+            "type": program.program_type,
+            "target": program.target,
+            "instructions": program.instructions,
+        })
+    };
+    contents.programs.iter().map(program).collect()
+}
+
+fn maps(contents: &Contents) -> Vec<Value> {
+    let map = |map: &Map| {
+        json!({
+            "name": map.name,
+            "type": map.map_type,
+            "key_size": map.key_size,
+            "value_size": map.value_size,
+            "key": map.key,
+            "value": map.value,
+            "max_entries": map.max_entries,
+            "flags": map.flags,
+            "pinned": map.is_pinned,
+        })
+    };
+    contents.maps.iter().map(map).collect()
+}
+
+fn globals(contents: &Contents) -> Vec<Value> {
+    let global = |global: &Global| {
+        json!({
+            "name": global.name,
+            "section": global.section,
+            "constant": global.is_constant,
+            "declaration": global.declaration,
+            "offset": global.offset,
+            "size": global.size,
+        })
+    };
+    contents.globals.iter().map(global).collect()
+}
+
+fn externs(contents: &Contents) -> Vec<Value> {
+    let known = |known: &Extern| {
+        json!({
+            "name": known.name,
+            "kind": known.kind,
+            "weak": known.is_weak,
+            "declaration": known.declaration,
+        })
+    };
+    contents.externs.iter().map(known).collect()
 }

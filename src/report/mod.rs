@@ -8,6 +8,7 @@
 pub mod github;
 pub mod human;
 pub mod json;
+pub mod listing;
 pub mod markdown;
 pub mod metadata;
 mod paint;

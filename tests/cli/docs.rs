@@ -245,10 +245,15 @@ fn links(page: &Path) -> Vec<PathBuf> {
 #[test]
 fn json_rows_are_documented() {
     let text = fs::read_to_string(docs().join("json.md")).unwrap();
-    let commands = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/skep/commands");
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut todo = vec![src.join("bin/skep/commands"), src.join("report/listing.rs")];
     let mut rows = 0;
-    for entry in fs::read_dir(commands).unwrap() {
-        let source = fs::read_to_string(entry.unwrap().path()).unwrap();
+    while let Some(path) = todo.pop() {
+        if path.is_dir() {
+            todo.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let source = fs::read_to_string(path).unwrap();
         for call in source.split("Table::new(").skip(1) {
             let row = call.split('"').nth(1).unwrap();
             assert!(text.contains(&format!("`{row}`")), "docs/json.md does not name {row}");

@@ -6,9 +6,12 @@
 mod support;
 
 mod add;
+mod arch;
 mod build;
+mod build_faults;
 mod check;
 mod diagnose;
+mod disasm;
 mod docs;
 mod doctor;
 mod drift;
@@ -27,3 +30,5 @@ mod templates;
 mod usage;
 mod user;
 mod vmlinux;
+mod watch;
+mod workspace;

@@ -19,7 +19,7 @@ pub use select::Partition;
 pub use verdict::{Statistics, Verdict, Word};
 
 use super::kernel::reference;
-use super::{Session, build};
+use super::{Packages, Session, build};
 use crate::base::fs;
 use crate::diagnostics::{self, Diagnostic, Failure};
 use crate::elf;
@@ -34,6 +34,8 @@ use std::time::Duration;
 pub struct Request {
     /// Projects, sources and objects; the project here if empty.
     pub paths: Vec<PathBuf>,
+    /// Which packages, where no path is named.
+    pub packages: Packages,
     /// How what has to be built is built.
     pub profile: build::Profile,
     /// Kernel references; the project's matrix if empty.
@@ -123,6 +125,7 @@ pub fn verify(session: &Session, request: &Request) -> Result<Outcome, Failure> 
     }
     let build = build::Request {
         paths: request.paths.clone(),
+        packages: request.packages.clone(),
         profile: request.profile,
         ..Default::default()
     };

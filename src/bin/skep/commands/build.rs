@@ -1,27 +1,37 @@
 //! `skep build [PATH]…`.
 
 use super::CommandResult;
+use super::packages::PackageArgs;
 use crate::shell::Shell;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use skep::build::Arch;
-use skep::ops::Session;
 use skep::ops::build::{self, Outcome, Profile, Request};
+use skep::ops::{Packages, Session};
 use skep::report::{Cell, Table};
 use std::path::PathBuf;
 use std::time::Instant;
 
 /// Arguments of `skep build`.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Projects, directories in them, or BPF sources [default: the project here]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    packages: PackageArgs,
     /// Build with the profile `release`
     #[arg(long)]
     release: bool,
     /// Compile for another architecture than this machine's
     #[arg(long, value_name = "ARCH", value_parser = arch())]
     target_arch: Option<Arch>,
+}
+
+impl Args {
+    /// The paths and packages it is for.
+    pub fn inputs(&self) -> (Vec<PathBuf>, Packages) {
+        (self.paths.clone(), self.packages.clone().into())
+    }
 }
 
 /// Reads the name of an architecture.
@@ -38,7 +48,13 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let profile = if args.release { Profile::Release } else { Profile::Dev };
     let outcome = build::run(
         session,
-        &Request { paths: args.paths, profile, target_arch: args.target_arch, user: true },
+        &Request {
+            paths: args.paths,
+            packages: args.packages.into(),
+            profile,
+            target_arch: args.target_arch,
+            user: true,
+        },
     )?;
     shell.diagnostics(&outcome.diagnostics);
     if !outcome.artifacts.is_empty() {
@@ -62,10 +78,19 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
 fn table(session: &Session, outcome: &Outcome) -> Table {
     let mut table = Table::new(
         "artifact",
-        &[("name", "object"), ("path", "path"), ("source", ""), ("fresh", ""), ("", "state")],
+        &[
+            ("name", "object"),
+            ("path", "path"),
+            ("source", ""),
+            ("package", ""),
+            ("fresh", ""),
+            ("", "state"),
+        ],
     );
     for artifact in &outcome.artifacts {
         let path = |path: &PathBuf| session.display(path).display().to_string();
+        let project = artifact.project.and_then(|index| outcome.projects.get(index));
+        let package = project.map(|project| project.name.clone());
         table.push(vec![
             Cell::Text(artifact.name.clone()),
             Cell::Text(path(&artifact.object)),
@@ -73,6 +98,7 @@ fn table(session: &Session, outcome: &Outcome) -> Table {
                 [source] => Cell::Text(path(source)),
                 _ => Cell::Unknown,
             },
+            package.map_or(Cell::Unknown, Cell::Text),
             Cell::Flag(artifact.fresh),
             Cell::Text(if artifact.fresh { "fresh" } else { "built" }.to_owned()),
         ]);

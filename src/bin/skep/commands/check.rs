@@ -1,20 +1,23 @@
 //! `skep check [PATH…]`.
 
 use super::CommandResult;
+use super::packages::PackageArgs;
 use crate::shell::Shell;
-use skep::ops::Session;
 use skep::ops::build::{self, Profile};
 use skep::ops::check::{self, Checked, Outcome, Request};
+use skep::ops::{Packages, Session};
 use skep::report::{Cell, Table};
 use std::path::PathBuf;
 use std::time::Instant;
 
 /// Arguments of `skep check`.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Args {
     /// Projects, directories in them, BPF sources, or objects [default: the project here]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    packages: PackageArgs,
     /// Build with the profile `release`
     #[arg(long)]
     release: bool,
@@ -24,12 +27,24 @@ pub struct Args {
     kernels: Vec<PathBuf>,
 }
 
+impl Args {
+    /// The paths and packages it is for.
+    pub fn inputs(&self) -> (Vec<PathBuf>, Packages) {
+        (self.paths.clone(), self.packages.clone().into())
+    }
+}
+
 /// Checks, and lists the objects.
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let started = Instant::now();
     let profile = if args.release { Profile::Release } else { Profile::Dev };
-    let outcome =
-        check::run(session, &Request { paths: args.paths, profile, kernels: args.kernels })?;
+    let request = Request {
+        paths: args.paths,
+        packages: args.packages.into(),
+        profile,
+        kernels: args.kernels,
+    };
+    let outcome = check::run(session, &request)?;
     shell.diagnostics(&outcome.diagnostics);
     if !outcome.objects.is_empty() {
         shell.table(&table(&outcome));

@@ -1,6 +1,7 @@
 //! `skep clean [PATH]…`.
 
 use super::CommandResult;
+use super::packages::PackageArgs;
 use crate::shell::Shell;
 use skep::ops::Session;
 use skep::ops::build::Profile;
@@ -14,6 +15,8 @@ pub struct Args {
     /// Projects, or directories in them [default: the project here]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    packages: PackageArgs,
     /// Remove only what was built with the profile `release`
     #[arg(long)]
     release: bool,
@@ -22,7 +25,8 @@ pub struct Args {
 /// Removes what builds have made.
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let profile = args.release.then_some(Profile::Release);
-    let removed = clean::run(session, &Request { paths: args.paths, profile })?;
+    let request = Request { paths: args.paths, packages: args.packages.into(), profile };
+    let removed = clean::run(session, &request)?;
     if shell.format().is_for_machines() {
         let mut table = Table::new("removed", &[("files", "files"), ("bytes", "size")]);
         table.push(vec![Cell::Count(removed.files), Cell::Bytes(removed.bytes)]);

@@ -1,19 +1,30 @@
-//! `skep inspect btf SRC [TYPE|ID]…`.
+//! `skep inspect OBJ`, `skep inspect btf SRC [TYPE|ID]…`.
+
+mod objects;
 
 use super::CommandResult;
 use crate::shell::Shell;
 use clap::{Subcommand, ValueEnum};
 use skep::btf::{Btf, Type, TypeId};
 use skep::ops::Session;
+use skep::ops::build::Profile;
 use skep::ops::inspect::{self, Found, Layout, Request, Slot};
 use skep::report::{Cell, Format, Table};
 use std::path::PathBuf;
 
 /// Arguments of `skep inspect`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+#[command(subcommand_negates_reqs = true)]
 pub struct Args {
+    /// An object; or a source or project, which is built first
+    #[arg(value_name = "OBJ", required = true)]
+    object: Option<PathBuf>,
+    /// Build with the profile `release`
+    #[arg(long)]
+    release: bool,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -57,7 +68,18 @@ enum Form {
 
 /// Looks and reports.
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
-    let Command::Btf(args) = args.command;
+    match (args.command, args.object) {
+        (Some(Command::Btf(args)), _) => btf(args, session, shell),
+        (None, Some(object)) => {
+            let profile = if args.release { Profile::Release } else { Profile::Dev };
+            objects::run(object, profile, session, shell)
+        }
+        // clap asks for one of them.
+        (None, None) => Ok(()),
+    }
+}
+
+fn btf(args: BtfArgs, session: &Session, shell: &Shell) -> CommandResult {
     let BtfArgs { source, types, modules, form, users } = args;
     let found = inspect::find(session, &Request { from: Some(source), modules, types })?;
     match form {

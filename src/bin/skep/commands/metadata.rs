@@ -2,7 +2,7 @@
 
 use super::CommandResult;
 use crate::shell::Shell;
-use skep::ops::{Session, metadata};
+use skep::ops::{Packages, Session, metadata};
 use skep::report;
 
 /// Arguments of `skep metadata`.
@@ -12,12 +12,16 @@ pub struct Args {
     #[arg(long, value_name = "VERSION", default_value_t = report::metadata::VERSION,
           value_parser = clap::value_parser!(u32).range(1..=1))]
     format_version: u32,
+    /// The package of that name in the workspace [default: all of them]
+    #[arg(short, long = "package", value_name = "NAME")]
+    packages: Vec<String>,
 }
 
 /// Writes the description to standard output.
-pub fn run(_: &Args, session: &Session, shell: &Shell) -> CommandResult {
-    match metadata::run(session) {
-        Ok(package) => shell.raw(report::metadata::document(&package).as_bytes()),
+pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
+    let packages = Packages { names: args.packages, all: false };
+    match metadata::run(session, &packages) {
+        Ok(outcome) => shell.raw(report::metadata::document(&outcome).as_bytes()),
         Err(mistakes) => shell.diagnostics(&mistakes),
     }
     Ok(())

@@ -7,6 +7,7 @@ mod check;
 mod clean;
 mod completions;
 mod diagnose;
+mod disasm;
 mod doctor;
 mod drift;
 mod expand;
@@ -20,8 +21,10 @@ mod man;
 mod metadata;
 mod min_core;
 mod new;
+mod packages;
 mod verify;
 mod vmlinux;
+mod watch;
 
 use crate::shell::Shell;
 use clap::Subcommand;
@@ -53,14 +56,18 @@ pub enum Command {
     Check(check::Args),
     /// Load every program into real kernels and report their verifiers' verdicts
     Verify(verify::Args),
+    /// Build, check or verify after every change
+    Watch(watch::Args),
     /// Manage the kernels that programs are verified on
     Kernel(kernel::Args),
     /// Say what this machine lacks, and install it
     Doctor(doctor::Args),
     /// Write vmlinux.h, or parts of it, from a kernel's BTF
     Vmlinux(vmlinux::Args),
-    /// Look into BTF: types, their layout, who uses them
+    /// Look into an object, or into BTF: types, their layout, who uses them
     Inspect(inspect::Args),
+    /// List programs' instructions with their C lines
+    Disasm(disasm::Args),
     /// Explain the log of a verifier that someone else ran
     Diagnose(diagnose::Args),
     /// Say what a code of a finding means
@@ -83,14 +90,16 @@ pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult 
         Command::Add(args) => add::run(args, session, shell),
         Command::Build(args) => build::run(args, session, shell),
         Command::Expand(args) => expand::run(args, session, shell),
-        Command::Metadata(args) => metadata::run(&args, session, shell),
+        Command::Metadata(args) => metadata::run(args, session, shell),
         Command::Clean(args) => clean::run(args, session, shell),
         Command::Check(args) => check::run(args, session, shell),
         Command::Verify(args) => verify::run(args, session, shell),
+        Command::Watch(args) => watch::run(args, session, shell),
         Command::Kernel(args) => kernel::run(args, session, shell),
         Command::Doctor(args) => doctor::run(&args, session, shell),
         Command::Vmlinux(args) => vmlinux::run(args, session, shell),
         Command::Inspect(args) => inspect::run(args, session, shell),
+        Command::Disasm(args) => disasm::run(args, session, shell),
         Command::Diagnose(args) => diagnose::run(args, session, shell),
         Command::Explain(args) => explain::run(&args, shell),
         Command::Ide(args) => ide::run(&args, session, shell),

@@ -1,21 +1,24 @@
 //! `skep verify [PATH…]`.
 
 use super::CommandResult;
+use super::packages::PackageArgs;
 use crate::shell::Shell;
-use skep::ops::Session;
 use skep::ops::build::Profile;
 use skep::ops::verify::{self, Outcome, Partition, Request, Verdict, Word};
+use skep::ops::{Packages, Session};
 use skep::report::{Cell, Format, Table};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Arguments of `skep verify`.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Projects, BPF sources or objects [default: the project here]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    packages: PackageArgs,
     /// Build with the profile `release`
     #[arg(long)]
     release: bool,
@@ -59,6 +62,13 @@ pub struct Args {
     cold: bool,
 }
 
+impl Args {
+    /// The paths and packages it is for.
+    pub fn inputs(&self) -> (Vec<PathBuf>, Packages) {
+        (self.paths.clone(), self.packages.clone().into())
+    }
+}
+
 /// What programs are sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum By {
@@ -85,6 +95,7 @@ impl By {
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let request = Request {
         paths: args.paths,
+        packages: args.packages.into(),
         profile: if args.release { Profile::Release } else { Profile::Dev },
         kernels: args.kernels,
         objects: args.objects,

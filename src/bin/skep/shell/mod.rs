@@ -8,14 +8,17 @@
 pub mod interrupt;
 mod progress;
 pub mod prompt;
+mod repeat;
 mod sources;
 
 use dialoguer::console::{self, Term};
 use progress::Progress;
+use repeat::Repeated;
 use skep::diagnostics::{Class, Code, Diagnostic, Origin, codes};
 use skep::events::{Event, Sink};
+use skep::ops::disasm::Listing;
 use skep::report::{
-    Context, Format, Paint, Table, github, human, json, markdown, sarif, short, text,
+    Context, Format, Paint, Table, github, human, json, listing, markdown, sarif, short, text,
 };
 use sources::Files;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -89,6 +92,9 @@ struct State {
     opened: bool,
     /// What went to standard output is not in the format at all.
     raw: bool,
+    /// What was said in the run before, for a command that runs again and
+    /// again.
+    repeated: Option<Repeated>,
     /// Nobody reads any more.
     closed: bool,
     /// Why standard output could not be written.
@@ -134,6 +140,11 @@ impl Shell {
     pub fn diagnostics(&self, diagnostics: &[Diagnostic]) {
         for diagnostic in diagnostics {
             self.count(diagnostic);
+            let is_old = |repeated: &mut Repeated| repeated.knows(diagnostic);
+            let is_old = self.state().repeated.as_mut().is_some_and(is_old);
+            if is_old && self.settings.format == Format::Human {
+                continue;
+            }
             let mut text = self.render(diagnostic, &self.out());
             let is_first = std::mem::take(&mut self.state().after_table);
             if is_first && self.settings.format == Format::Human {
@@ -145,6 +156,17 @@ impl Shell {
 
     /// Reports a table of results.
     pub fn table(&self, table: &Table) {
+        let mut table = std::borrow::Cow::Borrowed(table);
+        if let Some(repeated) = &mut self.state().repeated {
+            let new = repeated.news(&table);
+            if self.settings.format == Format::Human {
+                table = std::borrow::Cow::Owned(new);
+            }
+        }
+        let table = &*table;
+        if table.rows.is_empty() && self.settings.format == Format::Human {
+            return;
+        }
         let cx = self.out();
         let text = match self.settings.format {
             Format::Human => human::table(table, &cx),
@@ -156,6 +178,18 @@ impl Shell {
         };
         self.write_out(text.as_bytes());
         self.state().after_table = true;
+    }
+
+    /// Reports a program's instructions; those of several are apart.
+    pub fn listing(&self, listing: &Listing, is_first: bool) {
+        if self.settings.format == Format::Json {
+            return self.table(&listing::rows(listing));
+        }
+        if self.settings.format != Format::Sarif {
+            let apart = if is_first { "" } else { "\n" };
+            let text = format!("{apart}{}", listing::human(listing, &self.out()));
+            self.write_out(text.as_bytes());
+        }
     }
 
     /// Reports what kept a command from doing its work.
@@ -192,6 +226,58 @@ impl Shell {
         if self.settings.verbosity > Verbosity::Quiet {
             let verb = Paint::Good.on(&format!("{verb:>12}"), self.color_err);
             self.write_err(&format!("{verb} {}\n", text::escape(text)));
+        }
+    }
+
+    /// Begins one run of a command that runs again and again. People are told
+    /// what is new; programs get all of each run, between two lines.
+    pub fn run_begins(&self, number: u64) {
+        let mut state = self.state();
+        state.errors = 0;
+        state.warnings = 0;
+        state.codes.clear();
+        state.after_table = false;
+        state.repeated.get_or_insert_default().begin();
+        drop(state);
+        match self.settings.format {
+            Format::Short | Format::Github => {
+                self.write_out(format!("skep watch: run {number} begins\n").as_bytes());
+            }
+            Format::Json => self.write_out(json::run_begins(number).as_bytes()),
+            Format::Human | Format::Sarif => {}
+        }
+    }
+
+    /// Ends it.
+    pub fn run_ended(&self, number: u64) {
+        self.progress.clear();
+        let (errors, warnings, ending) = {
+            let mut state = self.state();
+            let ending = state.repeated.as_mut().map(Repeated::end).unwrap_or_default();
+            (state.errors, state.warnings, ending)
+        };
+        match self.settings.format {
+            Format::Short | Format::Github => {
+                let found = repeat::words(errors, warnings);
+                let line = format!("skep watch: run {number} ended: {found}\n");
+                self.write_out(line.as_bytes());
+            }
+            Format::Json => {
+                self.write_out(json::run_ended(number, errors, warnings).as_bytes());
+            }
+            Format::Human | Format::Sarif => {
+                for gone in ending.gone {
+                    let file = gone.primary.as_ref().map(|label| &label.span);
+                    let place =
+                        file.map(|span| format!("{}:{}: ", span.file.display(), span.start.line));
+                    let place = place.unwrap_or_default();
+                    self.status("Gone", &format!("{place}{} [{}]", gone.message, gone.code.id()));
+                }
+                if ending.known > 0 {
+                    self.status("Still", &repeat::words(errors, warnings));
+                }
+                self.status("Watching", "for changes; Ctrl-C ends");
+            }
         }
     }
 
