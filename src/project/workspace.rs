@@ -281,6 +281,6 @@ mod tests {
             "two packages are called `twin`: d/Skep.toml and e/Skep.toml",
         ];
         assert_eq!(said, expected);
-        assert_eq!(mistakes[2].primary.as_ref().unwrap().span.start.column, 23);
+        assert_eq!(mistakes[2].primary.as_ref().unwrap().span.start.column, 22);
     }
 }
