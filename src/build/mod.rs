@@ -616,7 +616,7 @@ fn skeleton_step<'a>(
         outputs: vec![skeleton.path.clone()],
         after: vec![after],
         run: Box::new(move || {
-            let bytes = without_dwarf(object, &aside)?;
+            let bytes = without_dwarf(object)?;
             let parsed = crate::elf::Object::parse(&bytes).map_err(|error| error.to_string());
             let written = parsed.and_then(|parsed| {
                 skeleton::c(&parsed, &bytes, &name).map_err(|error| error.to_string())
@@ -634,12 +634,10 @@ fn skeleton_step<'a>(
 
 /// An object's bytes as they are embedded: DWARF is of no use to a loader, and
 /// has a hash of the source in it, by which a comment would wake the user side.
-fn without_dwarf(object: &Object, aside: &Path) -> Result<Vec<u8>, Error> {
+fn without_dwarf(object: &Object) -> Result<Vec<u8>, Error> {
     if !object.is_linked() {
-        let unique = Digest::of(object.name.as_bytes()).short();
-        let stripped = aside.join(format!("{unique}.stripped.o"));
-        match link::link(&stripped, &[&object.path]) {
-            Ok(()) => return Ok(fs::read(&stripped)?),
+        match link::link(&[&object.path]) {
+            Ok(bytes) => return Ok(bytes),
             // The loader may understand what the linker does not.
             Err(Error::Link { .. }) => {}
             Err(error) => return Err(error),
