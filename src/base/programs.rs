@@ -34,6 +34,11 @@ impl Programs {
             .collect()
     }
 
+    /// The directories that are searched, in order.
+    pub fn directories(&self) -> impl Iterator<Item = PathBuf> {
+        std::env::split_paths(&self.search).map(|dir| self.cwd.join(dir))
+    }
+
     /// The search path itself, to hand to a child process.
     pub fn search_path(&self) -> &OsString {
         &self.search

@@ -57,10 +57,30 @@ struct Known {
     version: String,
 }
 
+/// What identifies a state of a directory: its path, and the times of its last
+/// changes in content and in status in seconds and nanoseconds, and inode;
+/// nothing for one that is not there.
+type DirState = (PathBuf, Option<[i64; 5]>);
+
+/// Which clangs are on a search path. Looking takes some hundred system calls,
+/// so what was found holds until one of the directories changes.
+#[derive(Clone, Serialize, Deserialize)]
+struct Search {
+    dirs: Vec<DirState>,
+    found: Vec<PathBuf>,
+}
+
+/// What earlier runs found out.
+#[derive(Default, Serialize, Deserialize)]
+struct Remembered {
+    clangs: BTreeMap<PathBuf, Known>,
+    search: Option<Search>,
+}
+
 /// Answers of earlier runs, in a file of the build directory.
 struct Answers<'a> {
     file: &'a Path,
-    known: BTreeMap<PathBuf, Known>,
+    remembered: Remembered,
 }
 
 /// Finds the clang to use: the one that `SKEP_CLANG` names, else the one of
@@ -115,7 +135,7 @@ fn newest_first(
     answers: &mut Answers<'_>,
     cancel: &Cancel,
 ) -> Result<Vec<PathBuf>, Error> {
-    let mut found = programs.find_versioned("clang");
+    let mut found = answers.on_path(programs);
     let is_plain = |path: &PathBuf| path.file_name().is_some_and(|name| name == "clang");
     if found.len() > 1 && is_plain(&found[0]) {
         let plain = found.remove(0);
@@ -139,25 +159,60 @@ impl<'a> Answers<'a> {
     fn read(file: &'a Path) -> Self {
         // A file that cannot be read has nothing to say.
         let bytes = fs::read_if_exists(file).ok().flatten().unwrap_or_default();
-        Self { file, known: serde_json::from_slice(&bytes).unwrap_or_default() }
+        Self { file, remembered: serde_json::from_slice(&bytes).unwrap_or_default() }
+    }
+
+    /// Only speed is lost if the answers cannot be kept; what the disk lacks
+    /// will be said when something that matters is written.
+    fn save(&self) {
+        if let Ok(bytes) = serde_json::to_vec(&self.remembered) {
+            drop(fs::write_atomic(self.file, &bytes));
+        }
+    }
+
+    /// Every `clang` and `clang-N` on the search path.
+    fn on_path(&mut self, programs: &Programs) -> Vec<PathBuf> {
+        let now = fs::timestamp();
+        let dirs: Vec<DirState> = programs.directories().map(dir_state).collect();
+        if let Some(known) = self.remembered.search.as_ref().filter(|known| known.dirs == dirs)
+            // What a link leads to lies in another directory.
+            && known.found.iter().all(|path| fs::is_file(path))
+        {
+            return known.found.clone();
+        }
+        let found = programs.find_versioned("clang");
+        // A directory may change again within the same tick of the clock.
+        let is_settled = |(_, state): &DirState| {
+            state.is_none_or(|[s, ns, cs, cns, _]| (s, ns) < now && (cs, cns) < now)
+        };
+        if dirs.iter().all(is_settled) {
+            self.remembered.search = Some(Search { dirs, found: found.clone() });
+            self.save();
+        }
+        found
     }
 
     fn ask(&mut self, path: &Path, cancel: &Cancel) -> Result<Known, Error> {
         let meta = fs::metadata(path)?;
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let stamp = [meta.mtime(), meta.mtime_nsec(), number(meta.size()), number(meta.ino())];
-        if let Some(known) = self.known.get(path).filter(|known| known.stamp == stamp) {
+        let known = self.remembered.clangs.get(path).filter(|known| known.stamp == stamp);
+        if let Some(known) = known {
             return Ok(known.clone());
         }
         let known = interrogate(path, stamp, cancel)?;
-        self.known.insert(path.to_owned(), known.clone());
-        if let Ok(bytes) = serde_json::to_vec(&self.known) {
-            // Only speed is lost if this cannot be kept; what the disk lacks
-            // will be said when something that matters is written.
-            drop(fs::write_atomic(self.file, &bytes));
-        }
+        self.remembered.clangs.insert(path.to_owned(), known.clone());
+        self.save();
         Ok(known)
     }
+}
+
+fn dir_state(dir: PathBuf) -> DirState {
+    let state = fs::metadata(&dir).ok().map(|meta| {
+        let inode = i64::try_from(meta.ino()).unwrap_or(i64::MAX);
+        [meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec(), inode]
+    });
+    (dir, state)
 }
 
 fn interrogate(path: &Path, stamp: [i64; 4], cancel: &Cancel) -> Result<Known, Error> {
@@ -230,6 +285,38 @@ mod tests {
         ] {
             assert_eq!(version_number(line), number, "{line}");
         }
+    }
+
+    #[test]
+    fn what_is_on_the_path_holds_until_a_directory_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let program = |name: &str| fs::write_atomic_with_mode(&path(name), b"#!", 0o755).unwrap();
+        program("one/clang-17");
+        fs::create_dir_all(&path("two")).unwrap();
+        let search = std::env::join_paths([path("one"), path("two"), path("three")]).unwrap();
+        let programs = Programs::new(search, dir.path().to_owned());
+        let settle = || std::thread::sleep(std::time::Duration::from_millis(20));
+        let file = path("answers");
+        let found = || Answers::read(&file).on_path(&programs);
+        let is_remembered = || Answers::read(&file).remembered.search.is_some();
+        settle();
+        assert_eq!(found(), [path("one/clang-17")]);
+        assert!(is_remembered());
+        assert_eq!(found(), [path("one/clang-17")]);
+        program("two/clang-18");
+        assert_eq!(found(), [path("two/clang-18"), path("one/clang-17")]);
+        program("three/clang-19");
+        assert_eq!(found().len(), 3, "a directory that was not there");
+        settle();
+        assert_eq!(found().len(), 3);
+        // A link's target lies elsewhere.
+        program("else/clang");
+        std::os::unix::fs::symlink(path("else/clang"), path("one/clang")).unwrap();
+        settle();
+        assert_eq!(found().len(), 4);
+        fs::remove_file(&path("else/clang")).unwrap();
+        assert_eq!(found().len(), 3);
     }
 
     #[test]

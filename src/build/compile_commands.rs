@@ -28,6 +28,13 @@ pub struct Entry {
 /// symbolic link to somebody else's, is left alone.
 pub fn write(dir: &Path, entries: &[Entry], with_user: bool) -> Result<bool, fs::Error> {
     let path = dir.join(NAME);
+    let own: Vec<Value> = entries.iter().map(|entry| value(dir, entry)).collect();
+    let known = fs::read_if_exists(&path)?;
+    // Mostly nothing has changed and nobody else writes here: then the file
+    // need not be understood.
+    if known.as_ref() == Some(&text(&own)) {
+        return Ok(true);
+    }
     let elsewhere = match (fs::canonicalize(&path), fs::canonicalize(dir)) {
         (Ok(file), Ok(dir)) => file != dir.join(NAME),
         _ => false,
@@ -35,7 +42,7 @@ pub fn write(dir: &Path, entries: &[Entry], with_user: bool) -> Result<bool, fs:
     if elsewhere {
         return Ok(false);
     }
-    let mut kept = match fs::read_if_exists(&path)? {
+    let mut kept = match known {
         None => Vec::new(),
         Some(bytes) => match serde_json::from_slice(&bytes) {
             Ok(Value::Array(known)) => known,
@@ -43,17 +50,23 @@ pub fn write(dir: &Path, entries: &[Entry], with_user: bool) -> Result<bool, fs:
         },
     };
     kept.retain(|entry| !(is_ours(entry, dir) || with_user && is_user(entry)));
-    kept.extend(entries.iter().map(|entry| {
-        json!({
-            "directory": dir.to_string_lossy(),
-            "file": entry.file,
-            "output": entry.output,
-            "arguments": entry.arguments,
-        })
-    }));
-    let mut bytes = serde_json::to_vec_pretty(&kept).unwrap_or_default();
+    kept.extend(own);
+    fs::write_if_changed(&path, &text(&kept)).map(|_| true)
+}
+
+fn value(dir: &Path, entry: &Entry) -> Value {
+    json!({
+        "directory": dir.to_string_lossy(),
+        "file": entry.file,
+        "output": entry.output,
+        "arguments": entry.arguments,
+    })
+}
+
+fn text(entries: &[Value]) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(entries).unwrap_or_default();
     bytes.push(b'\n');
-    fs::write_if_changed(&path, &bytes).map(|_| true)
+    bytes
 }
 
 /// Whether an entry is one that skep wrote, for this project at this or

@@ -1,5 +1,6 @@
 //! Builds that end in the middle: killed, or on a disk that is full. The next
 //! one repairs what they left.
+#![expect(clippy::print_stdout, reason = "a failure has to tell its seed")]
 
 use crate::build::{objects, signal};
 use crate::support::{Place, Run};

@@ -15,7 +15,7 @@
 
 use crate::commands::{self, Command};
 use crate::shell::{Settings, Shell, Verbosity};
-use clap::{ArgAction, Parser, ValueEnum};
+use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use skep::base::programs::Programs;
 use skep::base::{Cancel, fs};
 use skep::diagnostics::{Class, Diagnostic, Failure, Origin, codes};
@@ -111,7 +111,15 @@ pub enum ColorChoice {
 
 /// Parses the command line, runs the command and says how it ended.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    // The tree of all commands would take longer than all the rest.
+    let mut words = std::env::args_os().skip(1);
+    if let (Some(word), None) = (words.next(), words.next())
+        && (word == "--version" || word == "-V")
+    {
+        crate::shell::say(concat!("skep ", env!("CARGO_PKG_VERSION")));
+        return ExitCode::SUCCESS;
+    }
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {
             // clap prints help and version to stdout, errors to stderr; a
@@ -144,6 +152,18 @@ pub fn main() -> ExitCode {
         }
     };
     exit_code(shell.finish(class))
+}
+
+/// What `Cli::try_parse` does, without taking the tree of commands down again,
+/// which takes a third as long as to put it up.
+fn parse() -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    let cli = matches.and_then(|mut matches| {
+        Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    });
+    std::mem::forget(command);
+    cli
 }
 
 /// The table of exit codes.
