@@ -53,7 +53,14 @@ fn files() -> Files {
 }
 
 fn context(files: &Files) -> Context<'_> {
-    Context { cwd: Path::new("/p"), sources: files, color: false, unicode: true, width: Some(80) }
+    Context {
+        cwd: Path::new("/p"),
+        sources: files,
+        color: false,
+        unicode: true,
+        width: Some(80),
+        verbose: false,
+    }
 }
 
 fn null_deref() -> Diagnostic {

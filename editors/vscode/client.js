@@ -90,6 +90,9 @@ class Connection {
     if (message.method !== undefined) {
       if (message.id === undefined) {
         this.onNotification(message.method, message.params);
+      } else if (/^workspace\/\w+\/refresh$/.test(message.method)) {
+        this.send({ id: message.id, result: null });
+        this.onNotification(message.method, null);
       } else {
         this.send({ id: message.id, error: { code: -32601, message: 'not supported' } });
       }
@@ -178,6 +181,8 @@ class Client {
     this.restarts = 0;
     this.stopped = false;
     this.diagnostics = vscode.languages.createDiagnosticCollection('skep');
+    this.newLenses = new vscode.EventEmitter();
+    this.newHints = new vscode.EventEmitter();
     const { workspace, languages } = vscode;
     const about = (document, act) => {
       if (languages.match(SELECTOR, document) > 0) {
@@ -186,6 +191,8 @@ class Client {
     };
     this.subscriptions = [
       this.diagnostics,
+      this.newLenses,
+      this.newHints,
       workspace.onDidOpenTextDocument((document) => about(document, () => this.opened(document))),
       workspace.onDidCloseTextDocument((document) => about(document, () => {
         this.tell('didClose', document);
@@ -202,6 +209,14 @@ class Client {
       languages.registerCompletionItemProvider(SELECTOR, {
         provideCompletionItems: (document, position) => this.complete(document, position),
       }, '"', '/', '?'),
+      languages.registerCodeLensProvider(SELECTOR, {
+        provideCodeLenses: (document) => this.lenses(document),
+        onDidChangeCodeLenses: this.newLenses.event,
+      }),
+      languages.registerInlayHintsProvider(SELECTOR, {
+        provideInlayHints: (document, range) => this.hints(document, range),
+        onDidChangeInlayHints: this.newHints.event,
+      }),
       languages.registerCodeActionsProvider(SELECTOR, {
         provideCodeActions: (document, range) => this.actions(document, range),
       }, { providedCodeActionKinds: [vscode.CodeActionKind.QuickFix] }),
@@ -221,7 +236,12 @@ class Client {
     try {
       await connection.request('initialize', {
         processId: process.pid,
-        capabilities: {},
+        capabilities: {
+          workspace: {
+            codeLens: { refreshSupport: true },
+            inlayHint: { refreshSupport: true },
+          },
+        },
         workspaceFolders: folders.map(({ uri, name }) => ({ uri: uri.toString(), name })),
       });
     } catch {
@@ -239,6 +259,10 @@ class Client {
   heard(method, params) {
     if (method === 'textDocument/publishDiagnostics') {
       this.diagnostics.set(toUri(params.uri), params.diagnostics.map(toDiagnostic));
+    } else if (method === 'workspace/codeLens/refresh') {
+      this.newLenses.fire();
+    } else if (method === 'workspace/inlayHint/refresh') {
+      this.newHints.fire();
     } else if (method === 'window/logMessage') {
       this.output.appendLine(params.message);
     }
@@ -290,8 +314,25 @@ class Client {
   }
 
   async complete(document, position) {
-    const items = await this.ask('completion', document, { position: fromPosition(position) });
-    return (items || []).map(toCompletion);
+    const found = await this.ask('completion', document, { position: fromPosition(position) });
+    const { items, isIncomplete } = found || { items: [], isIncomplete: false };
+    return { items: items.map(toCompletion), isIncomplete };
+  }
+
+  async lenses(document) {
+    const lenses = await this.ask('codeLens', document);
+    return (lenses || []).map(({ range, command }) => new vscode.CodeLens(toRange(range), command));
+  }
+
+  async hints(document, range) {
+    const hints = await this.ask('inlayHint', document, { range: fromRange(range) });
+    return (hints || []).map((hint) => {
+      const { line, character } = hint.position;
+      const made = new vscode.InlayHint(new vscode.Position(line, character), hint.label);
+      made.tooltip = hint.tooltip;
+      made.paddingLeft = hint.paddingLeft;
+      return made;
+    });
   }
 
   async actions(document, range) {

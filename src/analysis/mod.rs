@@ -12,13 +12,11 @@ mod code;
 mod context;
 pub mod kernel;
 mod rules;
-mod suppress;
 
 pub use certainty::Certainty;
 pub use code::{Code, Slot};
 pub use context::{Context, FunctionView, ProgramView};
 pub use kernel::check_on;
-pub use suppress::is_allowed_by_comment;
 
 use crate::diagnostics::Diagnostic;
 use crate::elf::Object;

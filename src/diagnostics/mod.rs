@@ -8,11 +8,13 @@ mod code;
 pub mod codes;
 mod failure;
 mod fold;
+mod levels;
 mod span;
 
 pub use code::{Class, Code};
 pub use failure::Failure;
 pub use fold::{fold, is_same};
+pub use levels::{Level, Levels, Text};
 pub use span::{Position, Span};
 
 use std::path::{Path, PathBuf};
@@ -134,6 +136,9 @@ pub struct Diagnostic {
     pub secondary: Vec<Label>,
     /// What is known besides, one line or short paragraph each.
     pub notes: Vec<String>,
+    /// What only helps who knows the machine's side of it: registers, the end
+    /// of a log. Shown to people who ask for details.
+    pub details: Vec<String>,
     /// Ways out.
     pub helps: Vec<Help>,
     /// Who found it.
@@ -159,6 +164,7 @@ impl Diagnostic {
             primary: None,
             secondary: Vec::new(),
             notes: Vec::new(),
+            details: Vec::new(),
             helps: Vec::new(),
             origin,
             program: None,

@@ -3,15 +3,29 @@
 
 use super::text::Text;
 use crate::bpf::{GplOnly, Helper, KernelVersion, MapType, ProgramType, SectionTarget};
+use crate::ops::editing::KernelNames;
 use lsp_types::{Position, Range};
 
 /// What there is to say about a place, in Markdown, and of what.
-pub fn about(text: &Text, at: Position, oldest: Option<KernelVersion>) -> Option<(String, Range)> {
+pub fn about(
+    text: &Text,
+    at: Position,
+    oldest: Option<KernelVersion>,
+    names: Option<&KernelNames>,
+) -> Option<(String, Range)> {
     if let Some((section, range, _)) = text.section_at(at) {
         return Some((about_section(section, oldest)?, range));
     }
     let (word, range) = text.word_at(at)?;
-    Some((about_word(word, oldest)?, range))
+    let known = about_word(word, oldest).or_else(|| about_kfunc(word, names?));
+    Some((known?, range))
+}
+
+/// A kernel function, by the kernel's own types.
+fn about_kfunc(word: &str, names: &KernelNames) -> Option<String> {
+    let prototype = names.kfuncs.get(word)?;
+    let kernel = &names.kernel;
+    Some(format!("**{word}**: kernel function (kfunc) of {kernel}\n\n```c\n{prototype};\n```"))
 }
 
 fn about_word(word: &str, oldest: Option<KernelVersion>) -> Option<String> {
@@ -94,7 +108,19 @@ mod tests {
 
     fn hover(line: &str, character: u32) -> Option<String> {
         let text = Text::new(line.to_owned());
-        about(&text, Position::new(0, character), Some(KernelVersion::new(5, 7))).map(|(t, _)| t)
+        {
+            let names = KernelNames {
+                kernel: "debian/trixie".to_owned(),
+                kfuncs: [(
+                    "bpf_task_release".to_owned(),
+                    "void bpf_task_release(struct task_struct *p)".to_owned(),
+                )]
+                .into(),
+                ..KernelNames::default()
+            };
+            let oldest = Some(KernelVersion::new(5, 7));
+            about(&text, Position::new(0, character), oldest, Some(&names)).map(|(t, _)| t)
+        }
     }
 
     #[test]
@@ -114,6 +140,8 @@ mod tests {
         assert!(hover("SEC(\"fentry.s/x\")", 8).unwrap().contains("may sleep"));
         let unknown = hover("SEC(\"kprob/do_unlinkat\")", 8).unwrap();
         assert!(unknown.contains("did you mean `SEC(\"kprobe/do_unlinkat\")`"), "{unknown}");
+        let kfunc = hover("bpf_task_release(task);", 3).unwrap();
+        assert!(kfunc.contains("kfunc") && kfunc.contains("struct task_struct *p"), "{kfunc}");
         assert_eq!(hover("SEC(\".maps\")", 8), None);
         assert_eq!(hover("int x;", 4), None);
     }

@@ -2,8 +2,8 @@
 //! to the worker.
 
 use super::text::Text;
-use super::worker::Worker;
-use super::{about, complete, uri};
+use super::worker::{Refreshes, Worker};
+use super::{about, complete, lens, uri};
 use crate::bpf::KernelVersion;
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::events::Silent;
@@ -13,13 +13,16 @@ use lsp_types::notification::{
     DidChangeTextDocument, DidCloseTextDocument, DidOpenTextDocument, DidSaveTextDocument,
     Notification as _,
 };
-use lsp_types::request::{CodeActionRequest, Completion, HoverRequest, Request as _};
+use lsp_types::request::{
+    CodeActionRequest, CodeLensRequest, Completion, HoverRequest, InlayHintRequest, Request as _,
+};
 use lsp_types::{
     CodeAction, CodeActionKind, CodeActionOptions, CodeActionOrCommand, CodeActionParams,
-    CodeActionProviderCapability, CompletionOptions, CompletionParams, CompletionResponse,
-    DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams,
-    DidSaveTextDocumentParams, Hover, HoverContents, HoverParams, HoverProviderCapability,
-    InitializeParams, MarkupContent, MarkupKind, Range, SaveOptions, ServerCapabilities,
+    CodeActionProviderCapability, CodeLens, CodeLensOptions, CodeLensParams, CompletionList,
+    CompletionOptions, CompletionParams, CompletionResponse, DidChangeTextDocumentParams,
+    DidCloseTextDocumentParams, DidOpenTextDocumentParams, DidSaveTextDocumentParams, Hover,
+    HoverContents, HoverParams, HoverProviderCapability, InitializeParams, InlayHint,
+    InlayHintParams, MarkupContent, MarkupKind, OneOf, Range, SaveOptions, ServerCapabilities,
     TextDocumentPositionParams, TextDocumentSyncCapability, TextDocumentSyncKind,
     TextDocumentSyncOptions, TextDocumentSyncSaveOptions, Uri, WorkspaceEdit,
 };
@@ -52,8 +55,12 @@ pub fn serve(session: &Session) -> Result<(), Failure> {
     let sender = connection.sender.clone();
     // An editor that went away gets nothing any more.
     let outbox = Box::new(move |message| drop(sender.send(message)));
-    let mut server = Server { worker: Worker::start(quiet, outbox), documents: HashMap::new() };
-    for folder in folders(&params) {
+    let worker = Worker::start(quiet, outbox, refreshes(&params));
+    let mut server = Server { worker, documents: HashMap::new() };
+    let folders = folders(&params);
+    let root = folders.iter().find_map(|folder| ops::ide::root_above(folder));
+    server.worker.read_names(root.as_deref().unwrap_or(&session.cwd));
+    for folder in folders {
         server.worker.ask_once(&folder.join("Skep.toml"));
     }
     loop {
@@ -104,6 +111,8 @@ fn capabilities() -> ServerCapabilities {
             })),
             ..TextDocumentSyncOptions::default()
         })),
+        code_lens_provider: Some(CodeLensOptions { resolve_provider: Some(false) }),
+        inlay_hint_provider: Some(OneOf::Left(true)),
         hover_provider: Some(HoverProviderCapability::Simple(true)),
         completion_provider: Some(CompletionOptions {
             trigger_characters: Some(vec!["\"".to_owned(), "/".to_owned(), "?".to_owned()]),
@@ -115,6 +124,14 @@ fn capabilities() -> ServerCapabilities {
         })),
         ..ServerCapabilities::default()
     }
+}
+
+/// What the editor lets itself be told to ask for again.
+fn refreshes(params: &InitializeParams) -> Refreshes {
+    let workspace = params.capabilities.workspace.as_ref();
+    let lenses = workspace.and_then(|workspace| workspace.code_lens.as_ref()?.refresh_support);
+    let hints = workspace.and_then(|workspace| workspace.inlay_hint.as_ref()?.refresh_support);
+    Refreshes { lenses: lenses.unwrap_or(false), hints: hints.unwrap_or(false) }
 }
 
 /// The folders that the editor has open.
@@ -175,6 +192,8 @@ impl Server {
     fn answer(&self, request: Request) -> Response {
         let id = request.id.clone();
         match request.method.as_str() {
+            CodeLensRequest::METHOD => reply(id, request.params, |params| self.lenses(params)),
+            InlayHintRequest::METHOD => reply(id, request.params, |params| self.hints(params)),
             HoverRequest::METHOD => reply(id, request.params, |params| self.hover(params)),
             Completion::METHOD => reply(id, request.params, |params| self.complete(params)),
             CodeActionRequest::METHOD => reply(id, request.params, |params| self.actions(params)),
@@ -194,7 +213,8 @@ impl Server {
     fn hover(&self, params: HoverParams) -> Option<Hover> {
         let at = params.text_document_position_params;
         let (path, text) = self.open(&at)?;
-        let (value, range) = about::about(text, at.position, oldest(&path))?;
+        let names = self.worker.names();
+        let (value, range) = about::about(text, at.position, oldest(&path), names.as_deref())?;
         let contents = MarkupContent { kind: MarkupKind::Markdown, value };
         Some(Hover { contents: HoverContents::Markup(contents), range: Some(range) })
     }
@@ -202,8 +222,27 @@ impl Server {
     fn complete(&self, params: CompletionParams) -> Option<CompletionResponse> {
         let at = params.text_document_position;
         let (path, text) = self.open(&at)?;
-        let items = complete::complete(text, at.position, oldest(&path));
-        Some(CompletionResponse::Array(items))
+        let names = self.worker.names();
+        let (items, is_incomplete) =
+            complete::complete(text, at.position, oldest(&path), names.as_deref());
+        Some(CompletionResponse::List(CompletionList { is_incomplete, items }))
+    }
+
+    fn lenses(&self, params: CodeLensParams) -> Option<Vec<CodeLens>> {
+        let path = uri::to_path(&params.text_document.uri)?;
+        let text = self.documents.get(&path)?;
+        Some(lens::lenses(text, self.worker.verdicts(&path)?.as_slice()))
+    }
+
+    /// Only while the text is the one that was verified: elsewhere a hint
+    /// would stand on another line.
+    fn hints(&self, params: InlayHintParams) -> Option<Vec<InlayHint>> {
+        let path = uri::to_path(&params.text_document.uri)?;
+        let text = self.documents.get(&path)?;
+        let costs = self.worker.costs(&path)?;
+        let lines = costs.get(&path)?;
+        let saved = ops::ide::existing(&path).ok()??;
+        (saved == text.as_str().as_bytes()).then(|| lens::hints(text, lines, params.range))
     }
 
     /// The edits for what lies in a range. Only while the texts are those

@@ -1,12 +1,16 @@
-//! The thread that works: builds and checks the projects that were saved, one
-//! after the other, and publishes what it finds.
+//! The thread that works: builds, checks and, on kernels that are warm,
+//! verifies the projects that were saved, one after the other, and publishes
+//! what it finds, step by step. What a step found last stays until it has
+//! found something new.
 
 use super::convert::{Findings, Found};
 use super::uri;
 use crate::base::Cancel;
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, Origin};
+use crate::ops::editing::{self, Costs, KernelNames};
+use crate::ops::verify::Verdict;
 use crate::ops::{self, Session};
-use lsp_server::{Message, Notification};
+use lsp_server::{Message, Notification, Request, RequestId};
 use lsp_types::notification::{LogMessage, Notification as _, PublishDiagnostics};
 use lsp_types::{LogMessageParams, MessageType, PublishDiagnosticsParams};
 use std::collections::BTreeMap;
@@ -46,6 +50,14 @@ impl Target {
         }
     }
 
+    /// What commands call it.
+    fn paths(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Project(_) => Vec::new(),
+            Self::Source(file) => vec![file.clone()],
+        }
+    }
+
     /// The file that findings without a file lie in.
     fn home(&self) -> PathBuf {
         match self {
@@ -55,10 +67,33 @@ impl Target {
     }
 }
 
+/// Who found something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Layer {
+    /// Building and checking.
+    Check,
+    /// Real kernels.
+    Verify,
+}
+
+/// What an editor can be told to ask for again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Refreshes {
+    /// Lenses.
+    pub lenses: bool,
+    /// Hints within lines.
+    pub hints: bool,
+}
+
+/// More instructions than this are not walked a second time for what each
+/// line costs.
+const MOST_WALKED: u64 = 200_000;
+
 /// What the main loop and the thread have in common.
 pub struct Shared {
     session: Session,
     outbox: Outbox,
+    refreshes: Refreshes,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -73,7 +108,15 @@ struct State {
     /// What is being worked on, and how to stop that.
     current: Option<(Target, Cancel)>,
     /// The last results.
-    results: BTreeMap<Target, Arc<Findings>>,
+    results: BTreeMap<(Target, Layer), Arc<Findings>>,
+    /// What kernels said last.
+    verdicts: BTreeMap<Target, Arc<Vec<Verdict>>>,
+    /// What the verifier spent on lines last.
+    costs: BTreeMap<Target, Arc<Costs>>,
+    /// What a kernel's types name.
+    names: Option<Arc<KernelNames>>,
+    /// The number of our next request.
+    asked: i32,
     /// The thread is to end.
     stopped: bool,
     /// The thread has ended.
@@ -87,9 +130,9 @@ pub struct Worker {
 
 impl Worker {
     /// Starts the thread.
-    pub fn start(session: Session, outbox: Outbox) -> Self {
-        let shared =
-            Arc::new(Shared { session, outbox, state: Mutex::default(), changed: Condvar::new() });
+    pub fn start(session: Session, outbox: Outbox, refreshes: Refreshes) -> Self {
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        let shared = Arc::new(Shared { session, outbox, refreshes, state, changed });
         std::thread::spawn({
             let shared = Arc::clone(&shared);
             move || {
@@ -123,12 +166,39 @@ impl Worker {
         let Some(target) = Target::of(file) else { return };
         let known = {
             let state = self.shared.state();
-            state.results.contains_key(&target)
+            state.results.contains_key(&(target.clone(), Layer::Check))
                 || state.current.as_ref().is_some_and(|(current, _)| *current == target)
         };
         if !known {
             self.ask(file);
         }
+    }
+
+    /// Reads, on a thread of its own, what the types of a project's kernel
+    /// name.
+    pub fn read_names(&self, root: &Path) {
+        let (shared, root) = (Arc::clone(&self.shared), root.to_owned());
+        std::thread::spawn(move || {
+            let read = || editing::names(&shared.session, &root).ok();
+            // Without BTF nothing of it is offered.
+            let names = catch_unwind(AssertUnwindSafe(read)).ok().flatten();
+            shared.state().names = names.map(Arc::new);
+        });
+    }
+
+    /// What a kernel's types name, once it was read.
+    pub fn names(&self) -> Option<Arc<KernelNames>> {
+        self.shared.state().names.clone()
+    }
+
+    /// What kernels said last of the programs of what a file belongs to.
+    pub fn verdicts(&self, file: &Path) -> Option<Arc<Vec<Verdict>>> {
+        self.shared.state().verdicts.get(&Target::of(file)?).cloned()
+    }
+
+    /// What the verifier spent last on the lines of what a file belongs to.
+    pub fn costs(&self, file: &Path) -> Option<Arc<Costs>> {
+        self.shared.state().costs.get(&Target::of(file)?).cloned()
     }
 
     /// The findings of a file, with the results they are from.
@@ -161,10 +231,9 @@ impl Shared {
 
     fn work(&self) {
         while let Some((target, cancel)) = self.next() {
-            let found = catch_unwind(AssertUnwindSafe(|| self.find(&target, cancel.clone())));
-            match found {
-                Ok(findings) if !cancel.is_cancelled() => self.publish(target, findings),
-                Ok(_) => {}
+            let worked = catch_unwind(AssertUnwindSafe(|| self.steps(&target, &cancel)));
+            match worked {
+                Ok(()) => {}
                 Err(_) => self.log(format!(
                     "skep failed while it worked on {}; the last findings stay",
                     target.directory().display()
@@ -187,17 +256,81 @@ impl Shared {
         Some((target, cancel))
     }
 
-    fn find(&self, target: &Target, cancel: Cancel) -> Findings {
+    /// Builds and checks; then, if that found no error, asks the kernels that
+    /// are warm.
+    fn steps(&self, target: &Target, cancel: &Cancel) {
         let directory = target.directory();
-        let session = Session { cwd: directory.to_owned(), cancel, ..self.session.clone() };
-        let diagnostics = run(&session, target);
-        Findings::new(&diagnostics, directory, &target.home())
+        let session =
+            Session { cwd: directory.to_owned(), cancel: cancel.clone(), ..self.session.clone() };
+        let findings =
+            |diagnostics: &[Diagnostic]| Findings::new(diagnostics, directory, &target.home());
+        let paths = target.paths();
+        let checked = check(&session, &paths);
+        if cancel.is_cancelled() {
+            return;
+        }
+        self.publish(target, Layer::Check, findings(&checked));
+        let kernels = editing::warm(&session, directory);
+        if kernels.is_empty() || checked.iter().any(Diagnostic::is_error) {
+            return;
+        }
+        let request = ops::verify::Request {
+            paths: paths.clone(),
+            kernels: kernels.clone(),
+            limit: editing::LIMIT,
+            ..ops::verify::Request::default()
+        };
+        let verified = ops::verify::verify(&session, &request);
+        if cancel.is_cancelled() {
+            return;
+        }
+        let outcome = match verified {
+            Ok(outcome) => outcome,
+            Err(failure) => {
+                // No machine, no verdicts: nothing an editor has to show.
+                self.log(failure.to_string());
+                return;
+            }
+        };
+        // What building finds is in the other layer.
+        let of_kernels: Vec<Diagnostic> = outcome
+            .diagnostics
+            .into_iter()
+            .filter(|diagnostic| !matches!(diagnostic.origin, Origin::Clang | Origin::Manifest))
+            .collect();
+        self.publish(target, Layer::Verify, findings(&of_kernels));
+        let walked: u64 =
+            outcome.verdicts.iter().filter_map(|verdict| verdict.statistics.instructions).sum();
+        self.state().verdicts.insert(target.clone(), Arc::new(outcome.verdicts));
+        self.refresh(self.refreshes.lenses, "workspace/codeLens/refresh");
+        let Some(kernel) = kernels.last().filter(|_| walked <= MOST_WALKED) else { return };
+        let costs = editing::costs(&session, &paths, kernel);
+        if let Ok(costs) = costs
+            && !cancel.is_cancelled()
+        {
+            self.state().costs.insert(target.clone(), Arc::new(costs));
+            self.refresh(self.refreshes.hints, "workspace/inlayHint/refresh");
+        }
     }
 
-    fn publish(&self, target: Target, findings: Findings) {
+    /// Tells the editor to ask again.
+    fn refresh(&self, understood: bool, method: &str) {
+        if !understood {
+            return;
+        }
+        let number = {
+            let mut state = self.state();
+            state.asked = state.asked.wrapping_add(1);
+            state.asked
+        };
+        let id = RequestId::from(number);
+        (self.outbox)(Request::new(id, method.to_owned(), ()).into());
+    }
+
+    fn publish(&self, target: &Target, layer: Layer, findings: Findings) {
         let findings = Arc::new(findings);
         let mut state = self.state();
-        let old = state.results.insert(target, Arc::clone(&findings));
+        let old = state.results.insert((target.clone(), layer), Arc::clone(&findings));
         // Of a file with findings of several targets (a header outside of
         // both), all are shown.
         let gone = old.iter().flat_map(|old| old.files.keys());
@@ -228,12 +361,8 @@ impl Shared {
 }
 
 /// Builds and checks.
-fn run(session: &Session, target: &Target) -> Vec<Diagnostic> {
-    let paths = match target {
-        Target::Project(_) => Vec::new(),
-        Target::Source(file) => vec![file.clone()],
-    };
-    let request = ops::check::Request { paths, ..ops::check::Request::default() };
+fn check(session: &Session, paths: &[PathBuf]) -> Vec<Diagnostic> {
+    let request = ops::check::Request { paths: paths.to_vec(), ..ops::check::Request::default() };
     match ops::check::run(session, &request) {
         Ok(outcome) => outcome.diagnostics,
         Err(failure) => vec![failure.into_diagnostic()],

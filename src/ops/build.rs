@@ -1,7 +1,7 @@
 //! `skep build`, and what every command does first that works on objects:
 //! finding out what the paths on its command line stand for, and building it.
 
-use super::{Packages, Session, expand, header, packages, user};
+use super::{Packages, Session, expand, header, levels, packages, user};
 use crate::base::digest::Digest;
 use crate::base::fs;
 use crate::build::{self, Arch, Clang};
@@ -90,6 +90,8 @@ pub struct Outcome {
     /// Mistakes in manifests, and what clang says. Paths are as the user
     /// would write them.
     pub diagnostics: Vec<Diagnostic>,
+    /// How many findings the manifest or a comment allows.
+    pub allowed: usize,
 }
 
 impl Outcome {
@@ -254,7 +256,10 @@ fn build_project(
             outcome.programs.push(UserProgram { name, path, fresh: built.fresh });
         }
     }
-    outcome.diagnostics.extend(displayed(session, report.diagnostics));
+    let (findings, allowed) =
+        levels::apply(session, Some(&project), &project.root, report.diagnostics);
+    outcome.allowed += allowed;
+    outcome.diagnostics.extend(displayed(session, findings));
     outcome.projects.push(project);
     Ok(())
 }

@@ -6,15 +6,13 @@
 //! on the line or `[lints]` in the manifest allows is left out.
 
 use super::build::{self, Artifact, Profile};
-use super::{Packages, Session, min_core, packages};
+use super::{Packages, Session, levels, min_core, packages};
 use crate::analysis::{self, kernel::Kernel};
 use crate::base::fs;
 use crate::bpf::KernelVersion;
-use crate::diagnostics::{self, Class, Code, Diagnostic, Failure, Origin, Severity, codes};
+use crate::diagnostics::{self, Diagnostic, Failure, Origin, Severity, codes};
 use crate::elf::Object;
-use crate::project::manifest::Level;
 use crate::project::{self, Project};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What to check.
@@ -84,7 +82,8 @@ pub fn run(session: &Session, request: &Request) -> Result<Outcome, Failure> {
         ..build::Request::default()
     };
     let built = build::objects(session, &build)?;
-    let mut outcome = Outcome { diagnostics: built.diagnostics, ..Outcome::default() };
+    let mut outcome =
+        Outcome { diagnostics: built.diagnostics, allowed: built.allowed, ..Outcome::default() };
     let mut targets = Vec::with_capacity(request.kernels.len());
     for reference in &request.kernels {
         let version = min_core::release(session, reference)?.parse().ok();
@@ -156,7 +155,6 @@ fn check(
     kernels: &[Kernel<'_>],
     outcome: &mut Outcome,
 ) -> Result<(), Failure> {
-    let lints = project.map(|project| &project.manifest.lints);
     let bytes = fs::read(&artifact.object)?;
     let path = session.display(&artifact.object).to_owned();
     let sources = |file: &Path| fs::read(&artifact.root.join(file)).ok().map(lossy);
@@ -179,14 +177,10 @@ fn check(
         }
         Err(error) => (None, vec![Diagnostic::from(error).in_file(&path)]),
     };
-    let before = findings.len();
-    let findings: Vec<_> = findings
-        .into_iter()
-        .filter(|finding| !analysis::is_allowed_by_comment(finding))
-        .filter_map(|finding| level(finding, lints))
-        .map(|finding| displayed(session, artifact, finding))
-        .collect();
-    outcome.allowed += before - findings.len();
+    let (findings, allowed) = levels::apply(session, project, &artifact.root, findings);
+    outcome.allowed += allowed;
+    let findings: Vec<_> =
+        findings.into_iter().map(|finding| displayed(session, artifact, finding)).collect();
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     outcome.objects.push(Checked {
         name: artifact.name.clone(),
@@ -202,28 +196,6 @@ fn check(
 fn lossy(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
-
-/// Applies what `[lints]` says of the finding's code; nothing is left of one
-/// that it allows.
-fn level(mut finding: Diagnostic, lints: Option<&BTreeMap<String, Level>>) -> Option<Diagnostic> {
-    let of = |code: Code| {
-        let lints = lints?;
-        lints.iter().find_map(|(name, level)| {
-            let same = name.eq_ignore_ascii_case(code.id()) || name == code.slug();
-            same.then_some(*level)
-        })
-    };
-    if finding.code.class() != Class::Finding {
-        return Some(finding);
-    }
-    match of(finding.code) {
-        None => {}
-        Some(Level::Allow) => return None,
-        Some(Level::Warn) => finding.severity = Severity::Warning,
-        Some(Level::Deny) => finding.severity = Severity::Error,
-    }
-    Some(finding)
 }
 
 /// The finding with its files as the user would write them.

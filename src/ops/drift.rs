@@ -6,7 +6,7 @@
 
 use super::header::Source;
 use super::min_core::{self, Asking};
-use super::{Session, build, vmlinux};
+use super::{Session, build, levels, vmlinux};
 use crate::base::digest::Digest;
 use crate::base::fs;
 use crate::btf::{Btf, Change, Difference, Kind, TypeId};
@@ -165,6 +165,8 @@ pub fn check(session: &Session, request: &Request) -> Result<Outcome, Failure> {
         }
         outcome.diagnostics.extend(not_in_what_is_used(&kernel, &elsewhere));
     }
+    let root = project.map_or(&session.cwd, |project| &project.root);
+    outcome.diagnostics = levels::apply(session, project, root, outcome.diagnostics).0;
     Ok(outcome)
 }
 

@@ -31,6 +31,8 @@ pub struct Session {
     pub offline: bool,
     /// `Skep.lock` must not change.
     pub locked: bool,
+    /// Warnings are errors.
+    pub deny_warnings: bool,
     /// The wish to stop.
     pub cancel: Cancel,
     /// Who listens to events.

@@ -6,7 +6,7 @@
 use super::name;
 use super::reader::Reader;
 use crate::base::digest::Digest;
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, Level};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -299,17 +299,6 @@ impl std::str::FromStr for KernelVersion {
             _ => Err(()),
         }
     }
-}
-
-/// What becomes of a lint's findings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// They are not shown.
-    Allow,
-    /// They are warnings.
-    Warn,
-    /// They are errors.
-    Deny,
 }
 
 /// `[[budget]]`: what programs may cost. A limit that is not written is none.

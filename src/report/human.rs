@@ -31,6 +31,9 @@ pub fn diagnostic(diagnostic: &Diagnostic, cx: &Context) -> String {
     for note in &diagnostic.notes {
         remark(&mut out, "note", Paint::Note, note, cx);
     }
+    for detail in diagnostic.details.iter().filter(|_| cx.verbose) {
+        remark(&mut out, "note", Paint::Note, detail, cx);
+    }
     for help in &diagnostic.helps {
         self::help(&mut out, help, diagnostic, cx);
     }

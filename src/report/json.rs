@@ -197,7 +197,11 @@ struct LineOf {
 fn message(diagnostic: &Diagnostic, cx: &Context) -> Message {
     let primary = diagnostic.primary.iter().map(|label| span(label, true, cx));
     let secondary = diagnostic.secondary.iter().map(|label| span(label, false, cx));
-    let notes = diagnostic.notes.iter().map(|note| child("note", note, Vec::new()));
+    let notes = diagnostic
+        .notes
+        .iter()
+        .chain(&diagnostic.details)
+        .map(|note| child("note", note, Vec::new()));
     let helps = diagnostic.helps.iter().map(|help| {
         let edit = help.edit.iter().map(|edit| suggestion(edit, cx)).collect();
         child("help", &help.message, edit)

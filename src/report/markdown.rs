@@ -96,6 +96,7 @@ mod tests {
             color: false,
             unicode: true,
             width: Some(40),
+            verbose: false,
         };
         let page = page(
             "# E0000 name\n\nA paragraph of words that\nis filled anew, with `code`.\n\n\

@@ -8,6 +8,7 @@
 pub mod github;
 pub mod human;
 pub mod json;
+pub mod junit;
 pub mod listing;
 pub mod markdown;
 pub mod metadata;
@@ -38,12 +39,14 @@ pub enum Format {
     Sarif,
     /// GitHub workflow annotations.
     Github,
+    /// JUnit's XML, one document.
+    Junit,
 }
 
 impl Format {
     /// Whether programs read it, so that everything belongs in one stream.
     pub fn is_for_machines(self) -> bool {
-        matches!(self, Self::Json | Self::Sarif | Self::Github)
+        matches!(self, Self::Json | Self::Sarif | Self::Github | Self::Junit)
     }
 }
 
@@ -60,6 +63,8 @@ pub struct Context<'a> {
     pub unicode: bool,
     /// How many columns there are; unknown in a pipe or file.
     pub width: Option<usize>,
+    /// Whether details are wished (`-v`).
+    pub verbose: bool,
 }
 
 impl Context<'_> {
@@ -111,6 +116,7 @@ mod tests {
             color: false,
             unicode: false,
             width: None,
+            verbose: false,
         };
         for (path, seen) in [
             ("/home/me/project/src/a.c", "a.c"),

@@ -74,6 +74,15 @@ fn of_libbpf_line(line: &str) -> Option<Unsaid> {
             format!("the kernel has no function or variable `{}`", quoted()),
         ));
     }
+    if line.contains("extern") && line.contains("incompatible with") {
+        return Some(
+            Unsaid::new(
+                Reason::UnknownKfunc,
+                format!("{}() is declared in another way than this kernel has it", quoted()),
+            )
+            .help("take the declaration, and the types in it, from vmlinux.h"),
+        );
+    }
     if line.contains("failed to find valid kernel BTF") || line.contains("kernel BTF is missing") {
         return Some(Unsaid::new(
             Reason::MissingBtf,

@@ -11,6 +11,7 @@
 //! - dmesg and journald: a time stamp before each line.
 
 use super::log::Log;
+use crate::verdict::messages::reason_of_line;
 use std::path::PathBuf;
 
 /// A log cut out of what was around it.
@@ -105,6 +106,11 @@ fn of_loader(lines: &[&str]) -> Vec<Framed> {
 fn unframed(lines: &[&str], words: &Framed) -> Vec<Framed> {
     let stripped: Vec<&str> = lines.iter().map(|line| strip_loader(line)).collect();
     let first = stripped.iter().position(|line| is_verifiers(line.trim_start()));
+    if first.is_none()
+        && let Some(log) = stripped.iter().find_map(|line| shortened(line))
+    {
+        return vec![Framed { log, ..words.clone() }];
+    }
     // Where nothing is the verifier's, what a loader says is all there is.
     let nothing = if words.errno.is_some() { stripped.len() } else { 0 };
     let (before, log) = stripped.split_at(first.unwrap_or(nothing));
@@ -115,8 +121,15 @@ fn unframed(lines: &[&str], words: &Framed) -> Vec<Framed> {
         let own = line.len() - line.trim_start().len();
         line.get(own.min(indent)..).unwrap_or(line)
     });
-    let text = join(log.map(after_prefix));
+    let mut text = join(log.map(after_prefix));
     let mut found = vec![Framed { loader: join(before.iter().copied()), ..words.clone() }];
+    // Most often it is one, which may be large: it is not copied again.
+    let end = Log::parse(&text).end;
+    if !text[end..].lines().any(is_verifiers) {
+        text.truncate(end);
+        found[0].log = text;
+        return found;
+    }
     let mut rest = text.as_str();
     loop {
         let (log, behind) = rest.split_at(Log::parse(rest).end);
@@ -131,6 +144,21 @@ fn unframed(lines: &[&str], words: &Framed) -> Vec<Framed> {
     }
 }
 
+/// cilium/ebpf's short form: the last lines of the log joined by `: `, and
+/// how many are missing.
+fn shortened(line: &str) -> Option<String> {
+    let (line, _) = line.trim_end().strip_suffix(" line(s) omitted)")?.rsplit_once(" (")?;
+    let joints = || line.match_indices(": ").map(|(at, _)| at + 2);
+    let start = joints().find(|&at| is_verifiers(&line[at..]));
+    let message = joints().filter(|&at| reason_of_line(&line[at..]).is_some()).last()?;
+    Some(match start {
+        Some(start) if start < message => {
+            format!("{}\n{}\n", &line[start..message - 2], &line[message..])
+        }
+        _ => format!("{}\n", &line[message..]),
+    })
+}
+
 /// aya and cilium/ebpf put the log's first line behind words of their own.
 fn after_prefix(line: &str) -> &str {
     for prefix in ["Verifier output: ", "verifier log: ", "Verifier log: "] {
@@ -141,8 +169,9 @@ fn after_prefix(line: &str) -> &str {
     line
 }
 
-fn join<'l>(lines: impl Iterator<Item = &'l str>) -> String {
-    let mut text = String::new();
+fn join<'l>(lines: impl Iterator<Item = &'l str> + Clone) -> String {
+    let length = lines.clone().map(|line| line.len() + 1).sum();
+    let mut text = String::with_capacity(length);
     for line in lines {
         text.push_str(line);
         text.push('\n');
@@ -177,7 +206,11 @@ fn is_end(line: &str) -> bool {
 /// `libbpf: prog 'count': …` → `count`
 fn program_name(line: &str) -> Option<&str> {
     let rest = line.split_once("prog '").or_else(|| line.split_once("program "))?.1;
-    let name = rest.split(['\'', ':', ' ']).next()?;
+    let name = rest.trim_start_matches('\'').split(['\'', ':', ' ']).next()?;
+    // libbpf before 1.0: `load bpf program failed: …`.
+    if name == "failed" {
+        return None;
+    }
     let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'.';
     (!name.is_empty() && name.bytes().all(is_name)).then_some(name)
 }
@@ -226,13 +259,27 @@ fn strip_stamp(line: &str) -> &str {
     {
         return rest;
     }
-    if let Some((before, rest)) = line.split_once(" kernel: ")
-        && before.split_whitespace().count() <= 4
-        && before.contains(':')
-    {
-        return rest;
-    }
-    line
+    journal(line).unwrap_or(line)
+}
+
+/// What stands behind `Nov 23 21:10:54 host kernel: ` or
+/// `2026-11-23T21:10:54+0000 host loader[4711]: `.
+fn journal(line: &str) -> Option<&str> {
+    let mut words = line.splitn(7, ' ');
+    let first = words.next()?;
+    let time = match first.contains('T') && first.contains(':') {
+        true => first,
+        // A day below ten is set with two blanks.
+        false => words.by_ref().skip_while(|word| !word.contains(':')).take(1).next()?,
+    };
+    let is_time = time.bytes().filter(|&byte| byte == b':').count() >= 2
+        && time.starts_with(|c: char| c.is_ascii_digit());
+    let (_host, unit) = (words.next()?, words.next()?);
+    let unit = unit.strip_suffix(':')?;
+    let (name, pid) = unit.split_once('[').unwrap_or((unit, "]"));
+    let named = !name.is_empty() && pid.ends_with(']') && !name.contains(['(', '\'']);
+    let rest = &line[line.find(&format!("{unit}: "))? + unit.len() + 2..];
+    (is_time && named).then_some(rest)
 }
 
 #[cfg(test)]
@@ -263,6 +310,8 @@ libbpf: failed to load object 'a.bpf.o'
     fn time_stamps_go() {
         let text = "[   12.345678] 0: R1=ctx() R10=fp0\n[   12.345679] R0 !read_ok\n";
         assert_eq!(extract(text)[0].log, "0: R1=ctx() R10=fp0\nR0 !read_ok\n");
+        let text = "2026-11-23T21:10:54+0000 host loader[4711]: 0: R1=ctx() R10=fp0\n";
+        assert_eq!(extract(text)[0].log, "0: R1=ctx() R10=fp0\n");
         let text = "Nov 23 21:10:54 host kernel: 0: R1=ctx() R10=fp0\n";
         assert_eq!(extract(text)[0].log, "0: R1=ctx() R10=fp0\n");
     }

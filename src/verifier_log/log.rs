@@ -199,6 +199,7 @@ impl<'t> Log<'t> {
             .rsplit('\n')
             .filter(|line| !line.trim().is_empty())
             .skip_while(|line| line::classify(line) == Line::Summary)
+            .filter(|line| line::classify(line) != Line::Noise)
             .take(count)
             .map(|line| shorten(line.trim_end(), width))
             .collect();

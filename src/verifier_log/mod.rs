@@ -7,6 +7,7 @@
 //! what was refused on which C line, where the proof was made or lost, and
 //! what to write instead.
 
+mod cost;
 mod dialect;
 mod disasm;
 mod framing;
@@ -18,6 +19,7 @@ mod state;
 mod story;
 mod summary;
 
+pub use cost::by_line as cost_by_line;
 pub use dialect::Dialect;
 pub use dialect::structured::Statement;
 pub use disasm::{Callee, Operand, Operation, Register};

@@ -45,6 +45,9 @@ pub struct Origin<'t> {
     pub operation: Operation<'t>,
     /// The register it left the value in.
     pub register: Register,
+    /// The call of a function of the program that handed the value on, as
+    /// seen from where it was asked for.
+    pub via: Option<At>,
 }
 
 impl<'l, 't> Path<'l, 't> {
@@ -195,6 +198,7 @@ impl<'l, 't> Path<'l, 't> {
         let mut at = at;
         let mut register = register;
         let mut depth = self.nodes.get(at)?.depth;
+        let mut via = None;
         for _ in 0..MAX_HOPS {
             let found = self.writer(at, register, depth);
             let Some((writer, instruction)) = found else {
@@ -207,7 +211,7 @@ impl<'l, 't> Path<'l, 't> {
                 continue;
             };
             let operation = instruction.operation();
-            let origin = Origin { at: writer, instruction, operation, register };
+            let origin = Origin { at: writer, instruction, operation, register, via };
             at = writer;
             match operation {
                 Operation::Move { from: Operand::Register(from), .. } => register = from,
@@ -220,7 +224,10 @@ impl<'l, 't> Path<'l, 't> {
                 Operation::Call(Callee::Own(_)) if register == 0 => {
                     let exit = self.exit_before(self.next_at(at, depth)?, depth + 1);
                     match exit {
-                        Some(exit) => (at, depth) = (exit, depth + 1),
+                        Some(exit) => {
+                            via = via.or(Some(at));
+                            (at, depth) = (exit, depth + 1);
+                        }
                         None => return Some(origin),
                     }
                 }

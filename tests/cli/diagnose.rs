@@ -92,3 +92,138 @@ fn the_words_of_a_loader_alone_are_explained_too() {
     let run = place.skep(&["diagnose", "--message-format", "short", "load.log"]).expect(1);
     assert!(run.stdout.contains("E0351") && run.stdout.contains("`no_such_fn`"), "{run}");
 }
+
+/// The same rejection by Linux 5.10, whose logs name no file.
+const OLD: &str = "\
+; int count(struct xdp_md *ctx)
+0: (b7) r1 = 1
+; __u32 key = 1;
+1: (63) *(u32 *)(r10 -4) = r1
+last_idx 1 first_idx 0
+regs=2 stack=0 before 0: (b7) r1 = 1
+2: (bf) r2 = r10
+; 
+3: (07) r2 += -4
+; value = bpf_map_lookup_elem(&counts, &key);
+4: (18) r1 = 0xffff888005d7e000
+6: (85) call bpf_map_lookup_elem#1
+; *value += 1;
+7: (79) r1 = *(u64 *)(r0 +0)
+R0 invalid mem access 'map_value_or_null'
+processed 7 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+";
+
+/// The verifier's own text in [`LIBBPF`].
+fn new() -> &'static str {
+    let from = LIBBPF.find("0: R1=ctx()").unwrap();
+    &LIBBPF[from..LIBBPF.find("-- END").unwrap()]
+}
+
+/// A log as each loader prints it.
+fn frames(log: &str) -> Vec<(&'static str, String)> {
+    let prefixed =
+        |prefix: &str| -> String { log.lines().map(|line| format!("{prefix}{line}\n")).collect() };
+    let libbpf = format!(
+        "libbpf: prog 'count': BPF program load failed: Permission denied\n\
+         libbpf: prog 'count': -- BEGIN PROG LOAD LOG --\n{log}-- END PROG LOAD LOG --\n\
+         libbpf: prog 'count': failed to load: -13\n"
+    );
+    vec![
+        (
+            "libbpf 0.x",
+            format!(
+                "libbpf: load bpf program failed: Permission denied\n\
+                 libbpf: -- BEGIN DUMP LOG ---\nlibbpf: \n{log}\nlibbpf: -- END LOG --\n\
+                 libbpf: failed to load program 'count'\n"
+            ),
+        ),
+        ("bpftool", format!("{libbpf}Error: failed to load object file\n")),
+        (
+            "libbpf-rs",
+            format!(
+                "{libbpf}Error: failed to load BPF object\n\nCaused by:\n    \
+                 Permission denied (os error 13)\n"
+            ),
+        ),
+        (
+            "aya",
+            format!(
+                "Error: the BPF_PROG_LOAD syscall failed. Verifier output: {log}\n\n\
+                 Caused by:\n    Permission denied (os error 13)\n"
+            ),
+        ),
+        (
+            "cilium/ebpf",
+            format!(
+                "2026/11/25 12:00:00 loading objects: field Count: program count: load program: \
+                 permission denied:\n{}",
+                prefixed("\t")
+            ),
+        ),
+        (
+            "bcc",
+            format!(
+                "bpf: Failed to load program: Permission denied\n{log}\n\
+                 HINT: The 'map_value_or_null' error can happen if you dereference a pointer \
+                 value from a map lookup without first checking if that pointer is NULL.\n"
+            ),
+        ),
+        ("dmesg", prefixed("[  312.456789] ")),
+        ("journald", prefixed("Nov 25 12:00:00 host loader[4711]: ")),
+        ("nothing", log.to_owned()),
+    ]
+}
+
+#[test]
+fn every_loader_with_and_without_object_and_source() {
+    let place = Place::new();
+    let cases = include_str!("../verifier/classics.md");
+    let from = cases.find("```c\n").unwrap() + 5;
+    let source = &cases[from..from + cases[from..].find("```").unwrap()];
+    place.file("count.bpf.c", source.replace(" // error[E0301]", ""));
+    let run = place.skep(&["build", "--message-format", "json", "count.bpf.c"]).expect(0);
+    let artifact = run.stdout.lines().find(|line| line.contains("\"artifact\"")).unwrap();
+    let artifact: serde_json::Value = serde_json::from_str(artifact).unwrap();
+    let object = artifact["path"].as_str().unwrap();
+    let object = place.path().join(object);
+    place.file("count.bpf.o", std::fs::read(object).unwrap());
+    let short = |args: &[&str]| {
+        let mut all = vec!["diagnose", "--message-format", "short", "load.log"];
+        all.extend(args);
+        place.skep(&all).expect(1).stdout
+    };
+    let with_object = ["--object", "count.bpf.o"];
+    for (log, names_files) in [(new(), true), (OLD, false)] {
+        for (loader, text) in frames(log) {
+            place.file("load.log", &text);
+            let said = short(&[]);
+            assert_eq!(said.lines().count(), 1, "{loader}: {said}");
+            assert!(said.contains("error[E0301]: `value` may be NULL here"), "{loader}: {said}");
+            assert_eq!(said.starts_with("count.bpf.c:18: "), names_files, "{loader}: {said}");
+            let said = short(&with_object);
+            assert!(
+                said.starts_with(
+                    "count.bpf.c:18:9: error[E0301]: `value` may be NULL here (program count)"
+                ),
+                "{loader}: {said}"
+            );
+        }
+    }
+    // The object keeps the lines.
+    std::fs::remove_file(place.path().join("count.bpf.c")).unwrap();
+    place.file("load.log", OLD);
+    let shown = place.skep(&["diagnose", "load.log", "--object", "count.bpf.o"]).expect(1).stdout;
+    assert!(shown.contains("*value += 1;") && shown.contains("count.bpf.c:18"), "{shown}");
+}
+
+#[test]
+fn the_last_line_alone_as_cilium_shortens_it() {
+    let place = Place::new();
+    place.file(
+        "load.log",
+        "field Count: program count: load program: permission denied: 7: (79) r1 = *(u64 *)(r0 +0): \
+         R0 invalid mem access 'map_value_or_null' (15 line(s) omitted)\n",
+    );
+    let run = place.skep(&["diagnose", "--message-format", "short", "load.log"]).expect(1);
+    assert!(run.stdout.contains("error[E0301]"), "{run}");
+}

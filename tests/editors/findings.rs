@@ -81,7 +81,14 @@ pub fn all(root: &Path) -> Vec<Diagnostic> {
 
 /// The short format of findings, as seen in `root`.
 pub fn short(findings: &[Diagnostic], root: &Path) -> String {
-    let cx = Context { cwd: root, sources: &NoSources, color: false, unicode: true, width: None };
+    let cx = Context {
+        cwd: root,
+        sources: &NoSources,
+        color: false,
+        unicode: true,
+        width: None,
+        verbose: false,
+    };
     let lines: Vec<String> =
         findings.iter().map(|finding| short::diagnostic(finding, &cx)).collect();
     // Among what else stands on a terminal.

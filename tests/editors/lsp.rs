@@ -27,6 +27,8 @@ struct Editor<'p> {
     /// The last findings of each file, relative to the place.
     published: BTreeMap<String, Vec<Value>>,
     capabilities: Value,
+    /// What the server said to ask for again.
+    refreshed: Vec<String>,
 }
 
 impl<'p> Editor<'p> {
@@ -49,10 +51,14 @@ impl<'p> Editor<'p> {
         });
         let stdin = child.stdin.take();
         let (next, published) = (0, BTreeMap::new());
-        let capabilities = Value::Null;
-        let mut editor = Self { place, child, stdin, inbox, next, published, capabilities };
+        let (capabilities, refreshed) = (Value::Null, Vec::new());
+        let mut editor =
+            Self { place, child, stdin, inbox, next, published, capabilities, refreshed };
         let folders = json!([{ "uri": uri(place.path()), "name": "project" }]);
-        let params = json!({ "capabilities": {}, "workspaceFolders": folders });
+        let refreshes = json!({ "refreshSupport": true });
+        let workspace = json!({ "codeLens": refreshes, "inlayHint": refreshes });
+        let params =
+            json!({ "capabilities": { "workspace": workspace }, "workspaceFolders": folders });
         editor.capabilities = editor.ask("initialize", params)["capabilities"].clone();
         editor.say("initialized", json!({}));
         editor
@@ -91,6 +97,10 @@ impl<'p> Editor<'p> {
     }
 
     fn take(&mut self, message: Message) {
+        // The server asks only that we ask again.
+        if let Message::Request(request) = &message {
+            self.refreshed.push(request.method.clone());
+        }
         if let Message::Notification(notification) = message {
             assert_eq!(notification.method, "textDocument/publishDiagnostics", "{notification:?}");
             let params = notification.params;
@@ -302,10 +312,14 @@ fn hovering_and_completing() {
     assert_eq!(editor.at("textDocument/hover", "src/nowhere.bpf.c", 1, 1), Value::Null);
 
     let items = editor.at("textDocument/completion", "src/x.bpf.c", 5, 13);
-    let labels: Vec<&str> =
-        items.as_array().unwrap().iter().map(|item| item["label"].as_str().unwrap()).collect();
+    let labels: Vec<&str> = items["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["label"].as_str().unwrap())
+        .collect();
     assert!(labels.contains(&"cgroup/connect4"), "{labels:?}");
-    let edit = &items[0]["textEdit"]["range"];
+    let edit = &items["items"][0]["textEdit"]["range"];
     assert_eq!((&edit["start"]["character"], &edit["end"]["character"]), (&json!(5), &json!(13)));
     editor.quit();
 }
@@ -398,4 +412,110 @@ fn what_is_no_editor_is_told_so() {
     // Gone without a word.
     drop(editor.stdin.take());
     assert!(editor.child.wait().unwrap().success());
+}
+
+const OPENED: &str = "#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16);
+	__type(key, __u32);
+	__type(value, __u64);
+} counts SEC(\".maps\");
+
+SEC(\"xdp\")
+int count(struct xdp_md *ctx)
+{
+	__u32 key = 1;
+	__u64 *seen = bpf_map_lookup_elem(&counts, &key);
+
+	*seen += 1;
+	return XDP_PASS;
+}
+
+SEC(\"fentry/vfs_op\")
+
+char LICENSE[] SEC(\"license\") = \"GPL\";
+";
+
+#[test]
+fn a_warm_kernel_says_its_verdict_on_save() {
+    let place = Place::new();
+    place.file("Skep.toml", "[kernels]\nmatrix = [\"debian/trixie\"]\n");
+    let file = "src/count.bpf.c";
+    let source = OPENED.replace("SEC(\"fentry/vfs_op\")\n", "");
+    place.file(file, &source);
+    // The machine of the kernel is kept by the first run.
+    place.skep(&["verify"]).expect(1);
+
+    let mut editor = Editor::start(&place);
+    editor.open(file);
+    editor.until("the verdict", |published| {
+        published.get(file).is_some_and(|found| found.iter().any(|one| one["code"] == "E0301"))
+    });
+    let finding = editor.published[file][0].clone();
+    assert_eq!(finding["range"]["start"]["line"], 16);
+    let related = &finding["relatedInformation"][0];
+    assert_eq!(related["location"]["range"]["start"]["line"], 14);
+    let title = |editor: &mut Editor<'_>| {
+        let document = json!({ "uri": uri(&place.path().join(file)) });
+        let lenses = editor.ask("textDocument/codeLens", json!({ "textDocument": document }));
+        let lens = lenses.as_array()?.first()?.clone();
+        assert_eq!(lens["range"]["start"]["line"], 11);
+        lens["command"]["title"].as_str().map(str::to_owned)
+    };
+    let until = |editor: &mut Editor<'_>, method: &str| {
+        while !editor.refreshed.iter().any(|refreshed| refreshed == method) {
+            let message = editor.receive(method);
+            editor.take(message);
+        }
+    };
+    until(&mut editor, "workspace/codeLens/refresh");
+    let shown = title(&mut editor).unwrap();
+    assert!(shown.starts_with("Linux 6.12.") && shown.ends_with(": rejected"), "{shown}");
+
+    // The fix that is offered, applied and saved.
+    let fixes = editor.fixes(file, &finding);
+    let edits = fixes[0]["edit"]["changes"].as_object().unwrap().values().next().unwrap();
+    assert!(edits[0]["newText"].as_str().unwrap().contains("if (!seen)"), "{fixes:?}");
+    let line = "\t__u64 *seen = bpf_map_lookup_elem(&counts, &key);\n";
+    let mended = source.replace(line, &format!("{line}\tif (!seen)\n\t\treturn XDP_PASS;\n"));
+    editor.refreshed.clear();
+    editor.save(file, &mended);
+    editor.until("no finding", |published| published[file].is_empty());
+    until(&mut editor, "workspace/inlayHint/refresh");
+    let shown = title(&mut editor).unwrap();
+    assert!(shown.contains(": accepted, ") && shown.ends_with(" insns verified"), "{shown}");
+    let document = json!({ "uri": uri(&place.path().join(file)) });
+    let range =
+        json!({ "start": { "line": 0, "character": 0 }, "end": { "line": 99, "character": 0 } });
+    let params = json!({ "textDocument": document, "range": range });
+    let hints = editor.ask("textDocument/inlayHint", params);
+    let hints = hints.as_array().unwrap();
+    let on = |line: u64| hints.iter().find(|hint| hint["position"]["line"] == line);
+    let lookup = on(14).unwrap_or_else(|| panic!("{hints:#?}"));
+    assert!(lookup["label"].as_str().unwrap().ends_with(" insns"), "{lookup}");
+    assert!(on(3).is_none(), "{hints:#?}");
+
+    // What is attached to comes from the kernel's own types.
+    editor.change(file, OPENED);
+    let deadline = Instant::now() + LIMIT;
+    let items = loop {
+        let items = editor.at("textDocument/completion", file, 20, 18);
+        let first = items["items"][0]["label"].as_str().unwrap_or_default().to_owned();
+        if first.starts_with("fentry/vfs_op") {
+            break items;
+        }
+        assert!(Instant::now() < deadline, "{items}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let labels: Vec<_> =
+        items["items"].as_array().unwrap().iter().map(|item| &item["label"]).collect();
+    assert!(labels.contains(&&json!("fentry/vfs_open")), "{labels:?}");
+    editor.change(file, "extern void bpf_task_release(struct task_struct *task) __ksym;\n");
+    let hover = editor.at("textDocument/hover", file, 0, 15);
+    let text = hover["contents"]["value"].as_str().unwrap();
+    assert!(text.contains("debian/trixie") && text.contains("bpf_task_release("), "{text}");
+    editor.quit();
 }

@@ -152,11 +152,13 @@ fn defaults_in_the_schema_are_the_readers() {
     let mut text = String::new();
     for (section, table) in schema["properties"].as_object().unwrap() {
         let Some(keys) = table["properties"].as_object() else { continue };
-        text.push_str(&format!("[{section}]\n"));
-        for (key, about) in keys {
-            if let Some(default) = about.get("default") {
-                text.push_str(&format!("{key} = {default}\n"));
-            }
+        let with_default =
+            keys.iter().filter_map(|(key, about)| Some((key, about.get("default")?)));
+        let lines: Vec<_> =
+            with_default.map(|(key, default)| format!("{key} = {default}\n")).collect();
+        // An empty section may not be a right one.
+        if !lines.is_empty() {
+            text.push_str(&format!("[{section}]\n{}", lines.concat()));
         }
     }
     let written = manifest::parse(Path::new("Skep.toml"), &text).unwrap();
@@ -182,4 +184,74 @@ fn defaults_in_the_schema_are_the_readers() {
     };
     assert!(text.lines().count() > 9, "{text}");
     assert_eq!(plain(&written), plain(&left_out));
+}
+
+/// What is wrong with each document, by a schema.
+fn wrong(schema: &str, documents: &[Value]) -> Vec<Vec<String>> {
+    let request = serde_json::json!({ "schema": schema, "documents": documents });
+    serde_json::from_value(tools::node("validate.mjs", &request)).unwrap()
+}
+
+/// What commands say of projects that have every kind of mistake.
+fn runs() -> Vec<(Place, Vec<&'static str>)> {
+    let bad_manifest = Place::new();
+    bad_manifest.file("Skep.toml", "[bfp]\n");
+    vec![
+        (crate::project::write(), vec!["build"]),
+        (crate::project::write_checked(), vec!["check"]),
+        (crate::project::write_checked(), vec!["check", "--deny", "warnings"]),
+        (bad_manifest, vec!["build"]),
+        (Place::new(), vec!["build"]),
+        (Place::new(), vec!["explain"]),
+        (Place::new(), vec!["doctor"]),
+        (Place::new(), vec!["kernel", "list"]),
+    ]
+}
+
+#[test]
+fn every_line_of_json_is_as_its_schema_says() {
+    let schema = repository("docs/json.schema.json");
+    let schema = schema.to_str().unwrap();
+    let mut lines = Vec::new();
+    for (place, mut args) in runs() {
+        args.extend(["--message-format", "json"]);
+        let run = place.skep(&args);
+        lines.extend(run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()));
+    }
+    let findings = lines.iter().filter(|line: &&Value| line["reason"] == "compiler-message");
+    assert!(findings.count() > 30 && lines.len() > 60, "{} lines", lines.len());
+    for (line, wrong) in lines.iter().zip(wrong(schema, &lines)) {
+        assert!(wrong.is_empty(), "{wrong:#?}\n{line:#}");
+    }
+    // The schema is no rubber stamp.
+    let mut broken =
+        lines.iter().find(|line| line["reason"] == "compiler-message").unwrap().clone();
+    broken["message"]["spans"][0]["line_start"] = Value::from(0);
+    broken["skep"]["origin"] = Value::from("somebody");
+    let nothing = serde_json::json!({});
+    let said = wrong(schema, &[broken, nothing]);
+    assert!(said[0].len() >= 2 && !said[1].is_empty(), "{said:?}");
+}
+
+#[test]
+fn sarif_is_as_the_official_schema_says() {
+    let mut documents = Vec::new();
+    for (place, mut args) in runs() {
+        if matches!(args[0], "explain" | "doctor" | "kernel") {
+            continue;
+        }
+        args.extend(["--message-format", "sarif"]);
+        documents.push(serde_json::from_str(&place.skep(&args).stdout).unwrap());
+    }
+    let findings: usize = documents
+        .iter()
+        .map(|document: &Value| document["runs"][0]["results"].as_array().unwrap().len())
+        .sum();
+    assert!(findings > 30, "only {findings}");
+    for (document, wrong) in documents.iter().zip(wrong("sarif", &documents)) {
+        assert!(wrong.is_empty(), "{wrong:#?}\n{document:#}");
+    }
+    let mut broken = documents[0].clone();
+    broken["runs"][0]["results"][0]["level"] = Value::from("fatal");
+    assert!(!wrong("sarif", &[broken])[0].is_empty());
 }

@@ -30,6 +30,11 @@ struct Expected {
 }
 
 impl Case {
+    /// The page it is from: its file's name without extension.
+    pub fn page(&self) -> &str {
+        self.name.rsplit_once('_').map_or(&self.name, |(page, _)| page)
+    }
+
     /// Whether the case is for a kernel.
     pub fn runs_on(&self, kernel: &str) -> bool {
         self.kernels.is_empty() || self.kernels.iter().any(|known| known == kernel)

@@ -23,7 +23,7 @@ mod golden;
 mod run;
 
 use cases::Case;
-use std::collections::BTreeSet;
+use support::Place;
 
 /// The kernels that verdicts are asked of: the name that cases use, and the
 /// reference.
@@ -43,18 +43,16 @@ fn every_case_has_the_verdicts_it_names_on_the_newest_kernel() {
     judge(&cases::all(), &NEWEST);
 }
 
-/// Fails with every case whose findings are not those it names.
+/// Fails with every case whose findings are not those it names, or are not
+/// shown as they were.
 fn judge(cases: &[Case], kernels: &[(&str, &str)]) {
-    let findings = run::verify(cases, kernels);
+    let place = Place::new();
     let mut wrong = String::new();
-    for case in cases {
-        for (kernel, reference) in kernels {
-            if !case.runs_on(kernel) {
-                continue;
-            }
+    for (kernel, reference) in kernels {
+        let said = run::verify(&place, cases, kernel, reference);
+        for case in cases.iter().filter(|case| case.runs_on(kernel)) {
             let expected = case.expected(kernel);
-            let found = findings.get(&(case.name.clone(), (*reference).to_owned()));
-            let found: BTreeSet<(u32, String)> = found.cloned().unwrap_or_default();
+            let found = said.get(&case.name).map(|said| said.found.clone()).unwrap_or_default();
             if expected != found {
                 wrong.push_str(&format!(
                     "{} ({}:{}) on {kernel}:\n  expected {expected:?}\n  found    {found:?}\n",
@@ -62,6 +60,7 @@ fn judge(cases: &[Case], kernels: &[(&str, &str)]) {
                 ));
             }
         }
+        wrong.push_str(&golden::differences(cases, kernel, &said));
     }
     assert!(wrong.is_empty(), "some verdicts are not as the cases say:\n{wrong}");
 }

@@ -64,6 +64,9 @@ pub struct GlobalArgs {
     /// Fail if Skep.lock would change
     #[arg(long, global = true)]
     pub locked: bool,
+    /// What counts as an error besides errors
+    #[arg(long, value_name = "WHAT", global = true, value_enum)]
+    pub deny: Option<DenyChoice>,
     /// How many pieces of work run at once [default: the number of CPUs]
     #[arg(short, long, value_name = "N", global = true)]
     pub jobs: Option<NonZeroUsize>,
@@ -83,6 +86,8 @@ pub enum FormatChoice {
     Sarif,
     /// GitHub workflow annotations
     Github,
+    /// A JUnit XML document
+    Junit,
 }
 
 impl From<FormatChoice> for Format {
@@ -93,8 +98,16 @@ impl From<FormatChoice> for Format {
             FormatChoice::Json => Self::Json,
             FormatChoice::Sarif => Self::Sarif,
             FormatChoice::Github => Self::Github,
+            FormatChoice::Junit => Self::Junit,
         }
     }
+}
+
+/// The values of `--deny`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DenyChoice {
+    /// Every warning that the manifest does not allow
+    Warnings,
 }
 
 /// The values of `--color`.
@@ -237,6 +250,7 @@ fn session(
             .unwrap_or(NonZeroUsize::MIN),
         offline: global.offline,
         locked: global.locked,
+        deny_warnings: global.deny == Some(DenyChoice::Warnings),
         cancel,
         sink: Arc::clone(shell) as _,
         cwd,

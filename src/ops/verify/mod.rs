@@ -19,7 +19,7 @@ pub use select::Partition;
 pub use verdict::{Statistics, Verdict, Word};
 
 use super::kernel::reference;
-use super::{Packages, Session, build};
+use super::{Packages, Session, build, levels};
 use crate::base::fs;
 use crate::diagnostics::{self, Diagnostic, Failure};
 use crate::elf;
@@ -164,11 +164,31 @@ pub fn verify(session: &Session, request: &Request) -> Result<Outcome, Failure> 
     }
     put_together(parts, &objects, &mut outcome);
     outcome.diagnostics.extend(budget::check(session, &budgets, &objects, &outcome.verdicts));
+    outcome.diagnostics = levelled(session, &built, &objects, outcome.diagnostics);
     outcome.diagnostics = diagnostics::fold(outcome.diagnostics);
     for note in fixups(&outcome.verdicts) {
         session.note(note);
     }
     Ok(outcome)
+}
+
+/// Findings at the levels of the projects they are about. What building found
+/// has its levels already.
+fn levelled(
+    session: &Session,
+    built: &build::Outcome,
+    objects: &[Object],
+    findings: Vec<Diagnostic>,
+) -> Vec<Diagnostic> {
+    let mut left = Vec::with_capacity(findings.len());
+    for finding in findings {
+        let place = finding.place.as_ref();
+        let object = place.and_then(|place| objects.iter().find(|o| o.path == place.object));
+        let project = object.and_then(|object| built.projects.get(object.project?));
+        let root = object.map_or(&session.cwd, |object| &object.root);
+        left.extend(levels::apply(session, project, root, vec![finding]).0);
+    }
+    left
 }
 
 fn write_logs(path: &Path, parts: &[Part]) -> Result<(), Failure> {

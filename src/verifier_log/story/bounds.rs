@@ -6,6 +6,16 @@ use super::super::state::Value;
 use super::{Draft, Story, bytes, c_text, number_after, stretch};
 use crate::verdict::Reason;
 
+/// A number that a pointer was moved by, or that was passed as a size.
+struct Index<'p> {
+    /// Where it came into the program.
+    origin: Origin<'p>,
+    /// What it may be, counted in elements where they have a size.
+    value: Value<'p>,
+    /// The last thing that was computed with it.
+    computed: Option<At>,
+}
+
 /// How many comparisons before an access are looked at for its check.
 const MAX_CHECKS: usize = 64;
 
@@ -31,13 +41,15 @@ impl Story<'_> {
             _ => "read",
         };
         let check = self.packet_check(last);
+        let meta = value.as_ref().is_some_and(|value| value.kind == "pkt_meta");
+        let packet = if meta { "the packet's metadata" } else { "the packet" };
         let message = match (checked, variable) {
-            (0, _) => format!("the packet is {action} without a check of its length"),
+            (0, _) => format!("{packet} is {action} without a check of its length"),
             (_, true) => {
-                format!("the packet is {action} at a variable offset beyond what was checked")
+                format!("{packet} is {action} at a variable offset beyond what was checked")
             }
             _ => format!(
-                "{} of the packet {} {action}, but only the first {checked} were checked",
+                "{} of {packet} {} {action}, but only the first {checked} were checked",
                 stretch(offset, size),
                 if size > 1 { "are" } else { "is" }
             ),
@@ -46,7 +58,10 @@ impl Story<'_> {
         draft.primary = self.label(
             last,
             if checked == 0 {
-                format!("needs {} of packet", bytes(offset.saturating_add(size)))
+                {
+                    let what = if meta { "metadata" } else { "packet" };
+                    format!("needs {} of {what}", bytes(offset.saturating_add(size)))
+                }
             } else {
                 format!(
                     "needs {}, {} checked",
@@ -58,15 +73,25 @@ impl Story<'_> {
         if let Some(check) = check {
             let words = if checked > 0 {
                 format!("this check covers {}", bytes(checked))
+            } else if !variable && self.compares_unmoved(check) {
+                "on this path the packet is too short: the comparison may be the wrong way round"
+                    .to_owned()
             } else {
                 "this comparison does not bound the pointer that is used".to_owned()
             };
             draft.labels.extend(self.label(check, words));
+        } else if let Some(difference) = self.packet_difference(last) {
+            draft
+                .labels
+                .extend(self.label(difference, "a length is only a number to the verifier"));
+            draft.notes.push(
+                "how much of a packet there is, the verifier learns only from comparing a pointer with data_end".to_owned(),
+            );
         }
         if let Some(register) = register
             && variable
         {
-            self.tell_index(&mut draft, last, register);
+            self.tell_index(&mut draft, last, register, "the offset");
         } else if let Some(value) = value
             && variable
         {
@@ -76,6 +101,10 @@ impl Story<'_> {
         let header =
             self.c_line(last).and_then(|line| c_text::dereferenced(&line).map(str::to_owned));
         draft.help(match header {
+            _ if meta => {
+                let end = offset.saturating_add(size);
+                format!("metadata ends where the packet begins; before the access: `if (meta + {end} > data)` and return, both as `void *`")
+            }
             _ if variable => {
                 "bound the offset, add it to the pointer, then compare that pointer plus the size with data_end".to_owned()
             }
@@ -103,6 +132,36 @@ impl Story<'_> {
         })
     }
 
+    /// Whether a comparison with the end of the packet has a pointer at a
+    /// fixed distance from its start on the other side.
+    fn compares_unmoved(&self, check: At) -> bool {
+        let Some(Operation::Branch { left, right, .. }) =
+            self.path.instruction(check).map(|instruction| instruction.operation())
+        else {
+            return false;
+        };
+        let fixed = |operand| match operand {
+            Operand::Register(register) => self
+                .known(check, register)
+                .is_some_and(|value| value.kind == "pkt" && value.id == 0),
+            Operand::Number(_) => false,
+        };
+        fixed(Operand::Register(left)) || fixed(right)
+    }
+
+    /// The last subtraction of one packet pointer from another.
+    fn packet_difference(&self, last: At) -> Option<At> {
+        let is_packet = |at, register| {
+            self.known(at, register).is_some_and(|value| value.kind.starts_with("pkt"))
+        };
+        self.path.back_from(last).find_map(|(at, instruction)| match instruction.operation() {
+            Operation::Compute { to, operator: "-=", with: Operand::Register(with) } => {
+                (is_packet(at, to) && is_packet(at, with)).then_some(at)
+            }
+            _ => None,
+        })
+    }
+
     /// A map value is accessed beyond its end.
     pub(super) fn map_value_out_of_bounds(&self) -> Draft {
         let reason = Reason::MapValueOutOfBounds;
@@ -125,7 +184,7 @@ impl Story<'_> {
         let size = number_after(self.line, "size=").unwrap_or(1);
         let mut draft = self.beyond(reason, what, whole, offset, size);
         if whole.is_none() {
-            draft.notes.push(format!("the verifier says: {}", self.line));
+            draft = draft.quoting(self.line);
         }
         draft
     }
@@ -151,41 +210,97 @@ impl Story<'_> {
         let mut draft = Draft::new(reason, message);
         let Some(last) = self.last else { return draft };
         draft.primary = self.label(last, "accessed here");
+        let mut told = false;
         if let Some(register) = self.accessed(last) {
-            self.tell_index(&mut draft, last, register);
+            told = self.tell_index(&mut draft, last, register, "the index");
             if let Some(origin) = self.path.origin(last, register, true) {
                 draft.labels.extend(self.label(origin.at, self.made_here(&origin)));
             }
         }
-        draft
+        let Some(callee) = self.callee(last) else {
+            if told {
+                return draft;
+            }
+            return draft.help("the place is fixed on this path: make what is accessed larger, or stop before its end");
+        };
+        match self.size_argument(last, size) {
+            Some(register) => {
+                self.tell_index(&mut draft, last, register, "the size");
+                draft.help(format!(
+                    "compare the size with that of the memory before {callee}() is called"
+                ))
+            }
+            None => draft.help(format!(
+                "{callee}() is told to access {}: give it the size of what it gets, `sizeof(…)`",
+                bytes(size)
+            )),
+        }
+    }
+
+    /// The argument of a call that is a size of at most `most`, and not a
+    /// constant.
+    fn size_argument(&self, call: At, most: i64) -> Option<Register> {
+        (2..=5).find(|&register| {
+            self.known(call, register).is_some_and(|value| {
+                value.is_scalar()
+                    && value.constant.is_none()
+                    && i64::try_from(value.bounds.unsigned().1).is_ok_and(|top| top == most)
+            })
+        })
     }
 
     /// The stack is accessed outside of its bounds.
     pub(super) fn stack_out_of_bounds(&self) -> Draft {
         let reason = Reason::StackOutOfBounds;
-        let mut draft = Draft::new(
-            reason,
-            match number_after(self.line, "off=") {
-                Some(offset)
-                    if offset.saturating_add(number_after(self.line, "size=").unwrap_or(1)) > 0 =>
-                {
-                    "the stack is accessed beyond its top".to_owned()
-                }
-                Some(offset) => {
-                    format!(
-                        "the stack is accessed {} below its top; there are 512",
-                        bytes(offset.saturating_neg())
-                    )
-                }
-                None => "the stack is accessed at an offset that may lie outside of it".to_owned(),
-            },
-        );
+        let offset = number_after(self.line, "off=");
+        let size = number_after(self.line, "size=").unwrap_or(1);
+        let callee = self.last.and_then(|last| self.callee(last));
+        let register = self.register_named();
+        let message = match (offset, callee, register) {
+            (Some(offset), Some(callee), Some(argument))
+                if offset < 0 && offset.saturating_add(size) > 0 =>
+            {
+                format!(
+                    "{callee}() accesses {} through argument {argument}, and the stack ends after {}",
+                    bytes(size),
+                    offset.saturating_neg()
+                )
+            }
+            (Some(offset), ..) if offset.saturating_add(size) > 0 => {
+                "the stack is accessed beyond its end".to_owned()
+            }
+            (Some(offset), ..) => {
+                format!(
+                    "the stack is accessed {} from its end; there are 512",
+                    bytes(offset.saturating_neg())
+                )
+            }
+            (None, ..) => {
+                "the stack is accessed at an offset that may lie outside of it".to_owned()
+            }
+        };
+        let mut draft = Draft::new(reason, message);
         let Some(last) = self.last else { return draft };
-        draft.primary = self.label(last, "accessed here");
+        draft.primary =
+            self.label(last, if callee.is_some() { "called here" } else { "accessed here" });
         if let Some(register) = self.accessed(last) {
-            self.tell_index(&mut draft, last, register);
+            self.tell_index(&mut draft, last, register, "the index");
         }
-        draft.note(format!("the verifier says: {}", self.line))
+        if let Some(callee) = callee {
+            let argument = match (callee.starts_with("bpf_map_"), register) {
+                (true, Some(2)) => Some("key"),
+                (true, Some(3)) => Some("value"),
+                _ => None,
+            };
+            draft = match argument {
+                Some(what) => draft.help(format!(
+                    "a {what} of the map has {}: give the variable the type of the map's {what}",
+                    bytes(size)
+                )),
+                None => draft.help("pass the size of the variable itself: `sizeof(variable)`"),
+            };
+        }
+        draft.quoting(self.line)
     }
 
     /// An index or a size has no bound.
@@ -193,11 +308,24 @@ impl Story<'_> {
         let reason = Reason::UnboundedAccess;
         let Some(last) = self.last else { return self.plain(reason) };
         let negative = self.line.contains("negative") || self.line.contains("min value");
-        let size_of_call = self.callee(last);
-        let message = match (size_of_call, negative) {
-            (Some(callee), _) if self.line.contains("zero-sized") => {
-                format!("the size passed to {callee}() may be zero")
+        let zero = self.line.contains("zero-sized");
+        let called = self.callee(last);
+        let register = self.register_named().or_else(|| match called {
+            // Some kernels do not say which argument it is.
+            Some(_) => (2..=5).rev().find(|&register| {
+                self.known(last, register)
+                    .is_some_and(|value| value.is_scalar() && value.bounds().unsigned().0 == 0)
+            }),
+            None => self.accessed(last),
+        });
+        let constant = register
+            .and_then(|register| self.known(last, register))
+            .is_some_and(|value| value.constant == Some(0));
+        let message = match (called, negative) {
+            (Some(callee), _) if zero && constant => {
+                format!("the size passed to {callee}() is zero")
             }
+            (Some(callee), _) if zero => format!("the size passed to {callee}() may be zero"),
             (Some(callee), true) => format!("the size passed to {callee}() may be negative"),
             (Some(callee), false) => format!("the size passed to {callee}() has no upper bound"),
             (None, true) => "the index used here may be negative".to_owned(),
@@ -205,17 +333,76 @@ impl Story<'_> {
         };
         let mut draft = Draft::new(reason, message);
         draft.primary = self.label(last, "used here");
-        let register = self.register_named().or_else(|| self.accessed(last));
+        let what = if called.is_some() { "the size" } else { "the index" };
+        let mut name = None;
         if let Some(register) = register {
-            self.tell_index(&mut draft, last, register);
+            let before = draft.labels.len();
+            self.tell_index(&mut draft, last, register, what);
+            // The label begins with the name.
+            name = draft.labels.get(before).and_then(|label| {
+                let quoted = label.message.strip_prefix('`')?.split_once('`')?.0;
+                Some(quoted.to_owned())
+            });
         }
-        draft
+        let lost = register.filter(|_| !negative).and_then(|it| self.lost_check(last, it));
+        if let Some(check) = lost {
+            let name = name.as_deref().unwrap_or("index");
+            draft.labels.extend(self.label(check, "a copy of it is checked here"));
+            return draft
+                .note("the source is right; clang compares one copy of the number and uses another, and this kernel's verifier does not connect the two")
+                .help(format!(
+                    "keep it in one register: `barrier_var({name});` before the check, or bound the copy that is used: `{name} &= ELEMENTS - 1;`"
+                ));
+        }
+        let name = name.as_deref().unwrap_or(if called.is_some() { "size" } else { "index" });
+        match called {
+            Some(_) if constant => draft.help("pass the size of the variable: `sizeof(variable)`"),
+            Some(_) if zero => draft.help(format!(
+                "leave before the call where it is zero or too large: `if ({name} == 0 || {name} > sizeof(buffer)) return 0;`"
+            )),
+            Some(_) => draft.help(format!(
+                "before the call, with an unsigned variable: `if ({name} > sizeof(buffer)) {name} = sizeof(buffer);`"
+            )),
+            None if negative => draft.help(format!(
+                "make `{name}` unsigned, and compare it with the number of elements before it is used"
+            )),
+            None if name.contains("->") => draft.help(format!(
+                "read `{name}` into a variable, and check that before it is used: `if (index >= ELEMENTS) return 0;`"
+            )),
+            None => draft.help(format!(
+                "before it is used: `if ({name} >= ELEMENTS) return 0;`, ELEMENTS being how many there are"
+            )),
+        }
+    }
+
+    /// A check in the source that the compiler made of another copy of a
+    /// number than the one that is used: the verifier of older kernels, and
+    /// for narrower copies that of newer ones, sees no connection.
+    fn lost_check(&self, last: At, register: Register) -> Option<At> {
+        let made = self.index_of(last, register)?.origin.at;
+        let ordered = |operator: &str| operator.contains(['<', '>']);
+        let branches = self.path.branches_before(last).take_while(|(at, ..)| *at > made);
+        branches.take(MAX_CHECKS).find_map(|(at, _, operation, _)| {
+            let Operation::Branch { left, operator, right: Operand::Number(_), .. } = operation
+            else {
+                return None;
+            };
+            let same = self.path.origin(at, left, true)?.at == made;
+            (ordered(operator) && same).then_some(at)
+        })
     }
 
     /// Stack memory is read that was not written.
     pub(super) fn uninitialized_stack(&self) -> Draft {
         let reason = Reason::UninitializedStack;
         let Some(last) = self.last else { return self.plain(reason) };
+        // Linux 7 words reading beyond the end of the stack the same way.
+        if let (Some(offset), Some(size)) =
+            (number_after(self.line, "off="), number_after(self.line, "size="))
+            && offset.saturating_add(size) > 0
+        {
+            return self.stack_out_of_bounds();
+        }
         // `… off -16+4 size 16`: byte 4 of 16 is missing.
         let missing = self.line.rsplit_once('+').and_then(|(_, rest)| {
             let (at, rest) = rest.split_once(" size ")?;
@@ -243,27 +430,81 @@ impl Story<'_> {
     }
 
     /// Tells what is known of the variable part of a pointer, or of a number:
-    /// where it was made and what it may be.
-    fn tell_index(&self, draft: &mut Draft, at: At, register: Register) {
-        let Some((origin, value)) = self.index_of(at, register) else { return };
-        let name = self.variable_set_at(origin.at);
-        let subject = name.as_ref().map_or("the index".to_owned(), |name| format!("`{name}`"));
-        let words = value.bounds().words();
+    /// where it was made and what it may be. `what` it is stands for its
+    /// name where it has none. Says whether there is one.
+    pub(super) fn tell_index(
+        &self,
+        draft: &mut Draft,
+        at: At,
+        register: Register,
+        what: &str,
+    ) -> bool {
+        let Some(Index { origin, value, computed }) = self.index_of(at, register) else {
+            return false;
+        };
         if value.constant.is_some() {
-            return;
+            return false;
         }
+        // What is followed as a pointer is not the number it was moved by.
+        let here = self.c_line(at).unwrap_or_default();
+        let name = self.index_name(&origin, computed).filter(|name| !c_text::follows(&here, name));
+        let subject = name.map_or(what.to_owned(), |name| format!("`{name}`"));
+        let words = value.bounds().words();
         draft.notes.push(format!("{subject} is {words} as far as the verifier knows"));
-        draft.labels.extend(self.label(origin.at, format!("{subject} gets its value here")));
+        // clang may have moved the load to where it is compared.
+        let compared = self.c_line(origin.at).is_some_and(|line| line.starts_with("if "));
+        let happens = if compared { "is compared here" } else { "gets its value here" };
+        draft.labels.extend(self.label(origin.at, format!("{subject} {happens}")));
+        true
+    }
+
+    /// What the source calls a number that an instruction made, if something
+    /// was computed with it since, what that was kept in.
+    fn index_name(&self, origin: &Origin<'_>, computed: Option<At>) -> Option<String> {
+        let simple = |name: &String| !name.contains(['[', '*']);
+        if let Some(computed) = computed {
+            return self.variable_set_at(computed).filter(simple);
+        }
+        let span = self.place(origin.at)?;
+        let assigned = self.variable_set_at(origin.at).filter(simple);
+        let line = span.line_text.as_deref().unwrap_or_default();
+        if assigned.is_some() && c_text::copies(line, span.start.column) {
+            return assigned;
+        }
+        match (self.expression(origin.at), origin.operation) {
+            (Some(expression), _) => {
+                // `n = ctx->x;` at `x`: the whole is what is copied.
+                let whole = line.find(&expression).and_then(|at| u32::try_from(at + 1).ok());
+                match whole {
+                    Some(column) if assigned.is_some() && c_text::copies(line, column) => assigned,
+                    _ => Some(expression),
+                }
+            }
+            (None, Operation::Call(_)) => assigned,
+            (None, _) if span.start.column == 0 => assigned,
+            _ => None,
+        }
     }
 
     /// The number that makes a pointer variable: the latest register added
     /// to it, or the register itself if it is a number.
-    fn index_of(&self, at: At, register: Register) -> Option<(Origin<'_>, Value<'_>)> {
+    fn index_of(&self, at: At, register: Register) -> Option<Index<'_>> {
         if let Some(value) = self.known(at, register)
             && value.is_scalar()
         {
-            let origin = self.path.origin(at, register, false)?;
-            return Some((self.through_masks(origin), value));
+            return self.index(at, register, value);
+        }
+        // `pointer += index` is refused itself.
+        if let Some(Operation::Compute { to, with: Operand::Register(with), .. }) =
+            self.path.instruction(at).map(|instruction| instruction.operation())
+        {
+            let number = [with, to].into_iter().find_map(|register| {
+                let value = self.known(at, register).filter(Value::is_scalar)?;
+                Some((register, value))
+            });
+            if let Some((register, value)) = number {
+                return self.index(at, register, value);
+            }
         }
         let mut at = at;
         let mut register = register;
@@ -272,21 +513,50 @@ impl Story<'_> {
             let origin = self.path.origin(at, register, false)?;
             let Operation::Compute { with, .. } = origin.operation else { return None };
             if let Operand::Register(added) = with {
-                let value = self.known(origin.at, added);
-                if let Some(value) = value.filter(Value::is_scalar) {
-                    let made = self.path.origin(origin.at, added, false)?;
-                    return Some((self.through_masks(made), value));
-                }
                 // `index += pointer`: the pointer is what was added.
-                let own = self.known(origin.at, origin.register).filter(Value::is_scalar);
-                if let Some(value) = own {
-                    let made = self.path.origin(origin.at, origin.register, false)?;
-                    return Some((self.through_masks(made), value));
+                for number in [added, origin.register] {
+                    if let Some(value) = self.known(origin.at, number).filter(Value::is_scalar) {
+                        return self.index(origin.at, number, value);
+                    }
                 }
             }
             (at, register) = (origin.at, origin.register);
         }
         None
+    }
+
+    /// A number that a register holds, as it was before it was multiplied by
+    /// the size of an element.
+    fn index<'s>(&'s self, at: At, register: Register, mut value: Value<'s>) -> Option<Index<'s>> {
+        let mut origin = self.path.origin(at, register, false)?;
+        let mut computed = None;
+        for _ in 0..16 {
+            let (operator, with) = match origin.operation {
+                Operation::Compute { operator, with, .. } => (operator, with),
+                _ => break,
+            };
+            let scales = match (operator, with) {
+                ("<<=", Operand::Number(bits)) => bits < 32,
+                ("*=", Operand::Number(_)) => true,
+                _ => false,
+            };
+            // Widening by two shifts changes nothing.
+            let widens = matches!((operator, with), ("<<=" | ">>=" | "s>>=", Operand::Number(32)));
+            if scales
+                && computed.is_none()
+                && let Some(unscaled) = self.known(origin.at, origin.register)
+                && unscaled.is_scalar()
+            {
+                value = unscaled;
+            } else if !widens && computed.is_none() {
+                computed = Some(origin.at);
+            }
+            match self.path.origin(origin.at, origin.register, false) {
+                Some(earlier) => origin = earlier,
+                None => break,
+            }
+        }
+        Some(Index { origin: self.through_masks(origin), value, computed })
     }
 
     /// Follows a number back through shifts and other arithmetic to where it

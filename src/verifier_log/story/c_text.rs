@@ -43,6 +43,116 @@ pub(super) fn dereferenced(line: &str) -> Option<&str> {
     pointers.all(|name| name == first).then_some(first)
 }
 
+/// The variable or field that stands at a column (counted from 1) of a line,
+/// or before the operator there: `ctx->rx_queue_index`, `skb->len`, `hits`.
+pub(super) fn expression_at(line: &str, column: u32) -> Option<&str> {
+    let bytes = line.as_bytes();
+    let word = |at: usize| bytes.get(at).is_some_and(|&byte| is_word(char::from(byte)));
+    let mut at = usize::try_from(column).ok()?.checked_sub(1)?;
+    let operator = !word(at);
+    if operator {
+        // In front of `||` and `&&` stands another condition.
+        let joins = ["||", "&&"]
+            .iter()
+            .any(|joint| line.get(at..).is_some_and(|rest| rest.starts_with(joint)));
+        if joins || !bytes.get(at).is_some_and(|byte| b"<>=!&|?+-".contains(byte)) {
+            return None;
+        }
+        at = line.get(..at)?.trim_end().len().checked_sub(1)?;
+    }
+    let word_from = |at: usize| (0..=at).rev().take_while(|&at| word(at)).last();
+    let own = word_from(at)?;
+    let mut end = (at..=bytes.len()).find(|&at| !word(at))?;
+    let mut start = own;
+    loop {
+        let before = line.get(..start)?;
+        let Some(rest) = before.strip_suffix("->").or_else(|| before.strip_suffix('.')) else {
+            break;
+        };
+        let Some(first) = rest.len().checked_sub(1).and_then(word_from) else { break };
+        start = first;
+    }
+    // What is reached through the word belongs to it, unless the column is
+    // that of the member itself.
+    if start == own && !operator {
+        end += reached(&line[end..]);
+    }
+    let text = &line[start..end];
+    let keyword = matches!(text, "return" | "if" | "while" | "for" | "sizeof" | "volatile" | "asm");
+    let is_call = line[end..].trim_start().starts_with('(');
+    let is_name = !text.starts_with(|c: char| c.is_ascii_digit());
+    (is_name && !keyword && !is_call).then_some(text)
+}
+
+/// How much of a text reaches on from the word before it: `->next[0].x`.
+fn reached(text: &str) -> usize {
+    let word = |rest: &str| rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
+    let mut end = 0;
+    loop {
+        let rest = &text[end..];
+        let arrow = if rest.starts_with("->") { 2 } else { usize::from(rest.starts_with('.')) };
+        let name = word(&rest[arrow..]);
+        if arrow > 0 && name > 0 {
+            end += arrow + name;
+        } else if rest.starts_with('[')
+            && let Some(close) = rest.find(']')
+            && rest[1..close].bytes().all(|byte| byte.is_ascii_digit())
+        {
+            end += close + 1;
+        } else {
+            return end;
+        }
+    }
+}
+
+/// Whether a line sets a variable to just what begins at a column (counted
+/// from 1), but for casts: `int x = (int)*p;` at the `*`.
+pub(super) fn copies(line: &str, column: u32) -> bool {
+    let (Some(equals), Ok(column)) = (assignment(line), usize::try_from(column)) else {
+        return false;
+    };
+    let Some(between) = column.checked_sub(1).and_then(|at| line.get(equals + 1..at)) else {
+        return false;
+    };
+    let mut depth = 0;
+    let only_casts = between.chars().all(|c| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => return depth > 0 || c == ' ',
+        }
+        true
+    });
+    let behind = line.get(column - 1..).unwrap_or_default();
+    // A second operand makes it more than a copy; `->` is no operand.
+    let more = [" & ", " | ", " + ", " - ", " * ", " / ", " % ", " << ", " >> ", " ? "];
+    only_casts && depth == 0 && !more.iter().any(|operator| behind.contains(operator))
+}
+
+/// Whether a line goes through a variable to what it points to.
+pub(super) fn follows(line: &str, name: &str) -> bool {
+    line.match_indices(name).any(|(at, _)| {
+        let alone = !line[..at].ends_with(is_word);
+        let behind = &line[at + name.len()..];
+        alone
+            && !behind.starts_with(is_word)
+            && (behind.starts_with("->") || behind.starts_with('[') || line[..at].ends_with('*'))
+    })
+}
+
+/// What a function returns early elsewhere: the first plain constant behind
+/// one of its `return`s from a line (counted from 1) on.
+pub(super) fn usual_return(source: &str, line: u32) -> Option<&str> {
+    let first = usize::try_from(line).ok()?;
+    source.lines().skip(first).take_while(|line| !line.starts_with('}')).find_map(|line| {
+        let value = line.trim().strip_prefix("return ")?.strip_suffix(';')?.trim();
+        let is_number = value.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit());
+        let is_constant = value.starts_with(|c: char| c.is_ascii_uppercase())
+            && value.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+        (is_number || is_constant).then_some(value)
+    })
+}
+
 /// Where the `=` of an assignment stands.
 fn assignment(line: &str) -> Option<usize> {
     let bytes = line.as_bytes();
@@ -197,6 +307,28 @@ mod tests {
         assert_eq!(dereferenced("if (ip->ihl < udp->len)"), None);
         assert_eq!(dereferenced("f()->x"), None);
         assert_eq!(dereferenced("data[0]"), None);
+    }
+
+    #[test]
+    fn what_stands_at_a_column() {
+        let at = |line: &'static str, of: &str| {
+            let column = u32::try_from(line.find(of).expect("it is there") + 1).expect("small");
+            expression_at(line, column)
+        };
+        assert_eq!(at("x = (void *)ctx->args[2];", "ctx"), Some("ctx->args[2]"));
+        assert_eq!(at("t->slots[ctx->queue]++;", "queue"), Some("ctx->queue"));
+        assert_eq!(at("if (!t || index > 16)", "> 16"), Some("index"));
+        assert_eq!(at("return f(x);", "f("), None);
+        assert_eq!(at("return 1;", "return"), None);
+        assert_eq!(at("if (!t || index > 16)", "||"), None);
+        assert_eq!(at("*value += 1;", "+="), Some("value"));
+        assert!(copies("\t__u16 n = *(__u16 *)data;", 12));
+        assert!(copies("p = (void *)(long)ctx->data;", 19));
+        assert!(!copies("byte = data + *(__u32 *)data;", 15));
+        assert!(!copies("n = ctx->queue & 63;", 5));
+        let source = "int f(void)\n{\n\tx = g();\n\tif (x)\n\t\treturn XDP_DROP;\n\treturn x;\n}\n";
+        assert_eq!(usual_return(source, 3), Some("XDP_DROP"));
+        assert_eq!(usual_return("{\n\tx = g();\n\treturn x;\n}\n", 2), None);
     }
 
     #[test]

@@ -106,11 +106,12 @@ impl Story<'_> {
             draft.primary = self.label(last, "");
             let entered = self.entered_before(last);
             draft.labels.extend(self.maybe_label(entered, "the section begins here"));
-            return draft;
+            return self.in_section(draft, last, entered);
         }
         let Some(entered) = self.entered_before(last) else { return draft };
         let callee = self.callee(entered).unwrap_or_default();
         draft.message = format!("what {callee}() begins is not ended on every path");
+        draft.notes.clear();
         draft.primary = self.label(entered, "begins here");
         draft.instruction = self.path.instruction(entered).map(|i| i.index);
         draft.labels.extend(self.label(last, "the function ends here, inside of it"));
@@ -118,7 +119,45 @@ impl Story<'_> {
         if let Some((branch, ..)) = branch {
             draft.labels.extend(self.label(branch, "the path that forgets it goes on from here"));
         }
-        draft
+        match ender(callee) {
+            Some(ender) => draft.help(format!("call {ender}() before every way out")),
+            None => draft,
+        }
+    }
+
+    /// Words for what is done in a section, or at its end.
+    fn in_section(&self, mut draft: Draft, last: At, entered: Option<At>) -> Draft {
+        let Some(callee) = self.callee(last) else {
+            if self.line.contains("cannot be accessed directly") {
+                draft.notes.clear();
+                draft.message = "a lock is read or written like a number".to_owned();
+                return draft.help("only bpf_spin_lock() and bpf_spin_unlock() may touch it");
+            }
+            return draft;
+        };
+        let begun_by = entered.and_then(|at| self.callee(at));
+        let (message, help) = match begun_by {
+            _ if self.line.contains("of different lock") => (
+                format!("{callee}() gets another lock than the one that was taken"),
+                "unlock the very lock that was locked, through the same variable",
+            ),
+            _ if self.line.contains("without taking a lock") => (
+                format!("{callee}() is called, and no lock is held"),
+                "take the lock first, on every path that leads here",
+            ),
+            Some(begun_by) if begun_by == callee => (
+                format!("{callee}() is called while a lock is held already"),
+                "a program can hold one lock at a time: release the first before it takes another",
+            ),
+            Some(_) if self.line.contains("while holding a lock") => (
+                format!("{callee}() is called while a lock is held"),
+                "call it before the lock is taken, and keep what it returns in a variable",
+            ),
+            _ => return draft,
+        };
+        draft.notes.clear();
+        draft.message = message;
+        draft.quoting(self.line).help(help)
     }
 
     /// The call that began the section which is open at a place.
@@ -274,6 +313,9 @@ impl Story<'_> {
         let callee = self.callee(made);
         let subject = match (&name, callee) {
             (Some(name), _) => format!("`{name}`"),
+            (None, Some(callee)) if callee.ends_with("_dynptr") => {
+                format!("the record of {callee}()")
+            }
             (None, Some(callee)) => format!("what {callee}() returns"),
             (None, None) => "a reference".to_owned(),
         };
@@ -281,8 +323,15 @@ impl Story<'_> {
         draft.primary = self.label(made, "acquired here");
         draft.instruction = self.path.instruction(made).map(|i| i.index);
         if let Some(last) = self.last {
-            draft.labels.extend(self.label(last, "the program ends here and still holds it"));
-            let branch = self.path.branches_before(last).find(|(at, ..)| *at > made);
+            let tail_call = self.callee(last) == Some("bpf_tail_call");
+            let ends = if tail_call {
+                "the tail call leaves the program here, which still holds it"
+            } else {
+                "the program ends here and still holds it"
+            };
+            draft.labels.extend(self.label(last, ends));
+            let branch =
+                self.path.branches_before(last).find(|(at, ..)| *at > made).filter(|_| !tail_call);
             if let Some((branch, ..)) = branch {
                 draft
                     .labels
@@ -291,6 +340,9 @@ impl Story<'_> {
         }
         let release = match callee {
             Some("bpf_ringbuf_reserve") => Some("bpf_ringbuf_submit() or bpf_ringbuf_discard()"),
+            Some("bpf_ringbuf_reserve_dynptr") => {
+                return draft.help("call bpf_ringbuf_submit_dynptr() or bpf_ringbuf_discard_dynptr() on every path, also where reserving failed");
+            }
             Some(name) if name.starts_with("bpf_sk") => Some("bpf_sk_release()"),
             Some(name) if name.starts_with("bpf_task_") => Some("bpf_task_release()"),
             Some(name) if name.starts_with("bpf_cgroup_") => Some("bpf_cgroup_release()"),
@@ -308,7 +360,11 @@ impl Story<'_> {
 
     /// The program returns what it must not.
     pub(super) fn return_value(&self) -> Draft {
-        let reason = Reason::ReturnValue;
+        self.returned(Reason::ReturnValue, "the program")
+    }
+
+    /// The program, or a callback of it, returns what it must not.
+    pub(super) fn returned(&self, reason: Reason, who: &str) -> Draft {
         let Some(last) = self.last else { return self.plain(reason) };
         let register = self.register_named().unwrap_or(0);
         let origin = self.path.origin(last, register, false);
@@ -321,13 +377,13 @@ impl Story<'_> {
         let allowed = allowed_range(self.line);
         let message = match (given, &allowed) {
             (Some(given), Some(allowed)) => {
-                format!("the program returns {given}; allowed is {allowed}")
+                format!("{who} returns {given}; allowed is {allowed}")
             }
             (None, Some(allowed)) => {
-                format!("the program may return any value; allowed is {allowed}")
+                format!("{who} may return any value; allowed is {allowed}")
             }
             (Some(given), None) => {
-                format!("the program returns {given}, which its type does not allow")
+                format!("{who} returns {given}, which its type does not allow")
             }
             (None, None) => reason.code().summary().to_owned(),
         };
@@ -336,7 +392,7 @@ impl Story<'_> {
         draft.primary = self.maybe_label(made.or(Some(last)), "the value comes from here");
         draft.instruction = made.and_then(|at| self.path.instruction(at)).map(|i| i.index);
         if allowed.is_none() {
-            draft = draft.note(format!("the verifier says: {}", self.line));
+            draft = draft.quoting(self.line);
         }
         draft
     }
@@ -352,6 +408,13 @@ impl Story<'_> {
             .map(|span| Label { span, message: String::new() });
         draft
     }
+}
+
+/// What ends what a helper or kernel function begins.
+fn ender(callee: &str) -> Option<String> {
+    let pairs = [("_unlock", "_lock"), ("_enable", "_disable"), ("_restore", "_save")];
+    let (end, begin) = pairs.into_iter().find(|(_, begin)| callee.contains(begin))?;
+    Some(callee.replace(begin, end))
 }
 
 /// How many chains of calls are followed; a log from anywhere may name more

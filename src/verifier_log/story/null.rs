@@ -1,6 +1,6 @@
 //! Pointers that may be null.
 
-use super::super::disasm::{Callee, Operation};
+use super::super::disasm::{Callee, Operand, Operation};
 use super::super::path::At;
 use super::{Draft, Story, c_text};
 use crate::diagnostics::{Edit, Label, Position, Span};
@@ -14,7 +14,10 @@ impl Story<'_> {
         let Some(last) = self.last else { return self.plain(reason) };
         let Some(register) = self.register_named() else { return self.plain(reason) };
         let origin = self.path.origin(last, register, true);
-        let name = origin.and_then(|origin| self.variable_set_at(origin.at));
+        if origin.is_none() && self.path.depth(last) == 0 && (1..=5).contains(&register) {
+            return self.argument_may_be_null(last);
+        }
+        let name = origin.and_then(|origin| self.variable(origin));
         let subject = match &name {
             Some(name) => format!("`{name}`"),
             None => "this pointer".to_owned(),
@@ -41,11 +44,24 @@ impl Story<'_> {
                 format!("{callee}() may return NULL")
             }
             Operation::Call(Callee::Own(_)) => "this call may return NULL".to_owned(),
-            Operation::Load { .. } => "the pointer read here may be NULL".to_owned(),
+            Operation::Load { base, .. } => {
+                let section = self.rejection.section.unwrap_or_default();
+                if section.starts_with("iter") && self.is_context(origin.at, base) {
+                    draft.notes.push(
+                        "an iterator calls the program once more at its end, with NULL here"
+                            .to_owned(),
+                    );
+                }
+                "the pointer read here may be NULL".to_owned()
+            }
             _ => "the pointer comes from here".to_owned(),
         };
         draft.labels.extend(self.label(origin.at, made));
-        match name.as_deref().and_then(|name| self.null_check(origin.at, name)) {
+        if let Some(via) = origin.via {
+            draft.labels.extend(self.label(via, "this call hands it on"));
+        }
+        let set_at = origin.via.unwrap_or(origin.at);
+        match name.as_deref().and_then(|name| self.null_check(set_at, name)) {
             Some((help, edit)) => draft.helps.push((help, Some(edit))),
             None => {
                 let name = name.as_deref().unwrap_or("pointer");
@@ -60,16 +76,39 @@ impl Story<'_> {
     /// A null pointer is used on the very path where it is known to be null.
     pub(super) fn known_null(&self, at: At, register: u8) -> Draft {
         let origin = self.path.origin(at, register, true);
-        let name = origin.and_then(|origin| self.variable_set_at(origin.at));
+        let name = origin.and_then(|origin| self.variable(origin));
+        let name = name.or_else(|| self.expression(at).filter(|name| !name.contains("->")));
         let subject = name.map_or("this pointer".to_owned(), |name| format!("`{name}`"));
         let mut draft =
             Draft::new(Reason::MapValueMaybeNull, format!("{subject} is NULL on this path"));
         draft.primary = self.label(at, "used although it is NULL");
-        let branch = self.path.branches_before(at).next();
-        if let Some((branch, ..)) = branch {
-            draft.labels.extend(self.label(branch, "this leads here only if it is NULL"));
-        }
+        // clang writes the constant where the condition made it one.
+        let constant = origin.filter(|origin| {
+            matches!(origin.operation, Operation::Move { from: Operand::Number(_), .. })
+        });
+        let branch = self.path.branches_before(at).next().map(|(branch, ..)| branch);
+        let Some(condition) = constant.map(|origin| origin.at).or(branch) else {
+            return draft.help("NULL was given where an address is needed: pass one");
+        };
+        draft.labels.extend(self.label(condition, "this leads here only if it is NULL"));
         draft.help("turn the condition around, or leave the function where the pointer is NULL")
+    }
+
+    /// A function that is not static is verified on its own, with whatever
+    /// arguments its types allow.
+    fn argument_may_be_null(&self, last: At) -> Draft {
+        let reason = Reason::MapValueMaybeNull;
+        let name = self.expression(last).map(|text| {
+            let end = text.find(['-', '.', '[']).unwrap_or(text.len());
+            text[..end].to_owned()
+        });
+        let subject = name.as_ref().map_or("this argument".to_owned(), |name| format!("`{name}`"));
+        let mut draft = Draft::new(reason, format!("{subject} may be NULL here"));
+        draft.primary = self.label(last, "used without a check");
+        let name = name.unwrap_or("argument".to_owned());
+        draft
+            .note("a function that is not `static` is verified on its own, with every argument it may get: its pointers may be NULL")
+            .help(format!("make the function `static`, or check the pointer first: `if (!{name}) return 0;`"))
     }
 
     /// The edit that adds a null check behind the statement that sets a
@@ -89,8 +128,9 @@ impl Story<'_> {
         let end = Position { line: statement.last_line, column: statement.end_column };
         let place = Span { file: span.file, start: end, end: Some(end), line_text: None };
         let inner = c_text::deeper(&statement.indent);
-        let replacement = format!("\n{}if (!{name})\n{inner}return 0;", statement.indent);
-        let help = format!("check it right after it is set: `if (!{name}) return 0;`");
+        let value = c_text::usual_return(&source, statement.last_line).unwrap_or("0");
+        let replacement = format!("\n{}if (!{name})\n{inner}return {value};", statement.indent);
+        let help = format!("check it right after it is set: `if (!{name}) return {value};`");
         Some((help, Edit { span: place, replacement }))
     }
 

@@ -20,12 +20,10 @@ impl Story<'_> {
         let value = self.path.before(last, &format!("R{register}"));
         let is_null = value.as_ref().is_some_and(|value| value.constant == Some(0));
         let origin = self.path.origin(last, register, true);
-        if is_null
-            && origin.is_some_and(|origin| !matches!(origin.operation, Operation::Move { .. }))
-        {
+        if is_null {
             return self.known_null(last, register);
         }
-        let name = origin.and_then(|origin| self.variable_set_at(origin.at));
+        let name = origin.and_then(|origin| self.variable(origin));
         let subject = name
             .as_ref()
             .map_or("what is used as an address here".to_owned(), |name| format!("`{name}`"));
@@ -52,7 +50,42 @@ impl Story<'_> {
                 }
             }
         }
-        draft
+        match kind {
+            "inv" | "scalar" => draft.help(self.how_to_read(last, origin)),
+            _ => draft,
+        }
+    }
+
+    /// How memory is read that only a number leads to.
+    fn how_to_read(&self, last: At, origin: Option<Origin<'_>>) -> String {
+        let section = self.rejection.section.unwrap_or_default();
+        if section.contains("syscalls/sys_enter") || section.starts_with("ksyscall") {
+            return "the arguments of a system call are addresses of the process: copy what they lead to with bpf_probe_read_user() or bpf_probe_read_user_str()".to_owned();
+        }
+        let made_by = origin.and_then(|origin| self.callee(origin.at));
+        let typed = if made_by == Some("bpf_get_current_task") {
+            ", or take the task from bpf_get_current_task_btf(), whose type the verifier knows"
+        } else if section.starts_with("raw_tp") || section.starts_with("raw_tracepoint") {
+            ", or use `SEC(\"tp_btf/…\")`, where the verifier knows the types of the arguments"
+        } else if section.starts_with("kprobe") {
+            ", or use `SEC(\"fentry/…\")`, where the verifier knows the types of the arguments"
+        } else {
+            ""
+        };
+        match self.expression(last).as_deref().and_then(|text| text.split_once("->")) {
+            Some((pointer, field)) => {
+                let field = field.split('[').next().unwrap_or(field);
+                format!("read it with `BPF_CORE_READ({pointer}, {field})`{typed}")
+            }
+            None => {
+                format!("read it with BPF_CORE_READ() or bpf_probe_read_kernel(){typed}")
+            }
+        }
+    }
+
+    /// Whether a register holds the context before an instruction.
+    pub(super) fn is_context(&self, at: At, register: Register) -> bool {
+        self.path.before(at, &format!("R{register}")).is_some_and(|value| value.kind == "ctx")
     }
 
     /// A register is read that has no value.
@@ -131,7 +164,37 @@ impl Story<'_> {
     pub(super) fn pointer_arithmetic(&self) -> Draft {
         let reason = Reason::PointerArithmetic;
         let Some(last) = self.last else { return self.plain(reason) };
-        let mut draft = self.plain(reason);
+        if self.line.contains("same insn cannot be used with different pointers") {
+            let mut draft = Draft::new(
+                reason,
+                "this access is reached with two kinds of pointer; an instruction can work on one kind only",
+            );
+            draft.primary = self.label(last, "accessed here");
+            return draft.help("access each through a variable of its own, in a branch of its own; clang may have merged two branches: `barrier_var(pointer);` in one of them keeps them apart");
+        }
+        let subject = match self.register_named() {
+            Some(register) => self.name_of(last, register),
+            None => "a pointer".to_owned(),
+        };
+        let operator = self
+            .line
+            .split_once("operator ")
+            .and_then(|(before, rest)| {
+                let word = rest.split(' ').next().filter(|word| word.contains('='));
+                word.or_else(|| before.rsplit(' ').find(|word| word.ends_with('=')))
+            })
+            .or_else(|| self.line.split(' ').find(|word| word.ends_with('=') && word.len() > 1));
+        let mut draft = match operator {
+            _ if self.line.contains("32-bit pointer arithmetic prohibited") => Draft::new(
+                reason,
+                format!("{subject} is computed with in 32 bits, which would cut the address off"),
+            ),
+            Some(operator) if self.line.contains("prohibited") => Draft::new(
+                reason,
+                format!("`{operator}` is applied to {subject}, and a pointer allows only + and -"),
+            ),
+            _ => self.plain(reason),
+        };
         draft.primary = self.label(last, "computed here");
         let operation = self.path.instruction(last).map(|instruction| instruction.operation());
         let register = match operation {
@@ -176,7 +239,23 @@ impl Story<'_> {
     pub(super) fn kernel_struct(&self) -> Draft {
         let reason = Reason::KernelStructAccess;
         let Some(last) = self.last else { return self.plain(reason) };
-        let mut draft = self.plain(reason);
+        let subject = match self.accessed(last) {
+            Some(register) => self.name_of(last, register),
+            None => "a structure of the kernel".to_owned(),
+        };
+        let mut draft = if self.line == "only read is supported" {
+            Draft::new(reason, format!("{subject} may only be read: it is the kernel's own"))
+                .help("change what the kernel keeps through a helper or kernel function that is made for it")
+        } else if self.line.contains("invalid variable offset") {
+            Draft::new(
+                reason,
+                format!("{subject} is read at a variable offset; in a structure of the kernel the verifier knows only its fields"),
+            )
+            .help("copy the array to the stack with bpf_probe_read_kernel() or bpf_core_read(), then index the copy")
+            .quoting(self.line)
+        } else {
+            self.plain(reason)
+        };
         draft.primary = self.label(last, "accessed here");
         if let Some(register) = self.accessed(last)
             && let Some(origin) = self.path.origin(last, register, true)
@@ -190,7 +269,7 @@ impl Story<'_> {
     }
 
     /// A pointer that was one until a call made it useless.
-    fn taken_away(&self, last: At, register: Register) -> Option<Draft> {
+    pub(super) fn taken_away(&self, last: At, register: Register) -> Option<Draft> {
         let origin = self.path.origin(last, register, true)?;
         let was = self.path.after(origin.at, origin.register)?;
         let call = |takes: fn(&str) -> bool| {
@@ -199,7 +278,7 @@ impl Story<'_> {
                 self.callee(at).filter(|name| takes(name)).map(|name| (at, name))
             })
         };
-        let name = self.variable_set_at(origin.at);
+        let name = self.variable(origin);
         let subject = name.map_or("this pointer".to_owned(), |name| format!("`{name}`"));
         if was.kind.starts_with("pkt") {
             let (at, callee) = call(moves_packet)?;
@@ -226,11 +305,22 @@ impl Story<'_> {
         }
         if was.reference != 0 || matches!(origin.operation, Operation::Call(_)) {
             let (at, callee) = call(releases)?;
-            let mut draft = Draft::new(
-                Reason::UseAfterRelease,
-                format!("{subject} is used after {callee}() released it"),
-            );
-            draft.primary = self.label(last, "used here");
+            let again = self.callee(last).filter(|name| releases(name));
+            let mut draft = match again {
+                Some(again) if again == callee => {
+                    Draft::new(Reason::InvalidRelease, format!("{subject} is released twice"))
+                }
+                Some(again) => Draft::new(
+                    Reason::InvalidRelease,
+                    format!("{subject} is released by {again}() after {callee}() released it"),
+                ),
+                None => Draft::new(
+                    Reason::UseAfterRelease,
+                    format!("{subject} is used after {callee}() released it"),
+                ),
+            };
+            draft.primary =
+                self.label(last, if again.is_some() { "released again here" } else { "used here" });
             draft.labels.extend(self.label(origin.at, "acquired here"));
             draft.labels.extend(self.label(at, "released here"));
             return Some(draft);
@@ -243,6 +333,9 @@ impl Story<'_> {
         match origin.operation {
             Operation::Call(Callee::Kernel(name)) => format!("{name}() returns it"),
             Operation::Call(Callee::Own(_)) => "this function returns it".to_owned(),
+            Operation::Load { base, .. } if self.is_context(origin.at, base) => {
+                "read from the context here".to_owned()
+            }
             Operation::Load { .. } => "read from memory here".to_owned(),
             Operation::Move { from: Operand::Number(number), .. } => {
                 format!("set to {number} here")

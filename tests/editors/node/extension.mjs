@@ -58,6 +58,11 @@ const document = request.server && {
 const vscode = {
   ...types,
   Uri: URI,
+  EventEmitter: class {
+    event = () => nothing;
+    fire() {}
+    dispose() {}
+  },
   workspace: {
     workspaceFolders: [folder],
     textDocuments: document ? [document] : [],
@@ -101,6 +106,8 @@ const vscode = {
     }),
     registerHoverProvider: register('hover'),
     registerCompletionItemProvider: register('completion'),
+    registerCodeLensProvider: register('lenses'),
+    registerInlayHintsProvider: register('hints'),
     registerCodeActionsProvider: register('actions'),
   },
 };
@@ -147,7 +154,9 @@ async function server({ file, hover, complete, fixed }) {
   })));
   const position = ([line, character]) => new types.Position(line, character);
   const hovered = await providers.hover.provideHover(document, position(hover));
-  const items = await providers.completion.provideCompletionItems(document, position(complete));
+  const { items } = await providers.completion.provideCompletionItems(
+    document, position(complete),
+  );
   const { range } = published.get(file)[0];
   const actions = await providers.actions.provideCodeActions(document, range);
 

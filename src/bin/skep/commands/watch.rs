@@ -50,7 +50,7 @@ impl From<Watched> for Command {
 
 /// Runs the command, and again whenever a file changes, until Ctrl-C.
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
-    if shell.format() == Format::Sarif {
+    if matches!(shell.format(), Format::Sarif | Format::Junit) {
         return Err(endless());
     }
     let watched = args.command.unwrap_or_else(|| Watched::Check(check::Args::default()));

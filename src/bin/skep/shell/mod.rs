@@ -18,7 +18,8 @@ use skep::diagnostics::{Class, Code, Diagnostic, Origin, codes};
 use skep::events::{Event, Sink};
 use skep::ops::disasm::Listing;
 use skep::report::{
-    Context, Format, Paint, Table, github, human, json, listing, markdown, sarif, short, text,
+    Context, Format, Paint, Table, github, human, json, junit, listing, markdown, sarif, short,
+    text,
 };
 use sources::Files;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -86,6 +87,8 @@ struct State {
     codes: Vec<Code>,
     /// Findings that wait for the end of a document.
     collected: Vec<Diagnostic>,
+    /// Tables that wait for the same.
+    tables: Vec<Table>,
     /// The last thing on standard output was a table.
     after_table: bool,
     /// The format's opening was written.
@@ -174,6 +177,10 @@ impl Shell {
             Format::Json => json::table(table),
             // One document, of findings only.
             Format::Sarif => return,
+            Format::Junit => {
+                self.state().tables.push(table.clone());
+                return;
+            }
             Format::Github => github::table(table, &cx),
         };
         self.write_out(text.as_bytes());
@@ -185,7 +192,7 @@ impl Shell {
         if self.settings.format == Format::Json {
             return self.table(&listing::rows(listing));
         }
-        if self.settings.format != Format::Sarif {
+        if !matches!(self.settings.format, Format::Sarif | Format::Junit) {
             let apart = if is_first { "" } else { "\n" };
             let text = format!("{apart}{}", listing::human(listing, &self.out()));
             self.write_out(text.as_bytes());
@@ -244,7 +251,7 @@ impl Shell {
                 self.write_out(format!("skep watch: run {number} begins\n").as_bytes());
             }
             Format::Json => self.write_out(json::run_begins(number).as_bytes()),
-            Format::Human | Format::Sarif => {}
+            Format::Human | Format::Sarif | Format::Junit => {}
         }
     }
 
@@ -265,7 +272,7 @@ impl Shell {
             Format::Json => {
                 self.write_out(json::run_ended(number, errors, warnings).as_bytes());
             }
-            Format::Human | Format::Sarif => {
+            Format::Human | Format::Sarif | Format::Junit => {
                 for gone in ending.gone {
                     let file = gone.primary.as_ref().map(|label| &label.span);
                     let place =
@@ -298,6 +305,12 @@ impl Shell {
             Format::Sarif if !self.state().raw => {
                 let collected = std::mem::take(&mut self.state().collected);
                 let text = sarif::document(&collected, &self.out());
+                self.write_out(text.as_bytes());
+            }
+            Format::Junit if !self.state().raw => {
+                let collected = std::mem::take(&mut self.state().collected);
+                let tables = std::mem::take(&mut self.state().tables);
+                let text = junit::document(&tables, &collected, &self.out());
                 self.write_out(text.as_bytes());
             }
             Format::Human if self.settings.verbosity > Verbosity::Quiet => self.hint(),
@@ -350,7 +363,7 @@ impl Shell {
             Format::Short => short::diagnostic(diagnostic, cx),
             Format::Json => json::diagnostic(diagnostic, cx),
             Format::Github => github::diagnostic(diagnostic, cx),
-            Format::Sarif => {
+            Format::Sarif | Format::Junit => {
                 self.state().collected.push(diagnostic.clone());
                 String::new()
             }
@@ -372,6 +385,7 @@ impl Shell {
             color,
             unicode: self.settings.unicode,
             width,
+            verbose: self.settings.verbosity >= Verbosity::Verbose,
         }
     }
 
