@@ -124,10 +124,23 @@ pub fn write_existing(path: &Path, bytes: &[u8]) -> Result<()> {
 ///
 /// The file must not be truncated while it is mapped: map files that skep
 /// owns and replaces by rename, and read the user's own files instead.
-pub fn map(path: &Path) -> Result<memmap2::Mmap> {
+pub fn map(path: &Path) -> Result<Mapped> {
     let file = open(path)?;
     // SAFETY: the caller keeps to the rule above, so the pages stay readable.
-    at("map", path, unsafe { memmap2::Mmap::map(&file) })
+    at("map", path, unsafe { memmap2::Mmap::map(&file) }).map(Mapped)
+}
+
+/// The bytes of a file that is mapped.
+#[derive(Debug)]
+pub struct Mapped(memmap2::Mmap);
+
+impl std::ops::Deref for Mapped {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// Writes a file so that it is there whole or not at all.

@@ -15,6 +15,7 @@
 //! [`Subset`] writes a part of one.
 
 mod builder;
+mod data;
 mod diff;
 mod dump;
 mod error;
@@ -30,6 +31,7 @@ mod types;
 mod users;
 
 pub use builder::Builder;
+pub use data::Data;
 pub use diff::{Change, Difference};
 pub use error::Error;
 pub use header::Endian;

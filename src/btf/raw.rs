@@ -1,7 +1,7 @@
 //! The records as they lie there, for engines that read all of a kernel's
 //! BTF and must not spend time on views.
 
-use super::types;
+use super::types::{self, Kind, TypeId};
 use super::{Btf, names, read};
 
 pub(crate) use read::Record;
@@ -10,6 +10,15 @@ pub(crate) use read::Record;
 #[inline]
 pub(crate) fn record(btf: &Btf, id: u32) -> Option<Record<'_>> {
     btf.record(id)
+}
+
+/// The numbers of the types of some kinds, in order.
+#[inline]
+pub(crate) fn ids_of(btf: &Btf, wanted: fn(Kind) -> bool) -> impl Iterator<Item = u32> {
+    let base = btf.first_own().0;
+    let own = btf.own_kinds().iter().enumerate();
+    let own = own.filter(move |(_, kind)| wanted(**kind)).map(move |(at, _)| base + at as u32);
+    (1..base).filter(move |id| wanted(btf.kind(TypeId(*id)))).chain(own)
 }
 
 /// The first words of a record's rest, which are there by the record's kind.
@@ -41,6 +50,29 @@ pub(crate) fn until(btf: &Btf, offset: u32, stop: impl Fn(u8) -> bool) -> (&[u8]
     let rest = strings.get((offset - btf.base_strings) as usize..).unwrap_or_default();
     let end = rest.iter().position(|byte| stop(*byte)).unwrap_or(0);
     (&rest[..end], rest.get(end).copied().unwrap_or(0))
+}
+
+/// The own strings from an offset on; nothing for those of the base.
+#[inline]
+pub(crate) fn rest(btf: &Btf, offset: u32) -> &[u8] {
+    let strings = &btf.data[btf.strings.clone()];
+    strings.get(offset.wrapping_sub(btf.base_strings) as usize..).unwrap_or_default()
+}
+
+/// How many bytes of strings the base has.
+pub(crate) fn base_strings(btf: &Btf) -> u32 {
+    btf.base_strings
+}
+
+/// All own strings.
+pub(crate) fn strings(btf: &Btf) -> &[u8] {
+    rest(btf, btf.base_strings)
+}
+
+/// How many bytes come before the first zero byte; 0 if there is none.
+#[inline]
+pub(crate) fn length(bytes: &[u8]) -> usize {
+    read::length(bytes)
 }
 
 /// The offset in bits of a member, and the width of a bit-field.

@@ -12,6 +12,7 @@
 //! Both are checked by a depth-first walk that visits each type once and goes
 //! no deeper than [`MAX_DEPTH`].
 
+use super::data::Data;
 use super::header::Header;
 use super::names::Names;
 use super::types::{
@@ -41,17 +42,16 @@ const MAX_TYPES: usize = 1 << 26;
 #[derive(Debug)]
 pub struct Btf {
     /// The bytes, with the words of the type section in little-endian order.
-    pub(super) data: Vec<u8>,
+    pub(super) data: Data,
     pub(super) endian: Endian,
     pub(super) strings: Range<usize>,
-    /// Where in `data` each own type's record begins.
+    /// Where in `data` each own type's record begins; then where the last
+    /// ends.
     offsets: Vec<u32>,
-    /// The size of the elements of kinds this reader does not know.
-    end_of_types: u32,
-    /// The alignment of each own type, as a power of two.
-    aligns: Vec<u8>,
-    /// The size of each own type in bytes; `UNSIZED` if it has none.
-    sizes: Vec<u32>,
+    /// The kind of each own type.
+    kinds: Vec<Kind>,
+    /// What is known of each own type.
+    extents: Vec<Extent>,
     /// Whether an integer uses only some of its bits, as bit-fields had it
     /// before kind_flag.
     has_partial_ints: bool,
@@ -112,7 +112,7 @@ impl Btf {
     ///
     /// # Errors
     /// If the bytes are not BTF, or damaged; see [`Error`].
-    pub fn parse(data: impl Into<Vec<u8>>) -> Result<Self, Error> {
+    pub fn parse(data: impl Into<Data>) -> Result<Self, Error> {
         Self::read(data.into(), None)
     }
 
@@ -121,17 +121,17 @@ impl Btf {
     ///
     /// # Errors
     /// As [`Btf::parse`].
-    pub fn parse_split(data: impl Into<Vec<u8>>, base: Arc<Self>) -> Result<Self, Error> {
+    pub fn parse_split(data: impl Into<Data>, base: Arc<Self>) -> Result<Self, Error> {
         Self::read(data.into(), Some(base))
     }
 
-    fn read(mut data: Vec<u8>, base: Option<Arc<Self>>) -> Result<Self, Error> {
+    fn read(mut data: Data, base: Option<Arc<Self>>) -> Result<Self, Error> {
         let header = Header::read(&data)?;
         if data.len() > u32::MAX as usize {
             return Err(Error::Header("it is larger than 4 GiB"));
         }
         if header.endian == Endian::Big {
-            for word in data[header.types.clone()].as_chunks_mut::<4>().0 {
+            for word in data.to_mut()[header.types.clone()].as_chunks_mut::<4>().0 {
                 word.reverse();
             }
         }
@@ -139,10 +139,9 @@ impl Btf {
         let mut btf = Self {
             endian: header.endian,
             strings: header.strings.clone(),
-            offsets: Vec::new(),
-            end_of_types: header.types.end as u32,
-            aligns: Vec::new(),
-            sizes: Vec::new(),
+            offsets: vec![header.types.start as u32],
+            kinds: Vec::new(),
+            extents: Vec::new(),
             has_partial_ints: base.as_ref().is_some_and(|base| base.has_partial_ints),
             first: base.as_ref().map_or(1, |base| base.len()),
             base_strings,
@@ -152,30 +151,27 @@ impl Btf {
         };
         btf.check_strings()?;
         btf.index(&header)?;
-        let count = btf.offsets.len();
-        let mut checker = Checker {
-            btf: &btf,
-            depths: vec![0; count],
-            aligns: vec![0; count],
-            sizes: vec![UNSIZED; count],
-        };
-        let all = btf.first..btf.len();
-        for id in all.clone() {
-            checker.contain(id, 0)?;
+        let count = btf.kinds.len();
+        let extents = std::mem::take(&mut btf.extents);
+        let mut checker = Checker { btf: &btf, extents };
+        for id in btf.first..btf.len() {
+            if checker.known(id).is_none() {
+                checker.contain(id, 0)?;
+            }
         }
-        let Checker { mut depths, aligns, sizes, .. } = checker;
-        depths.fill(0);
-        let mut speller = Speller { btf: &btf, depths, weights: vec![0; count] };
-        for id in all {
+        let Checker { extents, .. } = checker;
+        let mut speller = Speller { btf: &btf, known: vec![0; count] };
+        for (id, kind) in (btf.first..).zip(&btf.kinds) {
             // Nothing is spelled with a function or a variable in it, and
             // their own types are visited as types.
-            let kind = btf.record(id).map(|record| record.kind());
-            if !matches!(kind, Some(Kind::Func | Kind::Var | Kind::Datasec | Kind::DeclTag)) {
+            if is_spelled(*kind)
+                && speller.known[(id - btf.first) as usize] == 0
+                && !speller.is_leaf(id, *kind)
+            {
                 speller.spell(id, 0)?;
             }
         }
-        btf.aligns = aligns;
-        btf.sizes = sizes;
+        btf.extents = extents;
         Ok(btf)
     }
 
@@ -199,70 +195,92 @@ impl Btf {
         let types = &self.data[header.types.clone()];
         let layouts = &self.data[header.layout.clone()];
         // A record has about 24 bytes on average.
-        let mut offsets = Vec::with_capacity(types.len() / 24);
-        let ascii = std::str::from_utf8(&self.data[self.strings.clone()]).is_ok();
-        let mut at = 0;
+        let mut offsets = Vec::with_capacity(types.len() / 20);
+        let mut kinds = Vec::with_capacity(types.len() / 20);
+        let mut extents = Vec::with_capacity(types.len() / 20);
+        let names = NameCheck {
+            btf: self,
+            own: &self.data[self.strings.clone()],
+            ascii: self.data[self.strings.clone()].is_ascii(),
+        };
+        let mut rest = types;
         let mut partial = false;
-        while at < types.len() {
-            let id = self.first as usize + offsets.len();
-            let Some(record) = types.get(at..at + 12) else {
+        while !rest.is_empty() {
+            let at = types.len() - rest.len();
+            let id = self.first.saturating_add(kinds.len() as u32);
+            let Some((head, behind)) = rest.split_first_chunk::<12>() else {
                 return Err(self.cut("the last type", header.types.start + at + 12));
             };
-            let [name, info, third] = words(record);
+            let [name, info, third] = words(head);
             let (kind, count) = (Kind::of(info), info & 0xff_ffff);
-            if id > MAX_TYPES {
+            if id as usize > MAX_TYPES {
                 return Err(Error::Header("it has too many types"));
             }
             let layout = match kind {
-                Kind::Void => return Err(Error::ty(id as u32, "has no kind")),
-                Kind::Unknown => {
-                    let number = (info >> 24 & 0x7f) as usize;
-                    match layouts.get(number * 4..number * 4 + 4) {
-                        Some(layout) => {
-                            Layout { info: layout[0].into(), element: layout[1].into() }
-                        }
-                        None => {
-                            let what = format!("has the kind {number}, which is not known");
-                            return Err(Error::ty(id as u32, what));
-                        }
-                    }
-                }
+                Kind::Void => return Err(Error::ty(id, "has no kind")),
+                Kind::Unknown => unknown_layout(layouts, id, info)?,
                 kind => Layout::of(kind),
             };
-            let size = 12 + u64::from(layout.info) + u64::from(layout.element) * u64::from(count);
-            let end = at as u64 + size;
-            if end > types.len() as u64 {
-                let needed = header.types.start as u64 + end;
+            let size = u64::from(layout.info) + u64::from(layout.element) * u64::from(count);
+            let Some((own, behind)) =
+                usize::try_from(size).ok().and_then(|size| behind.split_at_checked(size))
+            else {
+                let needed = header.types.start as u64 + at as u64 + 12 + size;
                 let present = header.types.end as u64;
                 return Err(Error::Truncated { what: "a type's list", needed, present });
-            }
+            };
             if !size.is_multiple_of(4) {
-                return Err(Error::ty(id as u32, "has a size that is not a multiple of 4"));
+                return Err(Error::ty(id, "has a size that is not a multiple of 4"));
             }
-            self.check_name(id as u32, name, ascii)?;
-            let rest = &types[at + 12..end as usize];
+            names.check(id, name)?;
+            // What refers only to types that came before, as most do, need
+            // not be visited again.
+            let known = |id: u32| match id.checked_sub(self.first) {
+                Some(own) => kinds.get(own as usize).copied(),
+                None if id == 0 => Some(Kind::Void),
+                None => None,
+            };
+            let mut extent = Extent { size: UNSIZED, depth: 0, align: 0 };
             match kind {
+                Kind::Ptr if known(third).is_some_and(is_value) => {
+                    extent = Extent { size: 8, depth: 1, align: 3 };
+                }
+                Kind::Func if known(third) == Some(Kind::FuncProto) => extent.depth = 1,
+                Kind::FuncProto => {
+                    let mut all = known(third).is_some_and(is_value);
+                    for param in own.as_chunks::<8>().0 {
+                        let [name, ty] = words(param);
+                        names.check(id, name)?;
+                        all &= known(ty).is_some_and(is_value);
+                    }
+                    extent.depth = all.into();
+                }
                 Kind::Int => {
-                    let [encoding] = words(rest);
+                    let [encoding] = words(own);
                     partial |=
                         encoding & 0xff != third.saturating_mul(8) || encoding >> 16 & 0xff != 0;
                 }
                 Kind::Struct | Kind::Union | Kind::Enum64 => {
-                    for element in rest.chunks_exact(12) {
-                        self.check_name(id as u32, words::<1>(element)[0], ascii)?;
+                    for element in own.as_chunks::<12>().0 {
+                        names.check(id, words::<1>(element)[0])?;
                     }
                 }
-                Kind::Enum | Kind::FuncProto => {
-                    for element in rest.chunks_exact(8) {
-                        self.check_name(id as u32, words::<1>(element)[0], ascii)?;
+                Kind::Enum => {
+                    for element in own.as_chunks::<8>().0 {
+                        names.check(id, words::<1>(element)[0])?;
                     }
                 }
                 _ => {}
             }
             offsets.push((header.types.start + at) as u32);
-            at = end as usize;
+            kinds.push(kind);
+            extents.push(extent);
+            rest = behind;
         }
+        offsets.push(header.types.end as u32);
         self.offsets = offsets;
+        self.kinds = kinds;
+        self.extents = extents;
         self.has_partial_ints |= partial;
         Ok(())
     }
@@ -271,19 +289,8 @@ impl Btf {
         Error::Truncated { what, needed: needed as u64, present: self.data.len() as u64 }
     }
 
-    #[inline]
-    fn check_name(&self, id: u32, name: u32, ascii: bool) -> Result<(), Error> {
-        if name == 0 {
-            return Ok(());
-        }
-        let own = name.wrapping_sub(self.base_strings) as usize;
-        match self.data[self.strings.clone()].get(own) {
-            Some(first) if *first != 0 && ascii => Ok(()),
-            _ => self.check_odd_name(id, name),
-        }
-    }
-
     /// Checks a name that is the base's, or not plainly right.
+    #[cold]
     fn check_odd_name(&self, id: u32, name: u32) -> Result<(), Error> {
         if name >= self.strings_end() {
             return Err(Error::ty(id, format!("has a name at {name}, past the last string")));
@@ -312,7 +319,7 @@ impl Btf {
     /// One past the last type's number: `void`, the base's types and the own.
     #[expect(clippy::len_without_is_empty, reason = "void is always there")]
     pub fn len(&self) -> u32 {
-        self.first + self.offsets.len() as u32
+        self.first + self.kinds.len() as u32
     }
 
     /// The number of the first type that is not the base's; 1 without a base.
@@ -351,18 +358,23 @@ impl Btf {
         if id < self.first {
             return self.base.as_ref().and_then(|base| base.record(id));
         }
-        let bytes = self.record_bytes(id)?;
-        let [name, info, third] = words(bytes);
-        Some(Record { name, info, third, rest: bytes.get(12..)? })
+        let (head, rest) = self.record_bytes(id)?.split_first_chunk::<12>()?;
+        let [name, info, third] = words(head);
+        Some(Record { name, info, third, rest })
     }
 
     /// The bytes of an own type's record.
     #[inline]
     pub(super) fn record_bytes(&self, id: u32) -> Option<&[u8]> {
         let index = id.checked_sub(self.first)? as usize;
-        let start = *self.offsets.get(index)? as usize;
-        let end = *self.offsets.get(index + 1).unwrap_or(&self.end_of_types) as usize;
-        self.data.get(start..end)
+        let [start, end] = *self.offsets.get(index..)?.first_chunk()?;
+        self.data.get(start as usize..end as usize)
+    }
+
+    /// The kinds of the own types, in order of their numbers.
+    #[inline]
+    pub(crate) fn own_kinds(&self) -> &[Kind] {
+        &self.kinds
     }
 
     /// The type with this number, or nothing if there is none.
@@ -465,7 +477,10 @@ impl Btf {
     /// The kind of a type; `void` for a number this BTF does not have.
     #[inline]
     pub fn kind(&self, id: TypeId) -> Kind {
-        self.record(id.0).map_or(Kind::Void, |record| record.kind())
+        match id.0.checked_sub(self.first) {
+            Some(own) => self.kinds.get(own as usize).copied().unwrap_or(Kind::Void),
+            None => self.base.as_ref().map_or(Kind::Void, |base| base.kind(id)),
+        }
     }
 
     /// The name of a type; empty if it has none.
@@ -569,9 +584,9 @@ impl Btf {
     #[inline]
     pub fn size(&self, id: TypeId) -> Option<u64> {
         match id.0.checked_sub(self.first) {
-            Some(own) => match self.sizes.get(own as usize) {
-                None | Some(&UNSIZED) => None,
-                Some(size) => Some((*size).into()),
+            Some(own) => match self.extents.get(own as usize) {
+                Some(extent) if extent.size != UNSIZED => Some(extent.size.into()),
+                _ => None,
             },
             None => self.base.as_ref().and_then(|base| base.size(id)),
         }
@@ -590,7 +605,8 @@ impl Btf {
         if id.0 < self.first {
             return self.base.as_ref().map_or(1, |base| base.align(id));
         }
-        1 << self.aligns.get(id.index() - self.first as usize).copied().unwrap_or(0)
+        let own = id.index() - self.first as usize;
+        self.extents.get(own).map_or(1, |extent| 1 << extent.align)
     }
 
     /// The types of one kind with a name, in order of their numbers. Names of
@@ -628,10 +644,59 @@ impl Btf {
     }
 }
 
+/// The layout of a kind that this reader does not know.
+#[cold]
+fn unknown_layout(layouts: &[u8], id: u32, info: u32) -> Result<Layout, Error> {
+    let number = (info >> 24 & 0x7f) as usize;
+    match layouts.get(number * 4..number * 4 + 4) {
+        Some(layout) => Ok(Layout { info: layout[0].into(), element: layout[1].into() }),
+        None => Err(Error::ty(id, format!("has the kind {number}, which is not known"))),
+    }
+}
+
+/// Checks names while the index is made.
+struct NameCheck<'b> {
+    btf: &'b Btf,
+    /// The own strings.
+    own: &'b [u8],
+    /// Whether they have no byte beyond ASCII.
+    ascii: bool,
+}
+
+impl NameCheck<'_> {
+    #[inline]
+    fn check(&self, id: u32, name: u32) -> Result<(), Error> {
+        if name == 0 {
+            return Ok(());
+        }
+        match self.own.get(name.wrapping_sub(self.btf.base_strings) as usize) {
+            Some(first) if *first != 0 && self.ascii => Ok(()),
+            _ => self.btf.check_odd_name(id, name),
+        }
+    }
+}
+
+/// Whether a type is spelled out somewhere, or has others in it that are.
+fn is_spelled(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Ptr
+            | Kind::Array
+            | Kind::Struct
+            | Kind::Union
+            | Kind::Typedef
+            | Kind::Const
+            | Kind::Volatile
+            | Kind::Restrict
+            | Kind::TypeTag
+            | Kind::FuncProto
+    )
+}
+
 /// How many bytes come before the first zero byte, eight at a time; 0 if there
 /// is none.
 #[inline]
-fn length(bytes: &[u8]) -> usize {
+pub(super) fn length(bytes: &[u8]) -> usize {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let (chunks, rest) = bytes.as_chunks::<8>();
@@ -649,74 +714,75 @@ fn length(bytes: &[u8]) -> usize {
     }
 }
 
+/// What is known of a type.
+#[derive(Clone, Copy, Debug)]
+struct Extent {
+    /// In bytes; `UNSIZED` if it has none.
+    size: u32,
+    /// How many types are contained in one another below it, plus one; 0: it
+    /// was not visited; `BUSY`: it is being visited.
+    depth: u8,
+    /// The alignment, as a power of two.
+    align: u8,
+}
+
+/// Whether a kind may stand where a value's type is expected.
+fn is_value(kind: Kind) -> bool {
+    !matches!(kind, Kind::Func | Kind::Var | Kind::Datasec | Kind::DeclTag)
+}
+
 /// The walk along containment.
 struct Checker<'b> {
     btf: &'b Btf,
-    /// 0: not visited; `BUSY`: being visited; else depth + 1.
-    depths: Vec<u8>,
-    aligns: Vec<u8>,
-    sizes: Vec<u32>,
-}
-
-/// What is known of a type that was checked.
-#[derive(Clone, Copy)]
-struct Extent {
-    depth: u8,
-    /// As a power of two.
-    align: u8,
-    size: u32,
+    extents: Vec<Extent>,
 }
 
 const BUSY: u8 = u8::MAX;
 
 impl Checker<'_> {
     /// The kind of a type that stands where a value's type is expected.
+    #[inline]
     fn value_kind(&self, from: u32, id: u32) -> Result<Kind, Error> {
-        if id == 0 {
-            return Ok(Kind::Void);
+        let kind = self.btf.kind(TypeId(id));
+        if is_value(kind) && (kind != Kind::Void || id == 0) {
+            return Ok(kind);
         }
-        let Some(record) = self.btf.record(id) else {
-            return Err(Error::ty(from, format!("refers to type {id}, which is not there")));
-        };
-        match record.kind() {
-            kind @ (Kind::Func | Kind::Var | Kind::Datasec | Kind::DeclTag) => {
-                let what =
-                    format!("refers to type {id} as a type, but that is a {}", kind.as_str());
-                Err(Error::ty(from, what))
-            }
-            kind => Ok(kind),
-        }
+        Err(no_value(from, id, kind))
+    }
+
+    /// What is known of an own type that was checked.
+    #[inline]
+    fn known(&self, id: u32) -> Option<Extent> {
+        let extent = *self.extents.get(id.checked_sub(self.btf.first)? as usize)?;
+        (extent.depth != 0 && extent.depth != BUSY).then_some(extent)
     }
 
     /// Checks a type and all it contains.
     #[inline]
     fn contain(&mut self, id: u32, level: u8) -> Result<Extent, Error> {
+        match self.known(id) {
+            Some(extent) => Ok(extent),
+            None => self.contain_new(id, level),
+        }
+    }
+
+    fn contain_new(&mut self, id: u32, level: u8) -> Result<Extent, Error> {
         let btf = self.btf;
         if id < btf.first {
             // The base was checked when it was read. Its depth is not kept;
             // a chain may thus be as long as base and split together allow.
             let size = btf.size(TypeId(id)).map_or(UNSIZED, |size| size as u32);
             let align = btf.align(TypeId(id)).trailing_zeros() as u8;
-            return Ok(Extent { depth: 0, align, size });
+            return Ok(Extent { depth: 1, align, size });
         }
         let slot = (id - btf.first) as usize;
-        match self.depths.get(slot).copied() {
-            None => Err(Error::ty(id, "is not there")),
-            Some(0) => self.contain_new(id, level),
-            Some(BUSY) => Err(Error::ty(id, "contains itself")),
-            Some(depth) => {
-                Ok(Extent { depth: depth - 1, align: self.aligns[slot], size: self.sizes[slot] })
-            }
+        match self.extents.get(slot) {
+            None => return Err(Error::ty(id, "is not there")),
+            Some(extent) if extent.depth == BUSY => return Err(Error::ty(id, "contains itself")),
+            Some(_) if level > MAX_DEPTH => return Err(Error::ty(id, "is nested too deep")),
+            Some(_) => {}
         }
-    }
-
-    fn contain_new(&mut self, id: u32, level: u8) -> Result<Extent, Error> {
-        let btf = self.btf;
-        let slot = (id - btf.first) as usize;
-        if level > MAX_DEPTH {
-            return Err(Error::ty(id, "is nested too deep"));
-        }
-        self.depths[slot] = BUSY;
+        self.extents[slot].depth = BUSY;
         let Some(record) = btf.record(id) else {
             return Err(Error::ty(id, "is not there"));
         };
@@ -764,7 +830,7 @@ impl Checker<'_> {
                     return Err(Error::ty(id, "is an array of something that has no size"));
                 }
                 let inner = self.contain(element, level + 1)?;
-                (depth, align) = (inner.depth + 1, inner.align);
+                (depth, align) = (inner.depth, inner.align);
                 if inner.size == UNSIZED {
                     return Err(Error::ty(id, "is an array of something that has no size"));
                 }
@@ -776,7 +842,7 @@ impl Checker<'_> {
             Kind::Typedef | Kind::Const | Kind::Volatile | Kind::Restrict | Kind::TypeTag => {
                 if self.value_kind(id, record.third)? != Kind::Void {
                     let inner = self.contain(record.third, level + 1)?;
-                    (depth, align, size) = (inner.depth + 1, inner.align, inner.size);
+                    (depth, align, size) = (inner.depth, inner.align, inner.size);
                 }
             }
             Kind::Struct | Kind::Union => {
@@ -786,14 +852,14 @@ impl Checker<'_> {
                 if size == UNSIZED {
                     return Err(Error::ty(id, "is a struct of 4 GiB"));
                 }
-                for member in record.rest.chunks_exact(12) {
+                for member in record.rest.as_chunks::<12>().0 {
                     let [_, ty, offset] = words(member);
                     let kind = self.value_kind(id, ty)?;
                     if kind == Kind::Void {
                         return Err(Error::ty(id, "has a member that has no size"));
                     }
                     let inner = self.contain(ty, level + 1)?;
-                    depth = depth.max(inner.depth + 1);
+                    depth = depth.max(inner.depth);
                     let (start, width) = btf.member_bits(flag, ty, offset);
                     if inner.size == UNSIZED {
                         return Err(Error::ty(id, "has a member that has no size"));
@@ -828,7 +894,7 @@ impl Checker<'_> {
             }
             Kind::FuncProto => {
                 self.value_kind(id, record.third)?;
-                for param in record.rest.chunks_exact(8) {
+                for param in record.rest.as_chunks::<8>().0 {
                     self.value_kind(id, words::<2>(param)[1])?;
                 }
             }
@@ -865,68 +931,91 @@ impl Checker<'_> {
         if depth > MAX_DEPTH {
             return Err(Error::ty(id, "is nested too deep"));
         }
-        self.depths[slot] = depth + 1;
-        self.aligns[slot] = align;
-        self.sizes[slot] = size;
-        Ok(Extent { depth, align, size })
+        let extent = Extent { depth: depth + 1, align, size };
+        self.extents[slot] = extent;
+        Ok(extent)
     }
+}
+
+/// Why a type cannot stand where a value's type is expected.
+#[cold]
+fn no_value(from: u32, id: u32, kind: Kind) -> Error {
+    Error::ty(
+        from,
+        match kind {
+            Kind::Void => format!("refers to type {id}, which is not there"),
+            kind => format!("refers to type {id} as a type, but that is a {}", kind.as_str()),
+        },
+    )
 }
 
 /// The walk along spelling.
 struct Speller<'b> {
     btf: &'b Btf,
-    depths: Vec<u8>,
-    /// How many types are spelled out for each.
-    weights: Vec<u32>,
+    /// For each type: 0 if it was not visited; else how many types are
+    /// spelled out for it, and in the low byte the depth + 1, or `BUSY`.
+    known: Vec<u32>,
 }
 
 impl Speller<'_> {
+    /// Whether a type need not be looked at by itself: a function's, of which
+    /// there are many. Where one is spelled out inside another type, it is
+    /// visited on the way; elsewhere it adds one level to what it is made of.
+    #[inline]
+    fn is_leaf(&self, id: u32, kind: Kind) -> bool {
+        const FEW: usize = 32 * 8;
+        kind == Kind::FuncProto
+            && self.btf.record_bytes(id).is_some_and(|bytes| bytes.len() <= 12 + FEW)
+    }
+
     fn spell(&mut self, id: u32, level: u8) -> Result<(u8, u32), Error> {
         let btf = self.btf;
         if id < btf.first {
             return Ok((0, 1));
         }
         let slot = (id - btf.first) as usize;
-        match self.depths[slot] {
-            0 => {}
-            BUSY => return Err(Error::ty(id, "cannot be spelled without itself")),
-            depth => return Ok((depth - 1, self.weights[slot])),
+        match self.known.get(slot).copied() {
+            Some(0) => {}
+            Some(known) if known as u8 == BUSY => {
+                return Err(Error::ty(id, "cannot be spelled without itself"));
+            }
+            Some(known) => return Ok((known as u8 - 1, known >> 8)),
+            None => return Err(Error::ty(id, "is not there")),
         }
         if level > MAX_DEPTH {
             return Err(Error::ty(id, "is nested too deep"));
+        }
+        if !is_spelled(btf.kinds[slot]) {
+            return Ok((0, 1));
         }
         let Some(record) = btf.record(id) else {
             return Err(Error::ty(id, "is not there"));
         };
         let mut cost = (0, 1);
         match record.kind() {
-            Kind::Ptr
-            | Kind::Typedef
-            | Kind::Const
-            | Kind::Volatile
-            | Kind::Restrict
-            | Kind::TypeTag => {
-                self.depths[slot] = BUSY;
-                self.add(&mut cost, record.third, level)?;
-            }
             Kind::Array => {
-                self.depths[slot] = BUSY;
+                self.known[slot] = BUSY.into();
                 self.add(&mut cost, words::<1>(record.rest)[0], level)?;
             }
             Kind::FuncProto => {
-                self.depths[slot] = BUSY;
+                self.known[slot] = BUSY.into();
                 self.add(&mut cost, record.third, level)?;
-                for param in record.rest.chunks_exact(8) {
+                for param in record.rest.as_chunks::<8>().0 {
                     self.add(&mut cost, words::<2>(param)[1], level)?;
                 }
             }
-            Kind::Struct | Kind::Union if record.name == 0 => {
-                self.depths[slot] = BUSY;
-                for member in record.rest.chunks_exact(12) {
-                    self.add(&mut cost, words::<2>(member)[1], level)?;
+            Kind::Struct | Kind::Union => {
+                if record.name == 0 {
+                    self.known[slot] = BUSY.into();
+                    for member in record.rest.as_chunks::<12>().0 {
+                        self.add(&mut cost, words::<2>(member)[1], level)?;
+                    }
                 }
             }
-            _ => {}
+            _ => {
+                self.known[slot] = BUSY.into();
+                self.add(&mut cost, record.third, level)?;
+            }
         }
         if cost.0 > MAX_DEPTH {
             return Err(Error::ty(id, "is nested too deep"));
@@ -934,14 +1023,21 @@ impl Speller<'_> {
         if cost.1 > MAX_SPELLED {
             return Err(Error::ty(id, "is spelled out at too great a length"));
         }
-        self.depths[slot] = cost.0 + 1;
-        self.weights[slot] = cost.1;
+        // `MAX_SPELLED` fits beside the byte.
+        self.known[slot] = cost.1 << 8 | u32::from(cost.0 + 1);
         Ok(cost)
     }
 
     #[inline]
     fn add(&mut self, cost: &mut (u8, u32), id: u32, level: u8) -> Result<(), Error> {
-        let inner = self.spell(id, level + 1)?;
+        let slot = id.wrapping_sub(self.btf.first) as usize;
+        let inner = match self.known.get(slot) {
+            Some(known) if *known as u8 != BUSY && *known != 0 => (*known as u8 - 1, *known >> 8),
+            _ => match self.btf.kinds.get(slot) {
+                Some(kind) if !is_spelled(*kind) => (0, 1),
+                _ => self.spell(id, level + 1)?,
+            },
+        };
         cost.0 = cost.0.max(inner.0 + 1);
         cost.1 = cost.1.saturating_add(inner.1);
         Ok(())

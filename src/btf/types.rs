@@ -53,34 +53,43 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 20] = [
-        Self::Void,
-        Self::Int,
-        Self::Ptr,
-        Self::Array,
-        Self::Struct,
-        Self::Union,
-        Self::Enum,
-        Self::Fwd,
-        Self::Typedef,
-        Self::Volatile,
-        Self::Const,
-        Self::Restrict,
-        Self::Func,
-        Self::FuncProto,
-        Self::Var,
-        Self::Datasec,
-        Self::Float,
-        Self::DeclTag,
-        Self::TypeTag,
-        Self::Enum64,
-    ];
+    /// By number; the others are not known.
+    const ALL: [Self; 128] = {
+        let mut all = [Self::Unknown; 128];
+        let known = [
+            Self::Void,
+            Self::Int,
+            Self::Ptr,
+            Self::Array,
+            Self::Struct,
+            Self::Union,
+            Self::Enum,
+            Self::Fwd,
+            Self::Typedef,
+            Self::Volatile,
+            Self::Const,
+            Self::Restrict,
+            Self::Func,
+            Self::FuncProto,
+            Self::Var,
+            Self::Datasec,
+            Self::Float,
+            Self::DeclTag,
+            Self::TypeTag,
+            Self::Enum64,
+        ];
+        let mut number = 0;
+        while number < known.len() {
+            all[number] = known[number];
+            number += 1;
+        }
+        all
+    };
 
     /// The kind in the second word of a record.
     #[inline]
     pub(super) fn of(info: u32) -> Self {
-        let number = (info >> 24 & 0x7f) as usize;
-        Self::ALL.get(number).copied().unwrap_or(Self::Unknown)
+        Self::ALL[(info >> 24 & 0x7f) as usize]
     }
 
     /// The name without its prefix, as `bpftool btf dump` writes it.
@@ -472,11 +481,15 @@ pub struct DeclTag<'b> {
     pub is_attribute: bool,
 }
 
-/// The first `N` words of a record, which are there by the record's size.
+/// The first `N` words of a record; zeros where it has fewer.
 #[inline]
 pub(super) fn words<const N: usize>(record: &[u8]) -> [u32; N] {
+    let known = record.as_chunks().0;
+    if let Some(words) = known.first_chunk::<N>() {
+        return words.map(u32::from_le_bytes);
+    }
     let mut words = [0; N];
-    for (word, bytes) in words.iter_mut().zip(record.as_chunks().0) {
+    for (word, bytes) in words.iter_mut().zip(known) {
         *word = u32::from_le_bytes(*bytes);
     }
     words

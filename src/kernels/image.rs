@@ -9,6 +9,7 @@
 //! stream belong to the payload for every compressor but gzip
 //! (scripts/Makefile.lib, `size_append`).
 
+use super::lzo;
 use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read};
@@ -70,6 +71,24 @@ pub fn vmlinux(image: &[u8]) -> Result<Cow<'_, [u8]>, ImageError> {
     let elf = unpack(payload(image)?, MAX_VMLINUX)?;
     check_elf(&elf)?;
     Ok(Cow::Owned(elf))
+}
+
+/// A file that was compressed as a whole, such as a module or a debug
+/// `vmlinux`, as it was before; nothing for other files.
+///
+/// # Errors
+/// As [`vmlinux`]'s for what is damaged or too large.
+pub fn decompressed(file: &[u8]) -> Result<Option<Vec<u8>>, ImageError> {
+    let is_compressed = matches!(
+        file,
+        [0x1f, 0x8b, ..]
+            | [0xfd, b'7', b'z', b'X', b'Z', ..]
+            | [0x28, 0xb5, 0x2f, 0xfd, ..]
+            | [0x02, 0x21, 0x4c, 0x18, ..]
+            | [b'B', b'Z', b'h', ..]
+            | [0x5d, 0, 0, ..]
+    ) || file.starts_with(lzo::MAGIC);
+    is_compressed.then(|| unpack(file, MAX_VMLINUX)).transpose()
 }
 
 /// The release in a kernel image, as `uname -r` prints it.
@@ -144,7 +163,12 @@ fn unpack(payload: &[u8], limit: u64) -> Result<Vec<u8>, ImageError> {
                 .map_err(|error| ImageError::Payload(error.to_string()))?;
             read_all(&mut liblzma::read::XzDecoder::new_stream(payload, stream))
         }
-        [0x89, b'L', b'Z', b'O', ..] => Err(ImageError::Compression("lzo".into())),
+        payload if payload.starts_with(lzo::MAGIC) => {
+            lzo::unpack(payload, limit).map_err(|error| match error {
+                lzo::Error::TooLarge => ImageError::TooLarge,
+                lzo::Error::Damaged(reason) => ImageError::Payload(reason.into()),
+            })
+        }
         [0x7f, b'E', b'L', b'F', ..] => Ok(payload.to_vec()),
         _ => Err(ImageError::Compression("something skep does not know".into())),
     }
@@ -329,6 +353,7 @@ mod tests {
             ("lzma", with_size(lzma.finish().unwrap())),
             ("bzip2", with_size(bz.finish().unwrap())),
             ("lz4", with_size(lz4)),
+            ("lzo", with_size(lzo::tests::packed(&elf))),
             ("zstd", with_size(zstd::encode_all(&elf[..], 1).unwrap())),
         ]
     }

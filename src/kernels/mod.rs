@@ -8,12 +8,14 @@
 
 mod apt;
 pub mod image;
+mod lzo;
 mod package;
 mod reference;
+mod rpm;
 mod store;
 
 pub use apt::Apt;
-pub use package::{Package, PackageError, looks_like_deb, read_deb};
+pub use package::{Package, PackageError, looks_like_package, read as read_package};
 pub use reference::Reference;
 pub use store::{Kernel, Store, Stored};
 

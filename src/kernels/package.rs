@@ -1,9 +1,10 @@
-//! Debian packages, read without dpkg: an `ar` archive of `debian-binary`,
+//! Packages; and Debian's, read without dpkg: an `ar` archive of `debian-binary`,
 //! `control.tar.*` and `data.tar.*` (deb(5)).
 //!
 //! Only what leads to the kernel is unpacked, and reading stops behind it.
 //! Everything is bounded, because a package can come from anywhere.
 
+use super::rpm::{looks_like_rpm, read_rpm};
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Component, Path};
@@ -11,7 +12,7 @@ use std::path::{Component, Path};
 /// No kernel image and no configuration in a package is larger.
 const MAX_FILE: u64 = 256 << 20;
 /// What is read of one archive at most, unpacked.
-const MAX_ARCHIVE: u64 = 4 << 30;
+const MAX_ARCHIVE: u64 = 1 << 30;
 
 /// What skep takes out of a package.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,9 +32,13 @@ pub struct Package {
 pub struct PackageError(String);
 
 impl PackageError {
+    pub(super) fn new(what: &str) -> Self {
+        Self(what.into())
+    }
+
     /// The file does not begin like a package at all.
     pub(super) fn not_a_package() -> Self {
-        Self("it does not begin like a Debian package".into())
+        Self("it does not begin like a package".into())
     }
 }
 
@@ -45,13 +50,23 @@ impl fmt::Display for PackageError {
 
 impl std::error::Error for PackageError {}
 
+/// Whether the bytes begin like a package of a kind that skep reads.
+pub fn looks_like_package(bytes: &[u8]) -> bool {
+    looks_like_deb(bytes) || looks_like_rpm(bytes)
+}
+
+/// Reads a package of any of these kinds.
+pub fn read(bytes: &[u8]) -> Result<Package, PackageError> {
+    if looks_like_rpm(bytes) { read_rpm(bytes) } else { read_deb(bytes) }
+}
+
 /// Whether the bytes begin like a Debian package.
-pub fn looks_like_deb(bytes: &[u8]) -> bool {
+fn looks_like_deb(bytes: &[u8]) -> bool {
     bytes.starts_with(b"!<arch>\ndebian-binary")
 }
 
 /// Reads a Debian package.
-pub fn read_deb(bytes: &[u8]) -> Result<Package, PackageError> {
+fn read_deb(bytes: &[u8]) -> Result<Package, PackageError> {
     let mut package = Package::default();
     let mut data_seen = false;
     let mut rest = bytes.strip_prefix(MAGIC).ok_or_else(PackageError::not_a_package)?;
@@ -99,7 +114,7 @@ fn next_entry<'b>(rest: &mut &'b [u8]) -> Result<Option<(String, &'b [u8])>, Pac
     Ok(Some((name, content)))
 }
 
-fn damaged(error: &io::Error) -> PackageError {
+pub(super) fn damaged(error: &io::Error) -> PackageError {
     PackageError(match error.kind() {
         io::ErrorKind::UnexpectedEof => "it ends early".into(),
         _ => error.to_string(),
@@ -107,11 +122,19 @@ fn damaged(error: &io::Error) -> PackageError {
 }
 
 /// The reader that undoes what an archive's suffix names.
-fn unpacker<'r>(suffix: &str, reader: impl Read + 'r) -> Result<Box<dyn Read + 'r>, PackageError> {
+pub(super) fn unpacker<'r>(
+    suffix: &str,
+    reader: impl Read + 'r,
+) -> Result<Box<dyn Read + 'r>, PackageError> {
     let unpacked: Box<dyn Read + 'r> = match suffix {
         "" => Box::new(reader),
         ".gz" => Box::new(flate2::read::GzDecoder::new(reader)),
         ".xz" => Box::new(liblzma::read::XzDecoder::new(reader)),
+        ".lzma" => {
+            let stream = liblzma::stream::Stream::new_lzma_decoder(MAX_FILE)
+                .map_err(|error| damaged(&error.into()))?;
+            Box::new(liblzma::read::XzDecoder::new_stream(reader, stream))
+        }
         ".bz2" => Box::new(bzip2::read::BzDecoder::new(reader)),
         ".zst" => {
             Box::new(zstd::stream::read::Decoder::new(reader).map_err(|error| damaged(&error))?)
@@ -167,18 +190,31 @@ fn read_data(reader: &mut dyn Read, package: &mut Package) -> Result<(), Package
             Kind::Config => &mut package.config,
             Kind::Other => continue,
         };
-        if entry.size() > MAX_FILE {
-            return Err(PackageError(format!("{} claims to be huge", path.display())));
-        }
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).map_err(|error| damaged(&error))?;
-        *target = Some(bytes);
+        let size = entry.size();
+        *target = Some(read_file(&mut entry, size, &path)?);
     }
     Ok(())
 }
 
+/// Reads a file of an archive whole, if it is of a size that it may have.
+pub(super) fn read_file(
+    reader: &mut dyn Read,
+    size: u64,
+    path: &Path,
+) -> Result<Vec<u8>, PackageError> {
+    if size > MAX_FILE {
+        return Err(PackageError(format!("{} claims to be huge", path.display())));
+    }
+    let mut bytes = Vec::new();
+    reader.take(size).read_to_end(&mut bytes).map_err(|error| damaged(&error))?;
+    if bytes.len() as u64 != size {
+        return Err(PackageError::new("it ends early"));
+    }
+    Ok(bytes)
+}
+
 #[derive(PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Image,
     Config,
     Other,
@@ -186,7 +222,7 @@ enum Kind {
 
 /// Where distributions put a kernel: Debian up to 6.x in `boot/`, Debian from
 /// 7.x and others in `usr/lib/modules/RELEASE/`.
-fn kind_of(names: &[String]) -> Kind {
+pub(super) fn kind_of(names: &[String]) -> Kind {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     match names[..] {
         ["boot", name] if name.starts_with("vmlinuz") => Kind::Image,
@@ -201,7 +237,7 @@ fn kind_of(names: &[String]) -> Kind {
 }
 
 /// The plain names of a path, without `./`.
-fn names(path: &Path) -> Vec<String> {
+pub(super) fn names(path: &Path) -> Vec<String> {
     let plain = |component| match component {
         Component::Normal(name) => Some(std::ffi::OsStr::to_string_lossy(name).into_owned()),
         _ => None,
@@ -284,7 +320,7 @@ mod tests {
         let said = |bytes: &[u8]| read_deb(bytes).unwrap_err().to_string();
         assert_eq!(said(b"!<arch>\nx"), "it ends early");
         assert_eq!(said(b"!<arch>\n"), "it ends before its files begin");
-        assert_eq!(said(b"ELF"), "it does not begin like a Debian package");
+        assert_eq!(said(b"ELF"), "it does not begin like a package");
         let mut bytes = whole;
         bytes[8 + 58] = b'x';
         assert_eq!(said(&bytes), "the header of a file in it is damaged");

@@ -62,7 +62,8 @@ impl Reference {
         let is_path = path.is_absolute()
             || text.starts_with("./")
             || text.starts_with("../")
-            || text.ends_with(".deb");
+            || text.ends_with(".deb")
+            || text.ends_with(".rpm");
         if is_path || (!text.is_empty() && exists(path)) {
             return Ok(Self::File(path.to_owned()));
         }

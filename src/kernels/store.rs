@@ -296,10 +296,10 @@ impl Store {
             false => path.to_owned(),
         };
         let bytes = fs::read(&path)?;
-        if package::looks_like_deb(&bytes) {
+        if package::looks_like_package(&bytes) {
             return self.add(from_package(&path, &bytes)?, &path, reference);
         }
-        if path.extension().is_some_and(|ext| ext == "deb") {
+        if path.extension().is_some_and(|ext| ext == "deb" || ext == "rpm") {
             let source = package::PackageError::not_a_package();
             return Err(Error::Package { path, source });
         }
@@ -396,8 +396,8 @@ impl Kernel {
 }
 
 fn from_package(path: &Path, bytes: &[u8]) -> Result<Incoming, Error> {
-    let package = package::read_deb(bytes)
-        .map_err(|source| Error::Package { path: path.to_owned(), source })?;
+    let package =
+        package::read(bytes).map_err(|source| Error::Package { path: path.to_owned(), source })?;
     match package.image {
         Some(image) => Ok(Incoming {
             image,

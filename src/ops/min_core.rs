@@ -7,7 +7,7 @@ use crate::btf::Btf;
 use crate::btf::ext::CoreRelo;
 use crate::diagnostics::{Diagnostic, Failure, ObjectPlace, Origin, Span, codes};
 use crate::elf::{self, Object};
-use crate::kernels::{Reference, image, looks_like_deb};
+use crate::kernels::{Reference, image, looks_like_package};
 use crate::relocate::core::{Minimal, MinimalError, Question, Target};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -240,7 +240,7 @@ pub(super) fn release(session: &Session, from: &Path) -> Result<String, Failure>
         true => {
             let bytes = fs::map(&path)?;
             let is_elf = bytes.starts_with(b"\x7fELF");
-            if is_elf || !(looks_like_deb(&bytes) || image::looks_like_image(&bytes)) {
+            if is_elf || !(looks_like_package(&bytes) || image::looks_like_image(&bytes)) {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 let name = name.strip_suffix(".btf").unwrap_or(&name);
                 let name = name.strip_prefix("vmlinux-").unwrap_or(name);

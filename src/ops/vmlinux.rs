@@ -2,9 +2,9 @@
 
 use super::Session;
 use crate::base::fs;
-use crate::btf::{Btf, Kind};
+use crate::btf::{Btf, Data, Kind};
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
-use crate::kernels::{Kernel, Reference, image, looks_like_deb};
+use crate::kernels::{Kernel, Reference, image, looks_like_package};
 use crate::vmlinux::{self, Kfuncs, Scope, Words};
 use crate::{btf, build, elf};
 use std::collections::BTreeSet;
@@ -127,8 +127,8 @@ pub fn kernel(session: &Session, from: Option<&Path>) -> Result<Btf, Failure> {
 pub fn stored(session: &Session, kernel: &Kernel) -> Result<Btf, Failure> {
     let path = session.cache.join("btf").join(format!("{}.btf", kernel.key()));
     // A damaged file in the cache is replaced.
-    if let Some(bytes) = fs::read_if_exists(&path)?
-        && let Ok(btf) = Btf::parse(bytes)
+    if fs::exists(&path)
+        && let Ok(btf) = Btf::parse(fs::map(&path)?)
     {
         return Ok(btf);
     }
@@ -147,6 +147,14 @@ pub fn file(session: &Session, path: &Path, base: Option<Arc<Btf>>) -> Result<Bt
             .help(WHAT_TO_NAME)
             .into());
     }
+    // The kernel's own is as it is until the next boot, and need not be copied.
+    // Kernels before 6.16 have it read.
+    if path.starts_with(RUNNING)
+        && let Ok(mapped) = fs::map(path)
+    {
+        return parse(mapped.into(), base)
+            .map_err(|diagnostic| diagnostic.in_file(session.display(path)).into());
+    }
     let bytes = match fs::read(path) {
         Err(error)
             if error.source.kind() == std::io::ErrorKind::NotFound && path.starts_with(RUNNING) =>
@@ -155,16 +163,36 @@ pub fn file(session: &Session, path: &Path, base: Option<Arc<Btf>>) -> Result<Bt
         }
         result => result?,
     };
-    if looks_like_deb(&bytes) || (image::looks_like_image(&bytes) && !is_elf(&bytes)) {
+    if looks_like_package(&bytes) || (image::looks_like_image(&bytes) && !is_elf(&bytes)) {
         let reference = Reference::File(path.to_owned());
         let store = super::kernel::store(session);
         return stored(session, &store.get(&reference, &session.cancel, &*session.sink)?);
     }
-    parse(bytes, base).map_err(|diagnostic| diagnostic.in_file(session.display(path)).into())
+    // Distributions compress modules and debug files.
+    let unpacked = image::decompressed(&bytes).map_err(|error| {
+        let message = format!("the file cannot be unpacked: {error}");
+        Diagnostic::new(codes::BTF_CORRUPT, Origin::Object, message).in_file(session.display(path))
+    })?;
+    let bytes = unpacked.unwrap_or(bytes);
+    let bytes = match is_elf(&bytes).then(|| detached(path, &bytes)).flatten() {
+        Some(beside) => fs::read(&beside)?,
+        None => bytes,
+    };
+    parse(bytes.into(), base).map_err(|diagnostic| diagnostic.in_file(session.display(path)).into())
 }
 
-const WHAT_TO_NAME: &str =
-    "name raw BTF such as /sys/kernel/btf/vmlinux, an ELF file, a kernel image or its package";
+/// The file with the BTF of an ELF file that has none in it, if one lies
+/// beside it: `vmlinux.btf` or `vmlinux.BTF`.
+fn detached(path: &Path, bytes: &[u8]) -> Option<PathBuf> {
+    if !matches!(elf::section(bytes, ".BTF"), Ok(None)) {
+        return None;
+    }
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    let beside = |ending: &str| path.with_file_name(format!("{name}.{ending}"));
+    ["btf", "BTF"].map(beside).into_iter().find(|path| fs::is_file(path))
+}
+
+const WHAT_TO_NAME: &str = "name raw BTF such as /sys/kernel/btf/vmlinux, an ELF file, a kernel image or its package (.deb, .rpm)";
 
 fn is_elf(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\x7fELF")
@@ -185,8 +213,8 @@ fn section(bytes: &[u8]) -> Result<&[u8], Box<Diagnostic>> {
 }
 
 /// Reads BTF from the bytes of an ELF file or of raw BTF.
-fn parse(bytes: Vec<u8>, base: Option<Arc<Btf>>) -> Result<Btf, Box<Diagnostic>> {
-    let data = if is_elf(&bytes) { section(&bytes)?.to_vec() } else { bytes };
+fn parse(bytes: Data, base: Option<Arc<Btf>>) -> Result<Btf, Box<Diagnostic>> {
+    let data = if is_elf(&bytes) { section(&bytes)?.into() } else { bytes };
     let result = match base {
         Some(base) => Btf::parse_split(data, base),
         None => Btf::parse(data),

@@ -8,6 +8,7 @@
 
 use crate::btf::{Btf, Kind, TypeId, raw};
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 /// The characters of an identifier.
@@ -23,69 +24,20 @@ static IDENTIFIER: [bool; 256] = {
 
 /// What C23 and GNU C reserve. `true`, `false` and `bool` are not here: the
 /// kernel defines them, and the header guards them.
-const KEYWORDS: &[&[u8]] = &[
-    b"alignas",
-    b"alignof",
-    b"asm",
-    b"auto",
-    b"break",
-    b"case",
-    b"char",
-    b"const",
-    b"constexpr",
-    b"continue",
-    b"default",
-    b"do",
-    b"double",
-    b"else",
-    b"enum",
-    b"extern",
-    b"float",
-    b"for",
-    b"goto",
-    b"if",
-    b"inline",
-    b"int",
-    b"long",
-    b"nullptr",
-    b"register",
-    b"restrict",
-    b"return",
-    b"short",
-    b"signed",
-    b"sizeof",
-    b"static",
-    b"static_assert",
-    b"struct",
-    b"switch",
-    b"thread_local",
-    b"typedef",
-    b"typeof",
-    b"typeof_unqual",
-    b"union",
-    b"unsigned",
-    b"void",
-    b"volatile",
-    b"while",
-];
-
-/// For each first letter, the lengths that keywords with it have, as bits.
-static KEYWORD_LENGTHS: [u16; 256] = {
-    let mut table = [0; 256];
-    let mut index = 0;
-    while index < KEYWORDS.len() {
-        let word = KEYWORDS[index];
-        table[word[0] as usize] |= 1 << word.len();
-        index += 1;
-    }
-    table
-};
-
 fn is_keyword(name: &[u8]) -> bool {
-    let Some(first) = name.first() else { return false };
-    name.len() < 16
-        && KEYWORD_LENGTHS[*first as usize] >> name.len() & 1 == 1
-        && KEYWORDS.contains(&name)
+    // A match compares as few bytes as it can; a list would be gone through.
+    #[rustfmt::skip]
+    let is_it = matches!(
+        name,
+        b"alignas" | b"alignof" | b"asm" | b"auto" | b"break" | b"case" | b"char" | b"const"
+            | b"constexpr" | b"continue" | b"default" | b"do" | b"double" | b"else" | b"enum"
+            | b"extern" | b"float" | b"for" | b"goto" | b"if" | b"inline" | b"int" | b"long"
+            | b"nullptr" | b"register" | b"restrict" | b"return" | b"short" | b"signed"
+            | b"sizeof" | b"static" | b"static_assert" | b"struct" | b"switch"
+            | b"thread_local" | b"typedef" | b"typeof" | b"typeof_unqual" | b"union"
+            | b"unsigned" | b"void" | b"volatile" | b"while"
+    );
+    is_it
 }
 
 /// A name as an identifier: the name itself, nearly always. Other characters
@@ -125,18 +77,15 @@ pub(super) fn is_plain(name: &str) -> bool {
 }
 
 /// The typedefs that come to `__builtin_va_list`, itself included.
-fn va_lists(btf: &Btf, builtin: u32) -> Vec<u32> {
+fn va_lists(btf: &Btf, builtin: u32, typedefs: &[u32]) -> Vec<u32> {
     let mut found = vec![builtin];
     // Chains of typedefs are short, but may come in any order.
     loop {
         let before = found.len();
-        for id in 1..btf.len() {
-            let Some(record) = raw::record(btf, id) else { continue };
-            if record.kind() == Kind::Typedef
-                && found.contains(&record.third)
-                && !found.contains(&id)
-            {
-                found.push(id);
+        for id in typedefs {
+            let Some(record) = raw::record(btf, *id) else { continue };
+            if found.contains(&record.third) && !found.contains(id) {
+                found.push(*id);
             }
         }
         if found.len() == before || before > 64 {
@@ -145,54 +94,87 @@ fn va_lists(btf: &Btf, builtin: u32) -> Vec<u32> {
     }
 }
 
+/// How many typedefs and enumerators there are.
+fn idents(btf: &Btf) -> usize {
+    let wanted = |kind: Kind| kind == Kind::Typedef || kind.is_enum();
+    let count = |id: u32| match raw::record(btf, id) {
+        Some(record) if record.kind().is_enum() => record.info as usize & 0xff_ffff,
+        _ => 1,
+    };
+    raw::ids_of(btf, wanted).map(count).sum()
+}
+
 /// A counting set of names.
 struct Table<'b> {
     btf: &'b Btf,
-    /// Offset of the name plus one (free if 0), how many have it, and the
-    /// first type that has it.
-    slots: Vec<(u32, u32, u32)>,
+    slots: Vec<Slot>,
     taken: usize,
+}
+
+/// A name in the table.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    /// Its offset plus one; 0 if the slot is free.
+    name: u32,
+    hash: u32,
+    /// How many have it.
+    count: u32,
+    /// The first type that has it.
+    first: u32,
 }
 
 impl<'b> Table<'b> {
     fn new(btf: &'b Btf, expected: usize) -> Self {
-        let size = (expected * 2).next_power_of_two().max(16);
-        Self { btf, slots: vec![(0, 0, 0); size], taken: 0 }
+        let size = (expected * 3 / 2).next_power_of_two().max(16);
+        Self { btf, slots: vec![Slot::default(); size], taken: 0 }
     }
 
-    fn slot(&self, name: &[u8]) -> usize {
+    #[inline]
+    fn slot(&self, hash: u32, name: &[u8]) -> usize {
         let mask = self.slots.len() - 1;
-        let mut slot = raw::hash(name) as usize & mask;
-        while self.slots[slot].0 != 0 && raw::bytes(self.btf, self.slots[slot].0 - 1) != name {
-            slot = (slot + 1) & mask;
+        let mut at = hash as usize & mask;
+        loop {
+            let slot = &self.slots[at];
+            let is_it =
+                slot.name == 0 || slot.hash == hash && raw::bytes(self.btf, slot.name - 1) == name;
+            if is_it {
+                return at;
+            }
+            at = (at + 1) & mask;
         }
-        slot
+    }
+
+    /// What is known of a name, if anything is.
+    fn find(&self, name: &[u8]) -> Option<&Slot> {
+        Some(&self.slots[self.slot(raw::hash(name), name)]).filter(|slot| slot.name != 0)
     }
 
     /// Counts a name; says how many have it now.
     #[inline]
     fn count(&mut self, offset: u32, id: u32) -> u32 {
-        let slot = self.slot(raw::bytes(self.btf, offset));
-        if self.slots[slot].0 == 0 {
-            self.slots[slot] = (offset + 1, 0, id);
+        let name = raw::bytes(self.btf, offset);
+        let hash = raw::hash(name);
+        let at = self.slot(hash, name);
+        let slot = &mut self.slots[at];
+        slot.count += 1;
+        let count = slot.count;
+        if slot.name == 0 {
+            *slot = Slot { name: offset + 1, hash, count, first: id };
             self.taken += 1;
             if self.taken * 4 > self.slots.len() * 3 {
-                self.slots[slot].1 = 1;
                 self.grow();
-                return 1;
             }
         }
-        self.slots[slot].1 += 1;
-        self.slots[slot].1
+        count
     }
 
     #[cold]
     fn grow(&mut self) {
-        let bigger = vec![(0, 0, 0); self.slots.len() * 2];
-        for entry in std::mem::replace(&mut self.slots, bigger) {
-            if entry.0 != 0 {
-                let slot = self.slot(raw::bytes(self.btf, entry.0 - 1));
-                self.slots[slot] = entry;
+        let bigger = vec![Slot::default(); self.slots.len() * 2];
+        for slot in std::mem::replace(&mut self.slots, bigger) {
+            if slot.name != 0 {
+                let at = self.slot(slot.hash, raw::bytes(self.btf, slot.name - 1));
+                self.slots[at] = slot;
             }
         }
     }
@@ -220,6 +202,29 @@ pub(super) struct Names<'b> {
     /// Whether values of enumerations say whether they have a sign: BTF from
     /// before Linux 6.0 does not.
     pub enums_have_signs: bool,
+    /// Of each block of the own strings, whether it has a character in it that
+    /// no identifier has. Such blocks are few.
+    odd: OnceCell<Vec<bool>>,
+    btf: &'b Btf,
+    /// How many bytes of strings the base has.
+    base_strings: u32,
+}
+
+/// How many bytes of strings are looked at as one.
+const BLOCK: usize = 64;
+
+/// Of each block of some bytes, whether it has others than the characters of
+/// identifiers and ends of strings.
+fn odd(strings: &[u8]) -> Vec<bool> {
+    // Without branches, so that the compiler looks at many bytes at once.
+    let odd = |byte: &u8| {
+        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+        let digit = byte.wrapping_sub(b'0') < 10;
+        u8::from(!(letter | digit | (*byte == b'_') | (*byte == 0)))
+    };
+    let (blocks, rest) = strings.as_chunks::<BLOCK>();
+    let blocks = blocks.iter().map(|block| block.iter().fold(0, |all, byte| all | odd(byte)) != 0);
+    blocks.chain([rest.iter().any(|byte| odd(byte) != 0)]).collect()
 }
 
 impl<'b> Names<'b> {
@@ -229,17 +234,23 @@ impl<'b> Names<'b> {
         let mut names = Self {
             suffixes: vec![0; btf.len() as usize],
             enumerators: Vec::new(),
-            idents: Table::new(btf, btf.len() as usize / 3),
+            idents: Table::new(btf, idents(btf)),
             is_incomplete: vec![false; btf.len() as usize],
             resolved: HashMap::new(),
             va_lists: Vec::new(),
             guarded: Vec::new(),
             enums_have_signs: false,
+            base_strings: raw::base_strings(btf),
+            odd: OnceCell::new(),
+            btf,
         };
         let mut tags = Table::new(btf, btf.len() as usize / 8);
         let mut incomplete = Vec::new();
         let mut builtin_va_list = 0;
-        for id in 1..btf.len() {
+        let mut typedefs = Vec::new();
+        for id in raw::ids_of(btf, |kind| {
+            kind.is_composite() || kind.is_enum() || matches!(kind, Kind::Typedef | Kind::Fwd)
+        }) {
             let Some(record) = raw::record(btf, id) else { continue };
             let kind = record.kind();
             match kind {
@@ -267,6 +278,7 @@ impl<'b> Names<'b> {
                     }
                 }
                 Kind::Typedef => {
+                    typedefs.push(id);
                     names.suffixes[id as usize] = names.idents.count(record.name, id);
                     match raw::bytes(btf, record.name) {
                         b"bool" => names.guarded.push(id),
@@ -280,7 +292,7 @@ impl<'b> Names<'b> {
         }
         names.guarded.dedup();
         if builtin_va_list != 0 {
-            names.va_lists = va_lists(btf, builtin_va_list);
+            names.va_lists = va_lists(btf, builtin_va_list, &typedefs);
         }
         for id in incomplete {
             names.is_incomplete[id as usize] = true;
@@ -302,15 +314,14 @@ impl<'b> Names<'b> {
             kind => kind,
         };
         let name = raw::bytes(btf, record.name);
-        let known = &tags.slots[tags.slot(name)];
-        if known.0 == 0 {
+        let Some(known) = tags.find(name) else {
             // Nothing has the name yet; further declarations mean this one.
             self.suffixes[id as usize] = tags.count(record.name, id);
             self.resolved.insert(id, id);
             return;
-        }
-        if btf.kind(TypeId(known.2)) == wanted {
-            self.resolved.insert(id, known.2);
+        };
+        if btf.kind(TypeId(known.first)) == wanted {
+            self.resolved.insert(id, known.first);
             return;
         }
         let text = std::str::from_utf8(name).unwrap_or_default();
@@ -347,9 +358,22 @@ impl<'b> Names<'b> {
         }
     }
 
+    /// Whether a name at an offset of the own strings, which is not empty, is
+    /// known to be an identifier. Others may be, too.
+    #[inline]
+    pub fn is_plain(&self, offset: u32, name: &[u8]) -> bool {
+        let at = offset.wrapping_sub(self.base_strings) as usize;
+        let odd = self.odd.get_or_init(|| odd(raw::strings(self.btf)));
+        let is_odd = |at: usize| odd.get(at / BLOCK).copied().unwrap_or(true);
+        !is_odd(at)
+            && !is_odd(at + name.len() - 1)
+            && name.first().is_some_and(|first| !first.is_ascii_digit())
+            && !is_keyword(name)
+    }
+
     /// Whether a typedef or an enumerator has a name.
     pub fn is_taken(&self, name: &str) -> bool {
-        self.idents.slots[self.idents.slot(name.as_bytes())].0 != 0
+        self.idents.find(name.as_bytes()).is_some()
     }
 
     /// The type a mention of this one means.
@@ -387,8 +411,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keywords_are_known_by_length_and_letter() {
-        assert!(KEYWORDS.iter().all(|word| is_keyword(word)));
+    fn keywords_are_told_from_other_names() {
+        assert!(
+            ["while", "alignas", "do", "typeof_unqual"].iter().all(|w| is_keyword(w.as_bytes()))
+        );
         assert!(!is_keyword(b"next") && !is_keyword(b"") && !is_keyword(b"inlines"));
         assert_eq!(mangled(b"3com<u8>"), b"_3com_u8_");
     }

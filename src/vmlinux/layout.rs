@@ -28,14 +28,34 @@ pub(super) struct Layout {
     pub overlaps: bool,
 }
 
-/// Layouts by type number; found when first asked for.
+/// Layouts by type number; found when first asked for. Zero stands for what
+/// was not: so memory that nobody asks about is never touched.
 pub(super) struct Layouts {
-    known: Vec<Option<Layout>>,
-    /// Alignments of all types, as powers of two; `UNKNOWN` until asked for.
+    /// `KNOWN` and the rest of a layout in one byte.
+    known: Vec<u8>,
+    /// Alignments of all types, as powers of two, plus one.
     aligns: Vec<u8>,
 }
 
-const UNKNOWN: u8 = u8::MAX;
+const KNOWN: u8 = 0x80;
+const PACKED: u8 = 0x40;
+const OVERLAPS: u8 = 0x20;
+const ALIGN: u8 = 0x1f;
+
+impl Layout {
+    fn pack(self) -> u8 {
+        let flag = |is: bool, bit: u8| if is { bit } else { 0 };
+        KNOWN | flag(self.packed, PACKED) | flag(self.overlaps, OVERLAPS) | self.align & ALIGN
+    }
+
+    fn unpack(byte: u8) -> Option<Self> {
+        (byte & KNOWN != 0).then_some(Self {
+            align: byte & ALIGN,
+            packed: byte & PACKED != 0,
+            overlaps: byte & OVERLAPS != 0,
+        })
+    }
+}
 
 /// A member as the layout sees it.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +76,7 @@ pub(super) fn fields<'b>(btf: &'b Btf, id: u32) -> impl Iterator<Item = Field> +
     let record = raw::record(btf, id);
     let flag = record.is_some_and(|record| record.kind_flag());
     let rest = record.map_or(&[][..], |record| record.rest);
-    rest.chunks_exact(12).filter_map(move |member| {
+    rest.as_chunks::<12>().0.iter().filter_map(move |member| {
         let [name, ty, offset] = raw::words(member);
         let (offset, width) = raw::member_bits(btf, flag, ty, offset);
         if name == 0 && !btf.kind(btf.resolve(TypeId(ty))).is_composite() {
@@ -73,19 +93,19 @@ pub(super) fn fields<'b>(btf: &'b Btf, id: u32) -> impl Iterator<Item = Field> +
 impl Layouts {
     pub fn new(btf: &Btf) -> Self {
         let count = btf.len() as usize;
-        Self { known: vec![None; count], aligns: vec![UNKNOWN; count] }
+        Self { known: vec![0; count], aligns: vec![0; count] }
     }
 
     /// The alignment of a type as we write it, as a power of two.
     #[inline]
     pub fn align(&mut self, btf: &Btf, id: u32) -> u8 {
         match self.aligns.get(id as usize) {
-            Some(&UNKNOWN) => {
+            Some(0) => {
                 let align = self.find_align(btf, id);
-                self.aligns[id as usize] = align;
+                self.aligns[id as usize] = align + 1;
                 align
             }
-            Some(align) => *align,
+            Some(align) => *align - 1,
             None => 0,
         }
     }
@@ -114,8 +134,11 @@ impl Layouts {
     /// How a struct or union has to be written.
     pub fn of(&mut self, btf: &Btf, id: u32) -> Layout {
         match self.known.get(id as usize) {
-            Some(Some(known)) => return *known,
-            Some(None) => {}
+            Some(known) => {
+                if let Some(known) = Layout::unpack(*known) {
+                    return known;
+                }
+            }
             None => return Layout::default(),
         }
         let Some(record) = raw::record(btf, id) else { return Layout::default() };
@@ -143,7 +166,7 @@ impl Layouts {
             layout.packed = true;
             layout.align = 0;
         }
-        self.known[id as usize] = Some(layout);
+        self.known[id as usize] = layout.pack();
         layout
     }
 }

@@ -27,7 +27,7 @@ mod tests;
 mod words;
 mod write;
 
-use crate::btf::{Btf, Kind, Type, TypeId};
+use crate::btf::{Btf, Kind, Type, TypeId, raw};
 use crate::diagnostics::{Diagnostic, Origin, codes};
 use cname::Names;
 use std::collections::HashSet;
@@ -207,8 +207,8 @@ fn kfuncs(btf: &Btf, names: &Names<'_>, wanted: Kfuncs<'_>) -> Vec<(TypeId, bool
     }
     let mut fast = HashSet::new();
     let mut funcs = Vec::new();
-    for id in btf.ids().filter(|id| btf.kind(*id) == Kind::DeclTag) {
-        let Type::DeclTag(tag) = btf.ty(id) else { continue };
+    for id in raw::ids_of(btf, |kind| kind == Kind::DeclTag) {
+        let Type::DeclTag(tag) = btf.ty(TypeId(id)) else { continue };
         match tag.value {
             "bpf_kfunc" if tag.component.is_none() && btf.kind(tag.target) == Kind::Func => {
                 funcs.push(tag.target);

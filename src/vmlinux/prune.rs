@@ -60,7 +60,8 @@ pub(super) fn prune<'p>(
     let mut pruned =
         Pruned { words, extents: vec![Extent::None; btf.len() as usize], roots: Vec::new() };
     let mut queue = Vec::new();
-    for id in 1..btf.len() {
+    let named = |kind: Kind| kind.is_composite() || kind.is_enum() || kind == Kind::Typedef;
+    for id in raw::ids_of(btf, named) {
         pruned.seed(btf, names, id, &mut queue);
     }
     for func in functions {
@@ -76,10 +77,9 @@ pub(super) fn prune<'p>(
     }
     // A struct that was only reached is a root too: it is mentioned behind
     // pointers, which alone would leave it incomplete.
-    let reached = (1..btf.len()).filter(|id| {
+    let reached = raw::ids_of(btf, Kind::is_composite).filter(|id| {
         pruned.extents[*id as usize] != Extent::None
-            && raw::record(btf, *id)
-                .is_some_and(|record| record.name != 0 && record.kind().is_composite())
+            && raw::record(btf, *id).is_some_and(|record| record.name != 0)
     });
     pruned.roots.extend(reached.map(TypeId));
     pruned.roots.sort_unstable();

@@ -4,7 +4,9 @@
 //! every branch of every `#if` counts. What it adds to a bare list of words
 //! is how each is used, because that decides how much of a type is needed.
 
+use crate::btf::raw;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// A word that counts as any name; without this, only as a typedef's.
 const NAMED: u8 = 8;
@@ -18,8 +20,26 @@ const WHOLE: u8 = 4;
 /// The identifiers of some source files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words {
-    uses: HashMap<Box<[u8]>, u8>,
+    uses: HashMap<Box<[u8]>, u8, BuildHasherDefault<WordHasher>>,
     compares_types: bool,
+}
+
+/// Hashes words, of which a kernel's BTF asks for many thousands.
+#[derive(Clone, Copy, Debug, Default)]
+struct WordHasher(u32);
+
+impl Hasher for WordHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 ^= raw::hash(bytes);
+    }
+
+    // A word's length is hashed with it.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        // The table looks at the upper bits too.
+        u64::from(self.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
 }
 
 /// A token, as far as it matters here.

@@ -11,6 +11,7 @@ use super::layout::{Field, Layout, Layouts, fields, place};
 use super::prune::{Extent, Pruned};
 use super::{Error, Scope};
 use crate::btf::{Btf, Kind, TypeId, raw};
+use std::cell::OnceCell;
 
 /// The deepest nesting of "must be written first". Kernels need about 60.
 const MAX_DEPTH: u32 = 1500;
@@ -26,6 +27,8 @@ const DEFINED: u8 = 2;
 const BUSY: u8 = 4;
 /// What a typedef stands for is written whole.
 const COMPLETE: u8 = 8;
+/// Whatever a member of this type needs is written.
+const SETTLED: u8 = 16;
 
 /// The writer's state.
 pub(super) struct Writer<'b> {
@@ -34,9 +37,13 @@ pub(super) struct Writer<'b> {
     /// How much of each type is written, if not all.
     pruned: Option<&'b Pruned<'b>>,
     layouts: Layouts,
-    anonymous: Anonymous,
+    anonymous: OnceCell<Anonymous>,
     state: Vec<u8>,
     out: Vec<u8>,
+    /// For each type, where in the output stands what comes before the name
+    /// that is declared with it: the start, and in the low byte the length; 0
+    /// if it is nowhere.
+    spelled: Vec<u64>,
     /// Output beyond this many bytes is a BTF made to blow up.
     limit: usize,
     depth: u32,
@@ -61,7 +68,13 @@ const MANY: u32 = u32::MAX;
 impl Anonymous {
     fn of(btf: &Btf) -> Self {
         let mut this = Self { referrers: vec![NOBODY; btf.len() as usize] };
-        for id in 1..btf.len() {
+        let refers = |kind| {
+            !matches!(
+                kind,
+                Kind::Func | Kind::Int | Kind::Enum | Kind::Enum64 | Kind::Fwd | Kind::DeclTag
+            )
+        };
+        for id in raw::ids_of(btf, refers) {
             let Some(record) = raw::record(btf, id) else { continue };
             match record.kind() {
                 Kind::Ptr
@@ -72,7 +85,7 @@ impl Anonymous {
                 | Kind::TypeTag => this.add(record.third, id),
                 Kind::Array => this.add(raw::word(record.rest), id),
                 Kind::Struct | Kind::Union => {
-                    for member in record.rest.chunks_exact(12) {
+                    for member in record.rest.as_chunks::<12>().0 {
                         let [name, ty, _] = raw::words(member);
                         this.add(ty, id);
                         if name == 0 {
@@ -82,7 +95,7 @@ impl Anonymous {
                 }
                 Kind::FuncProto => {
                     this.add(record.third, MANY);
-                    for param in record.rest.chunks_exact(8) {
+                    for param in record.rest.as_chunks::<8>().0 {
                         this.add(raw::words::<2>(param)[1], MANY);
                     }
                 }
@@ -150,8 +163,9 @@ impl<'b> Writer<'b> {
             names,
             pruned,
             layouts: Layouts::new(btf),
-            anonymous: Anonymous::of(btf),
+            anonymous: OnceCell::new(),
             state: vec![0; btf.len() as usize],
+            spelled: vec![0; btf.len() as usize],
             out: Vec::with_capacity(if pruned.is_some() { 1 << 16 } else { size / 8 * 5 }),
             limit: size.saturating_mul(32).saturating_add(1 << 20),
             depth: 0,
@@ -165,7 +179,9 @@ impl<'b> Writer<'b> {
     pub fn types(&mut self, scope: &Scope<'_>) -> Result<(), Error> {
         match scope {
             Scope::All => {
-                for id in 1..self.btf.len() {
+                for id in raw::ids_of(self.btf, |kind| {
+                    kind.is_composite() || kind.is_enum() || kind == Kind::Typedef
+                }) {
                     self.top_level(id)?;
                 }
             }
@@ -176,6 +192,10 @@ impl<'b> Writer<'b> {
             }
         }
         Ok(())
+    }
+
+    fn anonymous(&self) -> &Anonymous {
+        self.anonymous.get_or_init(|| Anonymous::of(self.btf))
     }
 
     /// Whether a struct or union was written.
@@ -193,6 +213,47 @@ impl<'b> Writer<'b> {
 
     fn put(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
+    }
+
+    /// Writes again what stands in the output.
+    #[inline]
+    fn repeat(&mut self, start: usize, length: usize) {
+        const SHORT: usize = 24;
+        match self.out.get(start..).and_then(|rest| rest.first_chunk::<SHORT>()) {
+            // A fixed number of bytes is copied without a call.
+            Some(bytes) if length <= SHORT => {
+                let (bytes, end) = (*bytes, self.out.len() + length);
+                self.out.extend_from_slice(&bytes);
+                self.out.truncate(end);
+            }
+            _ => self.out.extend_from_within(start..start + length),
+        }
+    }
+
+    /// Writes a name as an identifier.
+    #[inline]
+    fn identifier(&mut self, offset: u32) {
+        const SHORT: usize = 16;
+        let rest = raw::rest(self.btf, offset);
+        if let Some(bytes) = rest.first_chunk::<SHORT>() {
+            let length = raw::length(bytes);
+            if length > 0 && self.names.is_plain(offset, &bytes[..length]) {
+                let end = self.out.len() + length;
+                self.out.extend_from_slice(bytes);
+                self.out.truncate(end);
+                return;
+            }
+        }
+        let name = identifier(self.btf, offset);
+        self.out.extend_from_slice(&name);
+    }
+
+    #[inline]
+    fn name(&mut self, name: Name) {
+        if !name.is_none() {
+            self.identifier(name.offset);
+            self.suffix(name.suffix);
+        }
     }
 
     fn number(&mut self, number: u64) {
@@ -227,7 +288,7 @@ impl<'b> Writer<'b> {
                 self.define_enum(self.names.resolve(id))
             }
             Kind::Enum | Kind::Enum64
-                if !record.rest.is_empty() && !self.anonymous.is_inline(self.btf, id) =>
+                if !record.rest.is_empty() && !self.anonymous().is_inline(self.btf, id) =>
             {
                 self.define_enum(id)
             }
@@ -249,9 +310,22 @@ impl<'b> Writer<'b> {
     /// Writes what has to stand before a mention of a type. `inside` is the
     /// struct being written, which its own members may name.
     fn need(&mut self, id: u32, need: Need, inside: u32) -> Result<(), Error> {
+        let (first, is_whole) = (id, need == Need::Whole);
+        if is_whole && self.has(first, SETTLED) {
+            return Ok(());
+        }
+        if self.find_need(id, need, inside)? && is_whole {
+            self.set(first, SETTLED);
+        }
+        Ok(())
+    }
+
+    /// [`Writer::need`]; says whether that holds wherever the type is
+    /// mentioned from now on.
+    fn find_need(&mut self, id: u32, need: Need, inside: u32) -> Result<bool, Error> {
         let (mut id, mut need) = (id, need);
         loop {
-            let Some(record) = raw::record(self.btf, id) else { return Ok(()) };
+            let Some(record) = raw::record(self.btf, id) else { return Ok(true) };
             match record.kind() {
                 Kind::Const | Kind::Volatile | Kind::Restrict | Kind::TypeTag => id = record.third,
                 Kind::Ptr => {
@@ -275,12 +349,12 @@ impl<'b> Writer<'b> {
                         self.need(raw::words::<2>(param)[1], Need::Param, inside)?;
                     }
                     self.depth -= 1;
-                    return Ok(());
+                    return Ok(false);
                 }
                 Kind::Typedef => {
                     self.define_typedef(id)?;
                     if need != Need::Whole || self.has(id, COMPLETE) {
-                        return Ok(());
+                        return Ok(self.has(id, DEFINED));
                     }
                     self.set(id, COMPLETE);
                     id = record.third;
@@ -289,31 +363,34 @@ impl<'b> Writer<'b> {
                     self.deeper(id)?;
                     self.members_need(id, inside)?;
                     self.depth -= 1;
-                    return Ok(());
+                    return Ok(false);
                 }
                 Kind::Struct | Kind::Union | Kind::Fwd => {
                     let id = self.names.resolve(id);
                     return match need {
-                        Need::Whole => self.define(id),
-                        Need::Named => Ok(()),
+                        Need::Whole => {
+                            self.define(id)?;
+                            Ok(self.has(id, DEFINED))
+                        }
+                        Need::Named => Ok(true),
                         Need::Param => {
                             if id != inside && !self.has(id, DECLARED) {
                                 self.set(id, DECLARED);
                                 self.tag(id);
                                 self.text(";\n\n");
                             }
-                            Ok(())
+                            Ok(false)
                         }
                     };
                 }
                 Kind::Enum | Kind::Enum64 => {
-                    if record.name != 0 || !self.anonymous.is_inline(self.btf, id) {
+                    if record.name != 0 || !self.anonymous().is_inline(self.btf, id) {
                         let id = self.names.resolve(id);
                         self.define_enum(id)?;
                     }
-                    return Ok(());
+                    return Ok(true);
                 }
-                _ => return Ok(()),
+                _ => return Ok(true),
             }
         }
     }
@@ -327,7 +404,7 @@ impl<'b> Writer<'b> {
             return Ok(());
         }
         let Some(record) = raw::record(self.btf, id) else { return Ok(()) };
-        for member in record.rest.chunks_exact(12) {
+        for member in record.rest.as_chunks::<12>().0 {
             self.need(raw::words::<2>(member)[1], Need::Whole, inside)?;
         }
         Ok(())
@@ -382,11 +459,8 @@ impl<'b> Writer<'b> {
             self.text(BEFORE_C23);
         }
         self.text("typedef ");
-        let mut name = identifier(self.btf, record.name).into_owned();
-        if let Some(suffix) = self.names.suffix(id) {
-            name.extend_from_slice(format!("___{suffix}").as_bytes());
-        }
-        self.declaration(record.third, &name, Place::File, 0)?;
+        let name = Name { offset: record.name, suffix: self.names.suffix(id) };
+        self.declaration(record.third, name, Place::File, 0)?;
         self.text(if guarded { ";\n#endif\n\n" } else { ";\n\n" });
         Ok(())
     }
@@ -416,8 +490,7 @@ impl<'b> Writer<'b> {
         self.put(if is_union { b"union" } else { b"struct" });
         if record.name != 0 {
             self.out.push(b' ');
-            let name = identifier(self.btf, record.name);
-            self.out.extend_from_slice(&name);
+            self.identifier(record.name);
             self.suffix(self.names.suffix(id));
         }
     }
@@ -436,13 +509,11 @@ impl<'b> Writer<'b> {
         self.put(b"enum");
         if record.name != 0 {
             self.out.push(b' ');
-            let name = identifier(self.btf, record.name);
-            self.out.extend_from_slice(&name);
+            self.identifier(record.name);
             self.suffix(self.names.suffix(id));
-        } else if self.anonymous.referrers[id as usize] != NOBODY {
+        } else if self.anonymous().referrers[id as usize] != NOBODY {
             self.put(b" __anon_");
-            let name = identifier(self.btf, raw::word(record.rest));
-            self.out.extend_from_slice(&name);
+            self.identifier(raw::word(record.rest));
             self.suffix(self.names.enumerator_suffix(id, 0));
         }
     }
@@ -471,8 +542,7 @@ impl<'b> Writer<'b> {
         if record.rest.is_empty() {
             // Only its name and size are known; C wants a value.
             self.indent(level + 1);
-            let name = identifier(self.btf, record.name);
-            self.out.extend_from_slice(&name);
+            self.identifier(record.name);
             self.suffix(self.names.suffix(id));
             self.put(b"___unknown = 0,\n");
         }
@@ -480,8 +550,7 @@ impl<'b> Writer<'b> {
         for (index, value) in values.enumerate() {
             let (name, value) = read(value);
             self.indent(level + 1);
-            let name = identifier(self.btf, name);
-            self.out.extend_from_slice(&name);
+            self.identifier(name);
             if !renamed.is_empty() {
                 self.suffix(self.names.enumerator_suffix(id, index as u32));
             }
@@ -742,7 +811,6 @@ impl<'b> Writer<'b> {
             self.put(if is_union { b"union" } else { b"struct" });
             self.composite_body(id, level)?;
         } else {
-            let name = identifier(self.btf, field.name);
             let is_bool = |record: raw::Record<'_>| {
                 record.kind() == Kind::Int && raw::word(record.rest) >> 24 & 4 != 0
             };
@@ -750,9 +818,9 @@ impl<'b> Writer<'b> {
                 && raw::record(self.btf, self.btf.resolve(TypeId(field.ty)).0).is_some_and(is_bool)
             {
                 self.put(b"unsigned char ");
-                self.out.extend_from_slice(&name);
+                self.identifier(field.name);
             } else {
-                self.declaration(field.ty, &name, Place::Member, level)?;
+                self.declaration(field.ty, Name::at(field.name), Place::Member, level)?;
             }
             if let Some(width) = field.width {
                 self.put(b": ");
@@ -772,11 +840,11 @@ impl<'b> Writer<'b> {
     fn declaration(
         &mut self,
         id: u32,
-        name: &[u8],
+        name: Name,
         place: Place,
         level: usize,
     ) -> Result<(), Error> {
-        if self.plain_declaration(id, name, place) {
+        if self.plain_declaration(id, name) {
             return Ok(());
         }
         let mut chain = Chain::new();
@@ -879,10 +947,10 @@ impl<'b> Writer<'b> {
                 _ => {}
             }
         }
-        if wants_space && !name.is_empty() {
+        if wants_space && !name.is_none() {
             self.out.push(b' ');
         }
-        self.put(name);
+        self.name(name);
         for index in 0..last {
             let inner =
                 links[index + 1..].iter().map(|link| link.1).find(|kind| !is_qualifier(*kind));
@@ -908,7 +976,35 @@ impl<'b> Writer<'b> {
     /// perhaps constant. Says whether it was one of these; if not, nothing
     /// was written.
     #[inline]
-    fn plain_declaration(&mut self, id: u32, name: &[u8], place: Place) -> bool {
+    fn plain_declaration(&mut self, id: u32, name: Name) -> bool {
+        if name.is_none() {
+            return self.spell_plain(id, name);
+        }
+        // Most types are mentioned more than once, and come out the same.
+        if let Some(&known) = self.spelled.get(id as usize)
+            && known != 0
+        {
+            let (start, length) = ((known >> 8) as usize, (known & 0xff) as usize);
+            self.repeat(start, length);
+            self.name(name);
+            return true;
+        }
+        let start = self.out.len();
+        if !self.spell_plain(id, name) {
+            return false;
+        }
+        let length = self.out.len() - start;
+        self.name(name);
+        if let (Ok(length), Some(slot)) = (u8::try_from(length), self.spelled.get_mut(id as usize))
+        {
+            *slot = (start as u64) << 8 | u64::from(length);
+        }
+        true
+    }
+
+    /// [`Writer::plain_declaration`] of a type that was not written yet,
+    /// without the name.
+    fn spell_plain(&mut self, id: u32, name: Name) -> bool {
         let Some(mut record) = raw::record(self.btf, id) else { return false };
         let mut base = id;
         let is_pointer = record.kind() == Kind::Ptr;
@@ -938,22 +1034,20 @@ impl<'b> Writer<'b> {
                 self.set(id, DECLARED);
             }
             Kind::Typedef
-                if self.has(base, DEFINED)
-                    && (self.names.va_lists.is_empty() || place != Place::Member) =>
+                // What stands for `va_list` is another type in a struct.
+                if self.has(base, DEFINED) && !self.names.va_lists.contains(&base) =>
             {
                 self.put_const(is_const);
-                let name = identifier(self.btf, record.name);
-                self.out.extend_from_slice(&name);
+                self.identifier(record.name);
                 self.suffix(self.names.suffix(base));
             }
             _ => return false,
         }
         if is_pointer {
             self.put(b" *");
-        } else if !name.is_empty() {
+        } else if !name.is_none() {
             self.out.push(b' ');
         }
-        self.put(name);
         true
     }
 
@@ -1009,7 +1103,7 @@ impl<'b> Writer<'b> {
                 if record.name == 0 && record.rest.is_empty() {
                     let text = integer(b"", record.third, 0);
                     self.put(text);
-                } else if record.name == 0 && self.anonymous.is_inline(self.btf, id) {
+                } else if record.name == 0 && self.anonymous().is_inline(self.btf, id) {
                     self.put(b"enum");
                     self.enum_body(id, level);
                 } else {
@@ -1018,8 +1112,7 @@ impl<'b> Writer<'b> {
                 }
             }
             Kind::Typedef => {
-                let name = identifier(self.btf, record.name);
-                self.out.extend_from_slice(&name);
+                self.identifier(record.name);
                 self.suffix(self.names.suffix(id));
             }
             _ => self.put(b"void"),
@@ -1043,8 +1136,7 @@ impl<'b> Writer<'b> {
             } else if self.btf.resolve(TypeId(ty)) == TypeId::VOID {
                 self.put(b"int");
             } else {
-                let name = identifier(self.btf, name);
-                self.declaration(ty, &name, Place::Param, level + 1)?;
+                self.declaration(ty, Name::at(name), Place::Param, level + 1)?;
             }
         }
         if count == 0 {
@@ -1080,9 +1172,8 @@ impl<'b> Writer<'b> {
     /// The prototype of a kernel function, for programs to call.
     pub fn kfunc(&mut self, func: u32, fast: bool) -> Result<(), Error> {
         let Some(record) = raw::record(self.btf, func) else { return Ok(()) };
-        let name = identifier(self.btf, record.name).into_owned();
         self.text("extern ");
-        self.declaration(record.third, &name, Place::File, 0)?;
+        self.declaration(record.third, Name::at(record.name), Place::File, 0)?;
         self.text(if fast { " __weak __ksym __bpf_fastcall;\n" } else { " __weak __ksym;\n" });
         Ok(())
     }
@@ -1130,6 +1221,25 @@ impl Chain {
 
     fn links(&self) -> &[(u32, Kind)] {
         self.short.get(..self.count).unwrap_or(&self.long)
+    }
+}
+
+/// What a declaration declares.
+#[derive(Clone, Copy)]
+struct Name {
+    /// The offset of its name; 0 for none.
+    offset: u32,
+    /// The number behind it.
+    suffix: Option<u32>,
+}
+
+impl Name {
+    fn at(offset: u32) -> Self {
+        Self { offset, suffix: None }
+    }
+
+    fn is_none(self) -> bool {
+        self.offset == 0
     }
 }
 

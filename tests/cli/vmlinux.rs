@@ -84,3 +84,44 @@ fn an_unknown_module_is_no_file_of_ours() {
     let run = Place::new().skep(&["vmlinux", "--module", "no_such_module"]).expect(1);
     assert!(run.stderr.contains("E0502") && run.stderr.contains("no_such_module"), "{run}");
 }
+
+#[test]
+fn btf_is_read_from_whatever_it_lies_in() {
+    use std::io::Write as _;
+    let place = Place::new();
+    let object = compile(&place, "t.o", "-g");
+    let wanted = place.skep(&["vmlinux", "--from", &object]).expect(0).stdout;
+    let elf = std::fs::read(place.path().join(&object)).unwrap();
+    let btf = skep::elf::section(&elf, ".BTF").unwrap().unwrap().to_vec();
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(&elf).unwrap();
+    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
+    xz.write_all(&elf).unwrap();
+    let mut bz2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    bz2.write_all(&elf).unwrap();
+    place.file("t.btf", &btf);
+    place.file("t.o.gz", gz.finish().unwrap());
+    place.file("t.o.xz", xz.finish().unwrap());
+    place.file("t.o.bz2", bz2.finish().unwrap());
+    place.file("t.o.zst", zstd::encode_all(&elf[..], 1).unwrap());
+    for from in ["t.btf", "t.o.gz", "t.o.xz", "t.o.bz2", "t.o.zst"] {
+        assert_eq!(place.skep(&["vmlinux", "--from", from]).expect(0).stdout, wanted, "{from}");
+    }
+    // The other byte order.
+    let clang = Command::new("clang-19")
+        .args(["-target", "bpfeb", "-O2", "-g", "-c", "t.c", "-o", "eb.o"])
+        .current_dir(place.path())
+        .status();
+    assert!(clang.unwrap().success());
+    assert_eq!(place.skep(&["vmlinux", "--from", "eb.o"]).expect(0).stdout, wanted);
+    // Detached: beside an ELF file that has none itself.
+    let without = compile(&place, "vmlinux", "-g0");
+    place.skep(&["vmlinux", "--from", &without]).expect(1);
+    place.file("vmlinux.btf", &btf);
+    assert_eq!(place.skep(&["vmlinux", "--from", &without]).expect(0).stdout, wanted);
+    // Half of a compressed file.
+    let half = std::fs::read(place.path().join("t.o.xz")).unwrap();
+    place.file("half.xz", &half[..half.len() / 2]);
+    let run = place.skep(&["vmlinux", "--from", "half.xz"]).expect(1);
+    assert!(run.stderr.contains("it ends early"), "{run}");
+}
