@@ -126,8 +126,9 @@ pub fn write_existing(path: &Path, bytes: &[u8]) -> Result<()> {
 /// owns and replaces by rename, and read the user's own files instead.
 pub fn map(path: &Path) -> Result<Mapped> {
     let file = open(path)?;
+    // Private, which is the only way the kernel's own BTF can be mapped.
     // SAFETY: the caller keeps to the rule above, so the pages stay readable.
-    at("map", path, unsafe { memmap2::Mmap::map(&file) }).map(Mapped)
+    at("map", path, unsafe { memmap2::MmapOptions::new().map_copy_read_only(&file) }).map(Mapped)
 }
 
 /// The bytes of a file that is mapped.

@@ -65,45 +65,96 @@ fn embedded(program: &[u8]) -> Option<Vec<u8>> {
 /// The files of a package, unpacked. The directory is shared; do not write to
 /// it.
 pub fn package(name: &str, suite: &str) -> PathBuf {
+    fetched(&format!("{name}-{suite}"), |dir| {
+        let apt = Suite::new(dir, "deb", suite);
+        apt.run(&["download", name]).unwrap();
+        let unpacked = dir.join("unpacked");
+        let run = Command::new("dpkg-deb").arg("-x").args([&apt.downloaded(), &unpacked]).status();
+        assert!(run.unwrap().success());
+        unpacked
+    })
+}
+
+/// The upstream files of a source package, unpacked, from the first suite
+/// whose archive the mirror has: some mirrors lack files whose names have a
+/// `+`. The directory is shared; do not write to it.
+pub fn source(name: &str) -> PathBuf {
+    fetched(&format!("{name}-source"), |dir| {
+        let mut said = Vec::new();
+        for suite in ["forky", "sid", "trixie", "bookworm", "bullseye"] {
+            let place = dir.join(suite);
+            fs::create_dir_all(&place).unwrap();
+            let apt = Suite::new(&place, "deb-src", suite);
+            if let Err(error) = apt.run(&["source", "--download-only", "--tar-only", name]) {
+                said.push(error);
+                continue;
+            }
+            let unpacked = dir.join("unpacked");
+            fs::create_dir(&unpacked).unwrap();
+            let run = Command::new("tar")
+                .args(["--strip-components=1", "-C"])
+                .args([&unpacked, Path::new("-xf"), &apt.downloaded()])
+                .status();
+            assert!(run.unwrap().success());
+            return unpacked;
+        }
+        panic!("no suite has the sources of {name}: {}", said.join("\n"));
+    })
+}
+
+/// What `fetch` leaves in a directory of its own, done once for all tests.
+fn fetched(name: &str, fetch: impl FnOnce(&Path) -> PathBuf) -> PathBuf {
     let packages = shared_cache().join("packages");
     fs::create_dir_all(&packages).unwrap();
-    let done = packages.join(format!("{name}-{suite}"));
-    let lock = File::create(done.with_extension("lock")).unwrap();
+    let done = packages.join(name);
+    let lock = File::create(packages.join(format!("{name}.lock"))).unwrap();
     lock.lock().unwrap();
-    if done.exists() {
-        return done;
+    if !done.exists() {
+        let scratch = tempfile::tempdir_in(&packages).unwrap();
+        fs::rename(fetch(scratch.path()), &done).unwrap();
     }
-    let scratch = tempfile::tempdir_in(&packages).unwrap();
-    let dir = scratch.path();
-    for name in ["lists/partial", "cache/archives/partial", "out"] {
-        fs::create_dir_all(dir.join(name)).unwrap();
+    done
+}
+
+/// apt with one suite and all its state in a directory.
+struct Suite {
+    dir: PathBuf,
+}
+
+impl Suite {
+    fn new(dir: &Path, kind: &str, suite: &str) -> Self {
+        for name in ["lists/partial", "cache/archives/partial", "out"] {
+            fs::create_dir_all(dir.join(name)).unwrap();
+        }
+        fs::write(dir.join("suite.sources"), stanza(kind, suite)).unwrap();
+        let this = Self { dir: dir.to_owned() };
+        this.run(&["update"]).unwrap();
+        this
     }
-    fs::write(dir.join("suite.sources"), stanza(suite)).unwrap();
-    let apt = |args: &[&str]| {
-        let set = |key: &str, value: &str| format!("{key}={}", dir.join(value).display());
+
+    fn run(&self, args: &[&str]) -> Result<(), String> {
+        let set = |key: &str, value: &str| format!("{key}={}", self.dir.join(value).display());
         let run = Command::new("apt-get")
             .args(["-q", "-o", "Dir::Etc::sourceparts=-", "-o", "APT::Sandbox::User="])
             .args(["-o", &set("Dir::Etc::sourcelist", "suite.sources")])
             .args(["-o", &set("Dir::State::Lists", "lists"), "-o", &set("Dir::Cache", "cache")])
             .args(args)
-            .current_dir(dir.join("out"))
+            .current_dir(self.dir.join("out"))
             .output()
             .unwrap();
-        assert!(run.status.success(), "apt-get {args:?}: {}", String::from_utf8_lossy(&run.stderr));
-    };
-    apt(&["update"]);
-    apt(&["download", name]);
-    let file = fs::read_dir(dir.join("out")).unwrap().next().unwrap().unwrap().path();
-    let unpacked = dir.join("unpacked");
-    let run = Command::new("dpkg-deb").arg("-x").args([&file, &unpacked]).status().unwrap();
-    assert!(run.success());
-    fs::rename(&unpacked, &done).unwrap();
-    done
+        let said = String::from_utf8_lossy(&run.stderr);
+        if run.status.success() { Ok(()) } else { Err(format!("apt-get {args:?}: {said}")) }
+    }
+
+    /// The one file that was downloaded.
+    fn downloaded(&self) -> PathBuf {
+        fs::read_dir(self.dir.join("out")).unwrap().next().unwrap().unwrap().path()
+    }
 }
 
 /// A source stanza for a suite, with the mirror and the keyring of the
 /// machine's own sources.
-fn stanza(suite: &str) -> String {
+fn stanza(kind: &str, suite: &str) -> String {
     let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
     let parts = fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten();
     files.extend(parts.map(|entry| entry.unwrap().path()));
@@ -126,7 +177,7 @@ fn stanza(suite: &str) -> String {
         let is_debian = |uri: &String| Path::new(uri.trim_end_matches('/')).ends_with("debian");
         if let Some(uri) = uri.filter(is_debian) {
             let key = key.map_or(String::new(), |key| format!("Signed-By: {key}\n"));
-            return format!("Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: main\n{key}");
+            return format!("Types: {kind}\nURIs: {uri}\nSuites: {suite}\nComponents: main\n{key}");
         }
     }
     panic!("no mirror of Debian in the machine's sources");

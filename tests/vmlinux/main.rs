@@ -4,9 +4,11 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 mod asserts;
+mod differential;
 mod layout;
 mod pruned;
 mod roundtrip;
+mod tools;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -4,7 +4,7 @@
 use crate::support::Place;
 use skep::bpf::INSN_SIZE;
 use skep::btf::{Btf, Kind, Type, TypeId};
-use skep::elf::{Object, section};
+use skep::elf::{MapDef, Object, section};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +12,7 @@ use std::process::Command;
 /// Everything in an object that must not depend on the header: by section the
 /// instructions; the relocations by name; the maps; the CO-RE relocations by
 /// the names of types and members.
-fn digest(bytes: &[u8]) -> String {
+pub fn digest(bytes: &[u8]) -> String {
     let object = Object::parse(bytes).unwrap();
     assert_eq!(object.problems, []);
     let btf = object.btf.as_deref().unwrap();
@@ -25,7 +25,10 @@ fn digest(bytes: &[u8]) -> String {
         }
     }
     for map in &object.maps {
-        writeln!(text, "map {} {:?}", map.name, map.def).unwrap();
+        // The numbers of types are the object's own.
+        let [key, value] = [map.def.key, map.def.value].map(|ty| ty.map(|ty| btf.spell(ty, "")));
+        let def = MapDef { key: None, value: None, ..map.def.clone() };
+        writeln!(text, "map {} {def:?} {key:?} {value:?}", map.name).unwrap();
     }
     for relocation in &object.relocations {
         writeln!(text, "relocation {relocation:?}").unwrap();
