@@ -20,6 +20,7 @@ mod header;
 mod ide;
 mod init;
 mod inspect;
+mod levels;
 mod man;
 mod manifest;
 mod metadata;

@@ -237,3 +237,17 @@ fn walk(dir: &std::path::Path) -> Vec<String> {
     }
     names
 }
+
+#[test]
+fn junit_is_one_document() {
+    let place = Place::new();
+    place.file("Skep.toml", "");
+    place.file("src/x.bpf.c", "int x = y;\n");
+    let run = place.skep(&["build", "--message-format", "junit"]).expect(1);
+    assert!(run.stdout.starts_with("<?xml version=\"1.0\""), "{run}");
+    assert!(run.stdout.trim_end().ends_with("</testsuites>"), "{run}");
+    assert!(run.stdout.contains("<testsuite name=\"skep\" tests=\"1\" failures=\"1\""), "{run}");
+    assert!(run.stdout.contains("<failure message=\"src/x.bpf.c:1:9: error[E0201]"), "{run}");
+    let run = place.skep(&["watch", "--message-format", "junit"]).expect(2);
+    assert!(run.stdout.contains("watching has none"), "{run}");
+}

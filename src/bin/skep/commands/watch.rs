@@ -82,7 +82,7 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
 }
 
 fn endless() -> Failure {
-    let message = "a SARIF document has an end, and watching has none";
+    let message = "a SARIF or JUnit document has an end, and watching has none";
     Diagnostic::new(codes::USAGE, Origin::Command, message)
         .help("take `--message-format json`, or run the command once")
         .into()
