@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | 5 | front ends: the command line, report formats, editors | `src/bin/skep`, [`report`], [`ide`], [`lsp`] |
 //! | 4 | one operation a command | [`ops`] |
-//! | 3 | engines, which never import each other | [`project`], [`scaffold`], [`build`], [`vmlinux`], [`kernels`], [`vm`], [`guest`], [`analysis`], `verifier_log` |
+//! | 3 | engines, which never import each other | [`baseline`], [`project`], [`scaffold`], [`build`], [`vmlinux`], [`kernels`], [`vm`], [`guest`], [`analysis`], `verifier_log` |
 //! | 2 | what the engines work on | [`btf`], [`elf`], [`relocate`], `verdict`, [`wire`], [`events`] |
 //! | 1 | vocabulary | [`diagnostics`], [`bpf`] |
 //! | 0 | the machine | [`base`] |
@@ -36,6 +36,7 @@
 
 pub mod analysis;
 pub mod base;
+pub mod baseline;
 pub mod bpf;
 pub mod btf;
 pub mod build;

@@ -22,6 +22,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("verdict", 2),
     ("wire", 2),
     ("events", 2),
+    ("baseline", 3),
     ("project", 3),
     ("scaffold", 3),
     ("build", 3),
@@ -50,8 +51,17 @@ const NARROW: &[(&str, &[&str])] = &[
 
 /// Rooms that compute and touch nothing: no file, no process, no clock of
 /// their own.
-const PURE: &[&str] =
-    &["bpf", "diagnostics", "relocate", "verdict", "analysis", "verifier_log", "report", "ide"];
+const PURE: &[&str] = &[
+    "baseline",
+    "bpf",
+    "diagnostics",
+    "relocate",
+    "verdict",
+    "analysis",
+    "verifier_log",
+    "report",
+    "ide",
+];
 
 /// What a pure room has no business with.
 const IMPURE: &[&str] =
@@ -71,7 +81,10 @@ const DOORS: &[(&str, &[&str])] = &[
     ("lsp_types", &["lsp/"]),
     ("miette", &["report/human.rs"]),
     ("object", &["elf/"]),
-    ("serde_json", &["report/", "ide/", "lsp/", "wire/", "project/", "build/", "kernels/", "vm/"]),
+    (
+        "serde_json",
+        &["baseline/", "report/", "ide/", "lsp/", "wire/", "project/", "build/", "kernels/", "vm/"],
+    ),
     ("signal_hook", &["bin/skep/shell/"]),
     ("which", &["base/programs.rs"]),
 ];

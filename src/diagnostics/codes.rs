@@ -182,6 +182,9 @@ codes! {
 
     // 09: what programs cost
     OVER_BUDGET = "E0901" "over-budget" Finding "a program costs the verifier more than the manifest allows";
+    VERDICT_FLIPPED = "E0902" "verdict-flipped" Finding "a program was accepted when the baseline was saved, and is not any more";
+    VERIFICATION_GREW = "E0903" "verification-grew" Finding "a program costs the verifier so much more than in the baseline that it is not allowed";
+    NO_TRACE = "E0904" "no-trace" Finding "the verifier's log tells of no instruction, so there is nothing to trace";
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! front ends above parse the request and render the outcome.
 
 pub mod add;
+pub mod bisect;
 pub mod build;
 pub mod check;
 pub mod clean;

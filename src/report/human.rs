@@ -521,6 +521,8 @@ pub fn table(table: &Table, cx: &Context) -> String {
                 cell,
                 Cell::Count(_)
                     | Cell::Range(..)
+                    | Cell::Percent(_)
+                    | Cell::Share(_)
                     | Cell::Number(_)
                     | Cell::Micros(_)
                     | Cell::Bytes(_)
@@ -595,6 +597,8 @@ pub(super) fn words(cell: &Cell, unicode: bool) -> String {
                 text::count(*high)
             )
         }
+        Cell::Percent(percent) => format!("{percent:+.1}%"),
+        Cell::Share(percent) => format!("{percent:.1}%"),
         Cell::List(texts) if texts.is_empty() => "-".to_owned(),
         Cell::List(texts) => one_line(&texts.join(", ")),
         Cell::Flag(true) => "yes".to_owned(),

@@ -317,6 +317,10 @@ impl Serialize for Row<'_> {
                     map.serialize_entry(column.key, number)?;
                 }
                 Cell::Range(low, high) => map.serialize_entry(column.key, &[low, high])?,
+                // Two digits are what anybody compares.
+                Cell::Percent(percent) | Cell::Share(percent) => {
+                    map.serialize_entry(column.key, &((percent * 100.0).round() / 100.0))?;
+                }
                 Cell::List(texts) => map.serialize_entry(column.key, texts)?,
                 Cell::Flag(flag) => map.serialize_entry(column.key, flag)?,
                 Cell::Unknown => map.serialize_entry(column.key, &())?,

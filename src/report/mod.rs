@@ -18,6 +18,7 @@ pub mod short;
 mod source;
 pub mod table;
 pub mod text;
+pub mod trace;
 
 pub use paint::Paint;
 pub use source::{NoSources, Source, Sources};

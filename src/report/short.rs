@@ -75,6 +75,8 @@ fn words(cell: &Cell) -> String {
             number.to_string()
         }
         Cell::Range(low, high) => format!("{low}-{high}"),
+        Cell::Percent(percent) => format!("{percent:+.1}%"),
+        Cell::Share(percent) => format!("{percent:.1}%"),
         Cell::List(texts) if texts.is_empty() => "-".to_owned(),
         Cell::List(texts) => one_line(&texts.join("; ")),
         Cell::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),

@@ -45,6 +45,10 @@ pub enum Cell {
     Bytes(u64),
     /// Counts between these two, both included.
     Range(u64, u64),
+    /// A change in per cent; people see a sign.
+    Percent(f64),
+    /// A part of a whole in per cent.
+    Share(f64),
     /// Several texts: JSON's array, one after the other for people.
     List(Vec<String>),
     /// Yes or no.

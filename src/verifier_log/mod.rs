@@ -18,6 +18,7 @@ mod source;
 mod state;
 mod story;
 mod summary;
+mod walk;
 
 pub use cost::by_line as cost_by_line;
 pub use dialect::Dialect;
@@ -30,3 +31,4 @@ pub use source::Source;
 pub use state::{Bounds, Value};
 pub use story::{NoPlaces, Places, Rejection, explain};
 pub use summary::Summary;
+pub use walk::{Moment, Moments, Walk};

@@ -107,6 +107,11 @@ impl<'l, 't> Path<'l, 't> {
         self.nodes[at].item as usize
     }
 
+    /// The positions in the log of all of the path, in order.
+    pub(super) fn log_positions(&self) -> impl Iterator<Item = usize> + '_ {
+        self.nodes.iter().map(|node| node.item as usize)
+    }
+
     /// How deep in calls a place is.
     pub fn depth(&self, at: At) -> u32 {
         self.nodes[at].depth

@@ -277,6 +277,30 @@ pub(super) fn find<'t>(state: &'t str, name: &str) -> Option<&'t str> {
     None
 }
 
+/// The registers and stack slots of a state with their values, marks of
+/// liveness left out.
+pub(super) fn pairs(state: &str) -> impl Iterator<Item = (&str, &str)> {
+    let state = state.trim_start();
+    let mut rest = match state.strip_prefix("frame") {
+        Some(named) => named.split_once(':').map_or("", |(_, rest)| rest),
+        None => state,
+    };
+    std::iter::from_fn(move || {
+        loop {
+            rest = rest.trim_start();
+            let word = token(rest);
+            if word.is_empty() {
+                return None;
+            }
+            rest = &rest[word.len()..];
+            if let Some((name, value)) = word.split_once('=') {
+                let name = name.split('_').next().unwrap_or(name);
+                return Some((name, value));
+            }
+        }
+    })
+}
+
 /// Up to the blank that ends a value; `var_off=(0x0; 0xff)` has one inside.
 fn token(text: &str) -> &str {
     let mut depth = 0u32;

@@ -5,11 +5,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod baseline;
+mod bisect;
 mod demo;
 mod faults;
 mod features;
 mod objects;
 mod options;
 mod templates;
+mod trace;
 mod verdicts;
 mod warm;

@@ -24,9 +24,8 @@ pub const KERNELS: [&str; 3] = ["debian/bullseye", "debian/bookworm", "debian/tr
 
 /// Compiles C to an object below the place. Its first line is line 1.
 pub fn object(place: &Place, name: &str, c: &str) -> PathBuf {
-    let source = format!("#include \"{name}.h\"\n#line 1\n{c}");
     place.file(&format!("{name}.h"), HEADER);
-    place.file(&format!("{name}.bpf.c"), source);
+    place.file(&format!("{name}.bpf.c"), c);
     let clang = ["clang-19", "clang-18", "clang-17", "clang-16", "clang-15", "clang", "clang-14"]
         .into_iter()
         .find(|clang| Command::new(clang).arg("--version").output().is_ok())
@@ -34,6 +33,7 @@ pub fn object(place: &Place, name: &str, c: &str) -> PathBuf {
     let output = Command::new(clang)
         .args(["-target", "bpf", "-g", "-O2", "-mcpu=v3", "-c", "-o"])
         .arg(format!("{name}.bpf.o"))
+        .args(["-include", &format!("{name}.h")])
         .arg(format!("{name}.bpf.c"))
         .current_dir(place.path())
         .output()

@@ -4,7 +4,7 @@
 use super::finding::{self, cannot_open, finding};
 use super::machines::Work;
 use super::sets::Set;
-use super::{Found, Object, Part, Task, Verdict, Word};
+use super::{Found, Object, Results, Task, Traced, Verdict, Word, blame};
 use crate::base::digest::Digest;
 use crate::base::fs;
 use crate::diagnostics::{Diagnostic, Failure, ObjectPlace};
@@ -35,7 +35,7 @@ struct Kernel<'k> {
 impl Job<'_> {
     /// Verifies the task's objects; what comes of it goes into `part`, also if
     /// it fails on the way.
-    pub fn run(&self, task: &Task, part: &mut Part) -> Result<(), Failure> {
+    pub fn run(&self, task: &Task, part: &mut Results) -> Result<(), Failure> {
         let Work { session, request, objects, selection, .. } = self.work;
         let sink = &*session.sink;
         let kernel = store(session).get(&task.reference, &session.cancel, sink)?;
@@ -73,13 +73,14 @@ impl Job<'_> {
         set: &Set,
         kernel: &Kernel<'_>,
         runner: &mut Runner<'_>,
-        part: &mut Part,
+        part: &mut Results,
     ) -> Result<(), Failure> {
         let Work { session, request, objects, selection, placed } = self.work;
         let object = &objects[index];
         let wanted = |entry: &wire::Entry| selection.takes(index, &entry.name);
         // Whoever asks for the logs gets them whole, and of every program.
         let (level, log_limit) = match (&request.log, request.level) {
+            _ if request.blame || request.trace => (2, u64::MAX),
             (Some(_), level) => (level.unwrap_or(1), u64::MAX),
             (None, level) => (level.unwrap_or(0), LOG_LIMIT),
         };
@@ -116,7 +117,7 @@ impl Job<'_> {
         set: &Set,
         kernel: &Kernel<'_>,
         loaded: Loaded,
-        part: &mut Part,
+        part: &mut Results,
     ) {
         let mut find = |diagnostic: Diagnostic| {
             part.findings.push(Found { diagnostic, set: set.label.clone() });
@@ -157,7 +158,15 @@ impl Job<'_> {
                     let diagnostic = finding(session, object, &program, &text, kernel.reference);
                     find(Diagnostic { raw_log: verdict.log.clone(), ..diagnostic });
                 }
-                if let Some(path) = &self.work.request.log {
+                let request = self.work.request;
+                if request.blame {
+                    let text = String::from_utf8_lossy(&log);
+                    part.blames.extend(blame::blame(self.work.session, object, &verdict, &text));
+                }
+                if request.trace {
+                    part.traced.push(Traced::new(self.work.session, object, &verdict, &log));
+                }
+                if let Some(path) = &request.log {
                     verdict.log = Some(path.clone());
                     part.logs.push((verdict.title(), log));
                 }

@@ -2,7 +2,7 @@
 
 use super::job::Job;
 use super::select::Selection;
-use super::{Found, Object, Part, Request, Task};
+use super::{Found, Object, Request, Results, Task};
 use crate::diagnostics::{Failure, codes};
 use crate::ops::Session;
 use crate::vm::{self, Accelerator, Initramfs, Qemu, Settings};
@@ -28,7 +28,7 @@ pub(super) struct Work<'w> {
 
 impl Work<'_> {
     /// Does the tasks in virtual machines; results in their order.
-    pub fn on_machines(self, tasks: &[Task]) -> Result<Vec<Part>, Failure> {
+    pub fn on_machines(self, tasks: &[Task]) -> Result<Vec<Results>, Failure> {
         let session = self.session;
         let qemu = Qemu::find(&session.programs)?;
         let initramfs = Initramfs::of_skep(&session.executable);
@@ -47,7 +47,7 @@ impl Work<'_> {
             };
             let not_booted = AtomicBool::new(false);
             let run = |task: &Task| {
-                let mut part = Part::default();
+                let mut part = Results::default();
                 let job = Job { work: self, settings: &settings, initramfs: &initramfs };
                 if let Err(failure) = job.run(task, &mut part) {
                     let diagnostic = failure.into_diagnostic();

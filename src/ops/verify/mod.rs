@@ -6,21 +6,28 @@
 //! side as far as the machine's processors go; their results are put together
 //! in the order the kernels were asked for.
 
+mod blame;
 mod budget;
+mod compare;
 mod finding;
 mod job;
 mod machines;
 mod plan;
 mod select;
 mod sets;
+mod trace;
 mod verdict;
 
+pub use blame::{Blame, LineCost};
+pub use compare::{Files, Gate};
 pub use select::Partition;
+pub use trace::{Part, Step, Traced, View};
 pub use verdict::{Statistics, Verdict, Word};
 
 use super::kernel::reference;
 use super::{Packages, Session, build, levels};
 use crate::base::fs;
+use crate::baseline::Change;
 use crate::diagnostics::{self, Diagnostic, Failure};
 use crate::elf;
 use crate::kernels::Reference;
@@ -61,6 +68,12 @@ pub struct Request {
     pub limit: Duration,
     /// Boot every machine instead of restoring a snapshot.
     pub cold: bool,
+    /// Say what C lines cost.
+    pub blame: bool,
+    /// Keep what the verifier saw, step by step.
+    pub trace: bool,
+    /// Figures to keep and to compare with.
+    pub files: Files,
 }
 
 /// What came of it.
@@ -71,6 +84,12 @@ pub struct Outcome {
     pub verdicts: Vec<Verdict>,
     /// What is wrong, folded over the kernels.
     pub diagnostics: Vec<Diagnostic>,
+    /// What C lines cost, if that was asked for.
+    pub blames: Vec<Blame>,
+    /// What the verifier saw, if that was asked for.
+    pub traced: Vec<Traced>,
+    /// What is different from the baseline, if there is one.
+    pub changes: Vec<Change>,
 }
 
 /// An object to verify.
@@ -98,10 +117,12 @@ struct Task {
 
 /// One kernel's part of the work.
 #[derive(Default)]
-struct Part {
+struct Results {
     verdicts: Vec<Verdict>,
     findings: Vec<Found>,
     logs: Vec<(String, Vec<u8>)>,
+    blames: Vec<Blame>,
+    traced: Vec<Traced>,
 }
 
 /// A finding, and the globals that were set when it was made.
@@ -119,6 +140,7 @@ pub fn verify(session: &Session, request: &Request) -> Result<Outcome, Failure> 
     let programs = Names::new(&request.programs)?;
     let wanted = Names::new(&request.objects)?;
     let choices = sets::choices(&request.sets)?;
+    let baseline = request.files.baseline(session)?;
     // Mistyped references are told before anything is built.
     for text in &request.kernels {
         reference(session, text)?;
@@ -164,8 +186,23 @@ pub fn verify(session: &Session, request: &Request) -> Result<Outcome, Failure> 
     }
     put_together(parts, &objects, &mut outcome);
     outcome.diagnostics.extend(budget::check(session, &budgets, &objects, &outcome.verdicts));
+    let is_whole = request.paths.is_empty()
+        && request.packages.names.is_empty()
+        && request.objects.is_empty()
+        && request.programs.is_empty()
+        && request.partition.is_none();
+    request.files.finish(session, baseline.as_deref(), &objects, is_whole, &mut outcome)?;
     outcome.diagnostics = levelled(session, &built, &objects, outcome.diagnostics);
     outcome.diagnostics = diagnostics::fold(outcome.diagnostics);
+    for blame in &outcome.blames {
+        if let Some(verified) = blame.verified.filter(|verified| *verified > blame.told) {
+            session.note(format!(
+                "{} on {}: the log holds {} of the {verified} instructions that were verified, and \
+                 the shares are of those",
+                blame.program, blame.kernel, blame.told
+            ));
+        }
+    }
     for note in fixups(&outcome.verdicts) {
         session.note(note);
     }
@@ -191,7 +228,7 @@ fn levelled(
     left
 }
 
-fn write_logs(path: &Path, parts: &[Part]) -> Result<(), Failure> {
+fn write_logs(path: &Path, parts: &[Results]) -> Result<(), Failure> {
     let mut all = Vec::new();
     for (title, log) in parts.iter().flat_map(|part| &part.logs) {
         all.extend_from_slice(format!("==> {title} <==\n").as_bytes());
@@ -205,10 +242,12 @@ fn write_logs(path: &Path, parts: &[Part]) -> Result<(), Failure> {
 
 /// Sorts verdicts by object and program, then kernel; folds findings over
 /// kernels and over what globals were set to.
-fn put_together(parts: Vec<Part>, objects: &[Object], outcome: &mut Outcome) {
+fn put_together(parts: Vec<Results>, objects: &[Object], outcome: &mut Outcome) {
     let mut folded: Vec<(Diagnostic, Vec<String>)> = Vec::new();
     for part in parts {
         outcome.verdicts.extend(part.verdicts);
+        outcome.blames.extend(part.blames);
+        outcome.traced.extend(part.traced);
         for Found { diagnostic, set } in part.findings {
             let same =
                 folded.iter_mut().find(|(known, _)| diagnostics::is_same(known, &diagnostic));

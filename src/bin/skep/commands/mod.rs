@@ -2,6 +2,7 @@
 //! operation it calls, and what it reports.
 
 mod add;
+mod bisect;
 mod build;
 mod check;
 mod clean;
@@ -22,6 +23,7 @@ mod metadata;
 mod min_core;
 mod new;
 mod packages;
+mod trace;
 mod verify;
 mod vmlinux;
 mod watch;
@@ -55,9 +57,11 @@ pub enum Command {
     /// Check objects without a kernel
     Check(check::Args),
     /// Load every program into real kernels and report their verifiers' verdicts
-    Verify(verify::Args),
+    Verify(Box<verify::Args>),
     /// Build, check or verify after every change
     Watch(watch::Args),
+    /// Find the first kernel, or clang, that gives a program another verdict
+    Bisect(bisect::Args),
     /// Manage the kernels that programs are verified on
     Kernel(kernel::Args),
     /// Say what this machine lacks, and install it
@@ -93,8 +97,9 @@ pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult 
         Command::Metadata(args) => metadata::run(args, session, shell),
         Command::Clean(args) => clean::run(args, session, shell),
         Command::Check(args) => check::run(args, session, shell),
-        Command::Verify(args) => verify::run(args, session, shell),
+        Command::Verify(args) => verify::run(*args, session, shell),
         Command::Watch(args) => watch::run(args, session, shell),
+        Command::Bisect(args) => bisect::run(args, session, shell),
         Command::Kernel(args) => kernel::run(args, session, shell),
         Command::Doctor(args) => doctor::run(&args, session, shell),
         Command::Vmlinux(args) => vmlinux::run(args, session, shell),

@@ -3,8 +3,9 @@
 use super::CommandResult;
 use super::packages::PackageArgs;
 use crate::shell::Shell;
+use skep::baseline::{Change, Figures, Kind};
 use skep::ops::build::Profile;
-use skep::ops::verify::{self, Outcome, Partition, Request, Verdict, Word};
+use skep::ops::verify::{self, Blame, Files, Gate, Outcome, Partition, Request, Verdict, Word};
 use skep::ops::{Packages, Session};
 use skep::report::{Cell, Format, Table};
 use std::collections::HashSet;
@@ -48,12 +49,38 @@ pub struct Args {
     /// Sort by what programs cost, the most first
     #[arg(long, value_name = "WHAT", value_enum)]
     by: Option<By>,
+    /// Keep what programs cost in FILE, to compare with
+    #[arg(long, value_name = "FILE", help_heading = "Baselines")]
+    save: Option<PathBuf>,
+    /// Compare with what they cost then: FILE is of --save, or of veristat
+    #[arg(long, value_name = "FILE", help_heading = "Baselines")]
+    compare: Option<PathBuf>,
+    /// Fail where they cost so much more: 10% instructions, states=25%,
+    /// stack=0%
+    #[arg(
+        long = "max-growth",
+        value_name = "PERCENT",
+        requires = "compare",
+        help_heading = "Baselines"
+    )]
+    gates: Vec<Gate>,
+    /// Write what programs cost as veristat's CSV, a file a kernel
+    #[arg(long, value_name = "FILE", help_heading = "Baselines")]
+    csv: Option<PathBuf>,
     /// Write the verifier's logs to FILE, also of accepted programs
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// Log accepted programs too, at this level; 2 has every instruction's state
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2))]
     level: Option<u32>,
+    /// Show which C lines the verifier walked the most instructions of, the N
+    /// most expensive ones of each program [default: 10]
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10")]
+    blame: Option<usize>,
+    /// Page through what the verifier saw of the programs that match: source,
+    /// instructions, registers and stack
+    #[arg(long, value_name = "GLOB", conflicts_with_all = ["blame", "programs", "top", "by"])]
+    trace: Option<String>,
     /// How long one program may take
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     time_limit: u64,
@@ -99,7 +126,7 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         profile: if args.release { Profile::Release } else { Profile::Dev },
         kernels: args.kernels,
         objects: args.objects,
-        programs: args.programs,
+        programs: args.programs.into_iter().chain(args.trace.clone()).collect(),
         partition: args.partition,
         sets: args.sets,
         placed: args.placed,
@@ -107,8 +134,21 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         log: args.log,
         limit: Duration::from_secs(args.time_limit),
         cold: args.cold,
+        blame: args.blame.is_some(),
+        trace: args.trace.is_some(),
+        files: Files {
+            save: args.save,
+            csv: args.csv,
+            compare: args.compare.clone(),
+            gates: args.gates,
+        },
     };
     let outcome = verify::verify(session, &request)?;
+    if args.trace.is_some() && !outcome.verdicts.is_empty() {
+        let shown = super::trace::show(&outcome.traced, shell);
+        shell.diagnostics(&outcome.diagnostics);
+        return shown;
+    }
     let mut verdicts: Vec<&Verdict> = outcome.verdicts.iter().collect();
     if args.top.is_some() || args.by.is_some() {
         let by = args.by.unwrap_or(By::Insns);
@@ -120,6 +160,22 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         let is_for_people = matches!(shell.format(), Format::Human | Format::Github);
         let folds = is_for_people && args.top.is_none() && args.by.is_none() && !shell.is_verbose();
         shell.table(&if folds { folded(&outcome) } else { table(&verdicts) });
+    }
+    if let Some(most) = args.blame {
+        shell.table(&blames(&outcome, most));
+    }
+    if let Some(baseline) = &args.compare {
+        let changed: Vec<&Change> =
+            outcome.changes.iter().filter(|change| change.kind() != Kind::Same).collect();
+        // Programs get all of it.
+        let shown = match shell.format() {
+            Format::Human | Format::Github => changed.clone(),
+            _ => outcome.changes.iter().collect(),
+        };
+        shell.table(&changes(&shown));
+        let (changed, all) = (changed.len(), outcome.changes.len());
+        let baseline = baseline.display();
+        shell.status("Compared", &format!("with {baseline}: {changed} of {all} changed"));
     }
     shell.diagnostics(&outcome.diagnostics);
     if !outcome.verdicts.is_empty() {
@@ -253,5 +309,106 @@ fn folded(outcome: &Outcome) -> Table {
             slowest.map_or(Cell::Unknown, Cell::Micros),
         ]);
     }
+    table
+}
+
+/// What is different from the baseline.
+fn changes(changes: &[&Change]) -> Table {
+    let mut table = Table::new(
+        "verdict-change",
+        &[
+            ("object", ""),
+            ("program", "PROGRAM"),
+            ("set", "SET"),
+            ("kernel", "KERNEL"),
+            ("change", "CHANGE"),
+            ("verdict_old", ""),
+            ("verdict", ""),
+            ("instructions_old", "INSNS BEFORE"),
+            ("instructions", "INSNS"),
+            ("instructions_percent", "GROWTH"),
+            ("states_old", "STATES BEFORE"),
+            ("states", "STATES"),
+            ("states_percent", "GROWTH"),
+        ],
+    );
+    for change in changes {
+        let Some(of) = change.new.as_ref().or(change.old.as_ref()) else { continue };
+        let figure = |of: &Option<Figures>, figure: fn(&Figures) -> Option<u64>| {
+            count(of.as_ref().and_then(figure))
+        };
+        let verdict = |of: &Option<Figures>| {
+            of.as_ref().map_or(Cell::Unknown, |of| Cell::Text(of.verdict.clone()))
+        };
+        let growth = |figure: fn(&Figures) -> Option<u64>| {
+            change.growth(figure).map_or(Cell::Unknown, Cell::Percent)
+        };
+        let kind = change.kind().as_str().to_owned();
+        table.push(vec![
+            Cell::Text(of.object.clone()),
+            Cell::Text(of.program.clone()),
+            known(&of.set),
+            of.kernel.as_ref().map_or(Cell::Unknown, |kernel| Cell::Text(kernel.clone())),
+            match change.kind() {
+                Kind::Broken => Cell::Bad(kind),
+                Kind::Mended => Cell::Good(kind),
+                Kind::Gone | Kind::New => Cell::Caution(kind),
+                Kind::Changed | Kind::Same => Cell::Text(kind),
+            },
+            verdict(&change.old),
+            verdict(&change.new),
+            figure(&change.old, |of| of.instructions),
+            figure(&change.new, |of| of.instructions),
+            growth(|of| of.instructions),
+            figure(&change.old, |of| of.states),
+            figure(&change.new, |of| of.states),
+            growth(|of| of.states),
+        ]);
+    }
+    table
+}
+
+/// The C lines that cost the most, of each program and kernel.
+fn blames(outcome: &Outcome, most: usize) -> Table {
+    let mut table = Table::new(
+        "line-cost",
+        &[
+            ("object", ""),
+            ("program", "PROGRAM"),
+            ("set", "SET"),
+            ("kernel", "KERNEL"),
+            ("instructions", "INSNS"),
+            ("percent", "SHARE"),
+            ("size", "SIZE"),
+            ("file", ""),
+            ("line", ""),
+            ("", "LINE"),
+            ("source", "SOURCE"),
+        ],
+    );
+    let rows = |blame: &Blame, table: &mut Table| {
+        for line in blame.lines.iter().take(most) {
+            let span = line.span.as_ref();
+            let text = |text: Option<String>| text.map_or(Cell::Unknown, Cell::Text);
+            let file = span.map(|span| span.file.display().to_string());
+            let number = span.map(|span| span.start.line);
+            let place = file.clone().zip(number).map(|(file, line)| format!("{file}:{line}"));
+            let source = span.and_then(|span| span.line_text.as_deref());
+            table.push(vec![
+                Cell::Text(blame.object.display().to_string()),
+                Cell::Text(blame.program.clone()),
+                known(&blame.set),
+                Cell::Text(blame.kernel.clone()),
+                Cell::Count(line.instructions),
+                Cell::Share(blame.share(line)),
+                Cell::Count(line.size),
+                text(file),
+                number.map_or(Cell::Unknown, |number| Cell::Number(number.into())),
+                text(place),
+                text(source.map(|source| source.trim().to_owned())),
+            ]);
+        }
+    };
+    outcome.blames.iter().for_each(|blame| rows(blame, &mut table));
     table
 }

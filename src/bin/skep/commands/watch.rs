@@ -25,7 +25,7 @@ enum Watched {
     /// Check after every change
     Check(check::Args),
     /// Verify after every change
-    Verify(verify::Args),
+    Verify(Box<verify::Args>),
 }
 
 impl Watched {

@@ -6,6 +6,7 @@
 //! dropped. Any other failure to write ends the command with an error.
 
 pub mod interrupt;
+pub mod pager;
 mod progress;
 pub mod prompt;
 mod repeat;
@@ -219,6 +220,12 @@ impl Shell {
     pub fn raw(&self, bytes: &[u8]) {
         self.state().raw = true;
         self.write_out(bytes);
+    }
+
+    /// Writes a listing for people to standard output.
+    pub fn drawn(&self, text: impl FnOnce(&Context) -> String) {
+        let text = text(&self.out());
+        self.write_out(text.as_bytes());
     }
 
     /// Shows a page of the documentation on standard output.
