@@ -76,6 +76,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("dialoguer", &["bin/skep/shell/"]),
     ("indicatif", &["bin/skep/shell/"]),
     ("inotify", &["base/watch.rs"]),
+    ("libbpf_cargo", &["build/skeleton/rust.rs"]),
     ("libbpf_sys", &["base/libbpf.rs", "guest/", "build/"]),
     ("lsp_server", &["lsp/"]),
     ("lsp_types", &["lsp/"]),

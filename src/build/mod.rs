@@ -174,6 +174,24 @@ pub struct Request<'a> {
     pub sink: &'a dyn Sink,
 }
 
+impl Request<'_> {
+    /// The files that clang read the last time it compiled the sources,
+    /// absolute; of those that it refused, the sources alone. What skep makes
+    /// itself is left out.
+    pub fn files_read(&self) -> Vec<PathBuf> {
+        let records = state_dir(self.target).join(self.profile).join("compile");
+        let mut read: BTreeSet<PathBuf> = BTreeSet::new();
+        for source in self.sources {
+            read.insert(self.root.join(&source.path));
+            let record = records.join(format!("{}.json", source.path.display()));
+            if let Some(record) = Record::read(&record) {
+                read.extend(record.inputs().map(|path| self.root.join(path)));
+            }
+        }
+        read.into_iter().filter(|path| !path.starts_with(self.target)).collect()
+    }
+}
+
 /// An object that was built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {

@@ -262,6 +262,12 @@ impl Record {
         }
     }
 
+    /// The files that the step read, relative to the project where they lie
+    /// inside.
+    pub fn inputs(&self) -> impl Iterator<Item = &Path> {
+        self.inputs.iter().map(|state| state.path.as_path())
+    }
+
     /// The record in a file, if there is one that can be read.
     pub fn read(path: &Path) -> Option<Self> {
         let bytes = fs::read_if_exists(path).ok()??;

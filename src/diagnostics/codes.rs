@@ -54,10 +54,11 @@ codes! {
     KERNEL_BTF_MISSING = "E0205" "kernel-btf-missing" Environment "there is no kernel's BTF to make vmlinux.h from";
     LINK_FAILED = "E0206" "link-failed" Finding "objects cannot be linked into one";
     SKELETON_FAILED = "E0207" "skeleton-failed" Finding "no skeleton can be written for an object";
-    USER_ERROR = "E0208" "user-error" Finding "the C compiler rejects a source of the user program";
-    USER_WARNING = "W0208" "user-warning" Finding "the C compiler warns about a source of the user program";
+    USER_ERROR = "E0208" "user-error" Finding "the compiler rejects a source of the user program";
+    USER_WARNING = "W0208" "user-warning" Finding "the compiler warns about a source of the user program";
     USER_LINK_FAILED = "E0209" "user-link-failed" Finding "the user program cannot be linked";
     LIBBPF_MISSING = "E0210" "libbpf-missing" Environment "the machine has no libbpf to link the user program to";
+    CARGO_FAILED = "E0211" "cargo-failed" Finding "cargo cannot build the user program";
 
     // 03: what the verifier rejects
     VERIFIER_REJECTED = "E0300" "verifier-rejected" Finding "the kernel's verifier rejects the program for a reason skep has no name for yet";

@@ -1,7 +1,7 @@
 //! `skep build`, and what every command does first that works on objects:
 //! finding out what the paths on its command line stand for, and building it.
 
-use super::{Packages, Session, expand, header, levels, packages, user};
+use super::{Packages, Session, cargo, expand, header, levels, packages, user};
 use crate::base::digest::Digest;
 use crate::base::fs;
 use crate::build::{self, Arch, Clang};
@@ -45,6 +45,8 @@ pub struct Request {
     pub target_arch: Option<Arch>,
     /// Whether skeletons and the user program are made too.
     pub user: bool,
+    /// Whether the outcome is to have the files that were read.
+    pub files_read: bool,
 }
 
 /// A program of the user side.
@@ -85,6 +87,13 @@ pub struct Outcome {
     pub artifacts: Vec<Artifact>,
     /// The programs of the user side.
     pub programs: Vec<UserProgram>,
+    /// Where it was asked for: the files that the objects were made of, those
+    /// that skep made itself left out; absolute.
+    pub files_read: Vec<PathBuf>,
+    /// What cargo wrote, if it built the user program: JSON objects.
+    pub cargo_messages: Vec<String>,
+    /// The same as diagnostics.
+    pub cargo_diagnostics: Vec<Diagnostic>,
     /// The projects they belong to.
     pub projects: Vec<Project>,
     /// Mistakes in manifests, and what clang says. Paths are as the user
@@ -97,7 +106,8 @@ pub struct Outcome {
 impl Outcome {
     /// Whether something could not be built.
     pub fn failed(&self) -> bool {
-        self.diagnostics.iter().any(Diagnostic::is_error)
+        let all = self.diagnostics.iter().chain(&self.cargo_diagnostics);
+        all.into_iter().any(Diagnostic::is_error)
     }
 }
 
@@ -260,6 +270,13 @@ fn build_project(
         levels::apply(session, Some(&project), &project.root, report.diagnostics);
     outcome.allowed += allowed;
     outcome.diagnostics.extend(displayed(session, findings));
+    if request.files_read {
+        outcome.files_read.extend(setting.request(session, &project, &clang, &header).files_read());
+    }
+    let is_rust = project.manifest.user.kind.value == UserKind::Rust;
+    if request.user && whole && is_rust && setting.arch == Arch::host() && !outcome.failed() {
+        cargo::drive(session, request, &project, outcome)?;
+    }
     outcome.projects.push(project);
     Ok(())
 }
@@ -629,7 +646,7 @@ fn object_name(object: &Path) -> String {
 }
 
 /// The diagnostics with paths as the user would write them.
-fn displayed(session: &Session, diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+pub(super) fn displayed(session: &Session, diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let show = |span: &mut Span| span.file = session.display(&span.file).to_owned();
     let mut diagnostics = diagnostics;
     for diagnostic in &mut diagnostics {

@@ -92,6 +92,9 @@ pub fn examine(session: &Session) -> Result<Report, Failure> {
         program(session, "apt-get", "verify --kernel debian/SUITE, kernel"),
         own_btf(),
         supplied("libbpf headers", "build"),
+        program(session, "cc", "build, for user programs in C"),
+        library("libelf", "libelf.h"),
+        library("zlib", "zlib.h"),
         program(session, "bpftool", "nothing; good for looking at loaded programs"),
         kernels(session)?,
         space(session),
@@ -250,6 +253,17 @@ fn own_btf() -> Tool {
     }
 }
 
+/// What libbpf is linked with in user programs, known by its header: the
+/// library alone is there on many machines, and not enough.
+fn library(name: &'static str, header: &str) -> Tool {
+    let tool = found(name, "build, for user programs in C", false);
+    let path = Path::new("/usr/include").join(header);
+    match fs::is_file(&path) {
+        true => Tool { path: Some(path), ..tool },
+        false => Tool { state: State::Missing, ..tool },
+    }
+}
+
 fn supplied(name: &'static str, needed_for: &'static str) -> Tool {
     Tool { detail: "comes with skep".into(), ..found(name, needed_for, false) }
 }
@@ -322,6 +336,9 @@ const FAMILIES: &[Family] = &[
             ("clang", "clang"),
             ("qemu-system-x86_64", "qemu-system-x86"),
             ("bpftool", "bpftool"),
+            ("cc", "gcc"),
+            ("libelf", "libelf-dev"),
+            ("zlib", "zlib1g-dev"),
         ],
     },
     Family {
@@ -333,6 +350,9 @@ const FAMILIES: &[Family] = &[
             ("qemu-system-x86_64", "qemu-system-x86-core"),
             ("apt-get", "apt"),
             ("bpftool", "bpftool"),
+            ("cc", "gcc"),
+            ("libelf", "elfutils-libelf-devel"),
+            ("zlib", "zlib-devel"),
         ],
     },
     Family {
@@ -343,6 +363,9 @@ const FAMILIES: &[Family] = &[
             ("clang", "clang"),
             ("qemu-system-x86_64", "qemu-system-x86"),
             ("bpftool", "bpf"),
+            ("cc", "gcc"),
+            ("libelf", "libelf"),
+            ("zlib", "zlib"),
         ],
     },
 ];

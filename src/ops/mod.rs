@@ -5,6 +5,7 @@
 pub mod add;
 pub mod bisect;
 pub mod build;
+pub mod cargo;
 pub mod check;
 pub mod clean;
 pub mod contents;
@@ -16,6 +17,7 @@ pub mod editing;
 pub mod expand;
 pub mod explain;
 pub mod features;
+pub mod generate;
 mod header;
 pub mod ide;
 pub mod init;

@@ -23,6 +23,8 @@ pub struct Session {
     pub clang: Option<PathBuf>,
     /// The directories that `PKG_CONFIG_PATH` names.
     pub pkg_config_path: Option<OsString>,
+    /// The directory that cargo has given the build script that started skep.
+    pub out_dir: Option<PathBuf>,
     /// The running executable: what the guest's initramfs is made of.
     pub executable: PathBuf,
     /// How many pieces of work run at once.

@@ -1,6 +1,6 @@
 //! What is wrong with a project as a whole.
 
-use crate::base::fs;
+use crate::base::{fs, process};
 use crate::diagnostics::{Diagnostic, Origin, codes};
 use std::path::PathBuf;
 
@@ -56,6 +56,8 @@ pub enum Error {
     },
     /// A file or directory could not be read.
     File(fs::Error),
+    /// Cargo could not be run to its end.
+    Process(process::Error),
 }
 
 impl From<fs::Error> for Error {
@@ -143,6 +145,12 @@ impl From<Error> for Diagnostic {
             )
             .in_file(manifest),
             Error::File(error) => error.into(),
+            Error::Process(process::Error::Cancelled) => {
+                Self::new(codes::INTERRUPTED, Origin::Command, "interrupted")
+            }
+            Error::Process(error) => {
+                Self::new(codes::PROGRAM_FAILED, Origin::Command, error.to_string())
+            }
         }
     }
 }

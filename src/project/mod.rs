@@ -10,6 +10,7 @@
 //! and an unknown key can be compared with those that are known at its place.
 
 mod cargo;
+pub mod cargo_build;
 mod discover;
 mod error;
 pub mod lock;

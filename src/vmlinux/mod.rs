@@ -169,6 +169,26 @@ pub fn prune(btf: &Btf, words: &Words) -> Result<Vec<u8>, Error> {
     write(Writer::new(btf, &names, Some(&pruned)), &scope, &kfuncs)
 }
 
+/// Writes the definitions of some types, and of what they need, for programs
+/// that are not BPF: without guard and attributes, and without `bool`, which
+/// `<stdbool.h>` has there.
+///
+/// # Errors
+/// As [`header`].
+pub fn definitions(btf: &Btf, types: &[TypeId]) -> Result<String, Error> {
+    let names = Names::of(btf);
+    let mut writer = Writer::new(btf, &names, None);
+    writer.types(&Scope::Only(types))?;
+    // Identifiers are ASCII; what else there was is `_` now.
+    let text = String::from_utf8_lossy(&writer.finish()).into_owned();
+    let mut parts = text.split(write::BEFORE_C23);
+    let mut own = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        own.push_str(part.split_once("#endif\n\n").map_or("", |(_, rest)| rest));
+    }
+    Ok(own)
+}
+
 fn write(
     mut writer: Writer<'_>,
     scope: &Scope<'_>,

@@ -1188,7 +1188,8 @@ impl<'b> Writer<'b> {
 }
 
 /// What C23 made keywords is not defined for it.
-const BEFORE_C23: &str = "#if !defined(__STDC_VERSION__) || __STDC_VERSION__ < 202311L\n";
+pub(super) const BEFORE_C23: &str =
+    "#if !defined(__STDC_VERSION__) || __STDC_VERSION__ < 202311L\n";
 
 fn is_qualifier(kind: Kind) -> bool {
     kind.is_modifier()

@@ -46,6 +46,10 @@ fn what_is_missing_is_named_with_the_command_that_needs_it() {
     assert_eq!(row("qemu-system-x86_64")["state"], "missing");
     assert_eq!(row("bpftool")["required"], false);
     assert_eq!(row("libbpf headers")["state"], "found");
+    assert_eq!(row("cc")["state"], "missing");
+    assert!(row("cc")["install"].as_str().unwrap().ends_with(" gcc"));
+    assert_eq!(row("libelf")["state"], "found");
+    assert_eq!(row("zlib")["needed_for"], "build, for user programs in C");
     let codes: Vec<_> =
         lines.iter().filter_map(|line| line["message"]["code"]["code"].as_str()).collect();
     assert_eq!(codes, ["E0203", "E0701"]);

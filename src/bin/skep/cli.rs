@@ -242,6 +242,7 @@ fn session(
         cache: cwd.join(cache_dir()),
         programs: Programs::new(std::env::var_os("PATH").unwrap_or_default(), cwd.clone()),
         clang: non_empty("SKEP_CLANG").map(PathBuf::from),
+        out_dir: non_empty("OUT_DIR").map(PathBuf::from),
         pkg_config_path: non_empty("PKG_CONFIG_PATH"),
         executable,
         jobs: global

@@ -9,7 +9,9 @@ use std::fmt::Write as _;
 
 /// Adds a line. Writing to a string does not fail.
 macro_rules! line {
-    ($out:expr, $($text:tt)*) => { let _ = writeln!($out, $($text)*); };
+    ($out:expr, $($text:tt)*) => {{
+        let _ = writeln!($out, $($text)*);
+    }};
 }
 pub(super) use line;
 
@@ -33,7 +35,7 @@ pub fn write(model: &Model<'_>, bytes: &[u8]) -> String {
     links(&mut out, model);
     if let Some(btf) = model.btf {
         for (_, globals) in model.globals() {
-            variables(&mut out, name, btf, globals);
+            variables(&mut out, name, btf, globals, true);
         }
     }
     class(
@@ -159,22 +161,33 @@ fn shadow(out: &mut String, name: &str, member: &str, btf: &Btf, ty: TypeId) {
     line!(out, "\t\t}} *{member};");
 }
 
-/// The struct of a section's variables, and the pointer to them.
-fn variables(out: &mut String, name: &str, btf: &Btf, globals: &Globals) {
+/// The struct of a section's variables, and, as a member, the pointer to them.
+pub(super) fn variables(
+    out: &mut String,
+    name: &str,
+    btf: &Btf,
+    globals: &Globals,
+    as_member: bool,
+) {
     let member = &globals.member;
     let declarer = Declarer::new(btf, globals.qualified);
-    line!(out, "\tstruct {name}__{member} {{");
+    let tab = if as_member { "\t" } else { "" };
+    let indent = usize::from(as_member) + 1;
+    line!(out, "{tab}struct {name}__{member} {{");
     let (mut at, mut gaps) = (0_u64, 0);
     for variable in &globals.variables {
         let align = btf.align(variable.ty).min(WORD);
         if at.next_multiple_of(align) != variable.offset {
-            line!(out, "\t\tchar __pad{gaps}[{}];", variable.offset - at);
+            line!(out, "{tab}\tchar __pad{gaps}[{}];", variable.offset - at);
             gaps += 1;
         }
-        line!(out, "\t\t{};", declarer.declare(variable.ty, &variable.member, 2));
+        line!(out, "{tab}\t{};", declarer.declare(variable.ty, &variable.member, indent));
         at = variable.offset + variable.size;
     }
-    line!(out, "\t}} *{member};");
+    match as_member {
+        true => line!(out, "\t}} *{member};"),
+        false => line!(out, "}};"),
+    }
 }
 
 /// The static functions by which C++ programs call those of C.

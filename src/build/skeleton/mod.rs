@@ -6,20 +6,21 @@
 //! [`subskeleton`] the form for objects that are linked into others. What
 //! libbpf makes of an object (which maps in which order, which variables can
 //! be reached) is read in [`model`], declarations in C are written in
-//! [`declare`], and the object's bytes become text in [`literal`].
+//! [`declare`], and the object's bytes become text in [`literal`]. [`rust`]
+//! has the skeletons of Rust programs, [`types`] the types alone.
 
 mod declare;
 mod header;
 mod literal;
 mod model;
+pub mod rust;
 mod sub;
+pub mod types;
 
 use crate::elf::Object;
+use model::Model;
 use std::fmt;
 use std::path::Path;
-
-pub use declare::Declarer;
-pub use model::{Globals, Model, Variable};
 
 /// The longest name that bpftool takes, in bytes.
 const MAX_NAME: usize = 63;

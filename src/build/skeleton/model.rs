@@ -52,8 +52,6 @@ pub enum Content {
 
 /// Variables that lie in the memory of a map.
 pub struct Globals {
-    /// The section.
-    pub section: String,
     /// Their member in the skeleton.
     pub member: String,
     /// Whether `const` and `volatile` are part of the declarations. They are
@@ -195,8 +193,7 @@ impl<'o> Reader<'o> {
                 });
             }
         }
-        let section = section.to_owned();
-        Ok(Some(Globals { section, member, qualified: is_kconfig, variables }))
+        Ok(Some(Globals { member, qualified: is_kconfig, variables }))
     }
 
     /// The maps of a section of structs of functions.

@@ -43,21 +43,13 @@ fn variables(out: &mut String, model: &Model<'_>) {
         let declarer = Declarer::new(btf, globals.qualified);
         line!(out, "\tstruct {}__{} {{", model.name, globals.member);
         for variable in &globals.variables {
-            let ty = declarer.declare(variable.ty, "", 2);
-            let member = &variable.member;
-            // Of an array or a function pointer the `*` would belong to a
-            // part.
-            let resolved = btf.resolve(variable.ty);
-            let is_function_pointer = match btf.ty(resolved) {
-                crate::btf::Type::Ptr(target) => btf.kind(target) == Kind::FuncProto,
-                _ => false,
+            // Of an array the `*` alone would belong to the elements.
+            let is_array = btf.kind(btf.skip_modifiers(variable.ty)) == Kind::Array;
+            let name = match is_array {
+                true => format!("(*{})", variable.member),
+                false => format!("*{}", variable.member),
             };
-            if btf.kind(resolved) == Kind::Array || is_function_pointer {
-                line!(out, "\t\t__typeof__({ty}) *{member};");
-            } else {
-                let space = if ty.ends_with('*') { "" } else { " " };
-                line!(out, "\t\t{ty}{space}*{member};");
-            }
+            line!(out, "\t\t{};", declarer.declare(variable.ty, &name, 2));
         }
         line!(out, "\t}} {};", globals.member);
     }

@@ -6,7 +6,7 @@ use crate::shell::Shell;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use skep::build::Arch;
 use skep::ops::build::{self, Outcome, Profile, Request};
-use skep::ops::{Packages, Session};
+use skep::ops::{Packages, Session, cargo};
 use skep::report::{Cell, Table};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -25,6 +25,10 @@ pub struct Args {
     /// Compile for another architecture than this machine's
     #[arg(long, value_name = "ARCH", value_parser = arch())]
     target_arch: Option<Arch>,
+    /// Be called by a Cargo build script: write `NAME.skel.rs` into OUT_DIR, and tell cargo what to
+    /// watch
+    #[arg(long, conflicts_with = "target_arch")]
+    cargo: bool,
 }
 
 impl Args {
@@ -46,24 +50,28 @@ pub fn arch() -> impl TypedValueParser<Value = Arch> {
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let started = Instant::now();
     let profile = if args.release { Profile::Release } else { Profile::Dev };
-    let outcome = build::run(
-        session,
-        &Request {
-            paths: args.paths,
-            packages: args.packages.into(),
-            profile,
-            target_arch: args.target_arch,
-            user: true,
-        },
-    )?;
+    let request = Request {
+        paths: args.paths,
+        packages: args.packages.into(),
+        profile,
+        target_arch: args.target_arch,
+        user: !args.cargo,
+        files_read: false,
+    };
+    if args.cargo {
+        return for_build_script(session, shell, &request);
+    }
+    let outcome = build::run(session, &request)?;
     shell.diagnostics(&outcome.diagnostics);
+    shell.pass_on(&outcome.cargo_messages, &outcome.cargo_diagnostics);
     if !outcome.artifacts.is_empty() {
         shell.table(&table(session, &outcome));
     }
     if !outcome.programs.is_empty() {
         shell.table(&programs(session, &outcome));
     }
-    match (outcome.failed(), build::summary(&outcome.diagnostics)) {
+    let all = [&outcome.diagnostics[..], &outcome.cargo_diagnostics].concat();
+    match (outcome.failed(), build::summary(&all)) {
         (true, Some(summary)) => session.note(format!("the build failed: {summary}")),
         (_, summary) => {
             let warnings = summary.map(|summary| format!(", {summary}")).unwrap_or_default();
@@ -71,6 +79,18 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
             let text = format!("`{}`{warnings} in {seconds:.2} s", profile.as_str());
             shell.status("Finished", &text);
         }
+    }
+    Ok(())
+}
+
+/// Standard output belongs to cargo then; findings go where it shows them.
+fn for_build_script(session: &Session, shell: &Shell, request: &Request) -> CommandResult {
+    let directives = cargo::for_build_script(session, request)?;
+    let mut text = directives.lines.join("\n");
+    text.push('\n');
+    shell.raw(text.as_bytes());
+    for diagnostic in directives.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()) {
+        shell.fatal(diagnostic);
     }
     Ok(())
 }

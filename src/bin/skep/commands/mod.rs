@@ -13,6 +13,7 @@ mod doctor;
 mod drift;
 mod expand;
 mod explain;
+mod generate;
 mod ide;
 mod init;
 mod inspect;
@@ -48,6 +49,9 @@ pub enum Command {
     Add(add::Args),
     /// Compile the project's BPF sources, and its user program
     Build(build::Args),
+    /// Write skeletons, subskeletons and types of an object
+    #[command(name = "gen")]
+    Generate(generate::Args),
     /// Write a source as the compiler sees it after preprocessing
     Expand(expand::Args),
     /// Describe the project and its objects, for programs
@@ -93,6 +97,7 @@ pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult 
         Command::Init(args) => init::run(args, session, shell),
         Command::Add(args) => add::run(args, session, shell),
         Command::Build(args) => build::run(args, session, shell),
+        Command::Generate(args) => generate::run(args, session, shell),
         Command::Expand(args) => expand::run(args, session, shell),
         Command::Metadata(args) => metadata::run(args, session, shell),
         Command::Clean(args) => clean::run(args, session, shell),

@@ -158,6 +158,25 @@ impl Shell {
         }
     }
 
+    /// Reports what cargo says: to machines that read JSON its own messages,
+    /// which have the form of ours, to everybody else the same as findings.
+    pub fn pass_on(&self, messages: &[String], diagnostics: &[Diagnostic]) {
+        if self.settings.format != Format::Json {
+            return self.diagnostics(diagnostics);
+        }
+        for message in messages {
+            self.write_out(message.as_bytes());
+            self.write_out(b"\n");
+        }
+        for diagnostic in diagnostics {
+            self.count(diagnostic);
+            // Cargo has no message for why it failed by itself.
+            if diagnostic.code == codes::CARGO_FAILED {
+                self.write_out(self.render(diagnostic, &self.out()).as_bytes());
+            }
+        }
+    }
+
     /// Reports a table of results.
     pub fn table(&self, table: &Table) {
         let mut table = std::borrow::Cow::Borrowed(table);
