@@ -125,10 +125,9 @@ pub fn is_never_allowed(section: &SectionDef, helper: Helper) -> bool {
     is_there && cells.iter().any(Option::is_some) && cells.iter().all(is_refused)
 }
 
-/// The oldest and the newest of the kernels that were asked.
-pub fn asked() -> Option<(KernelVersion, KernelVersion)> {
-    let kernels = &allowed().kernels;
-    Some((*kernels.first()?, *kernels.last()?))
+/// The kernels that were asked, oldest first.
+pub fn asked() -> &'static [KernelVersion] {
+    &allowed().kernels
 }
 
 /// Sections whose programs may call a helper on the newest kernel that was

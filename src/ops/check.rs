@@ -111,7 +111,7 @@ fn oldest(project: &Project) -> Option<Kernel<'static>> {
 }
 
 /// A directory must be a project's, or lie in one.
-fn directories(session: &Session, paths: &[PathBuf]) -> Result<(), Failure> {
+pub(super) fn directories(session: &Session, paths: &[PathBuf]) -> Result<(), Failure> {
     for path in paths {
         let absolute = session.absolute(path);
         if !fs::is_dir(&absolute) {
@@ -157,7 +157,7 @@ fn check(
 ) -> Result<(), Failure> {
     let bytes = fs::read(&artifact.object)?;
     let path = session.display(&artifact.object).to_owned();
-    let sources = |file: &Path| fs::read(&artifact.root.join(file)).ok().map(lossy);
+    let sources = sources(&artifact.root);
     let (content, findings) = match Object::parse(&bytes) {
         Ok(object) => {
             let content = Content {
@@ -193,13 +193,22 @@ fn check(
     Ok(())
 }
 
+/// Reads the sources that line information names, relative to `root`.
+pub(super) fn sources(root: &Path) -> impl Fn(&Path) -> Option<String> {
+    |file| fs::read(&root.join(file)).ok().map(lossy)
+}
+
 fn lossy(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// The finding with its files as the user would write them.
-fn displayed(session: &Session, artifact: &Artifact, mut finding: Diagnostic) -> Diagnostic {
+pub(super) fn displayed(
+    session: &Session,
+    artifact: &Artifact,
+    mut finding: Diagnostic,
+) -> Diagnostic {
     let labels = finding.primary.iter_mut().chain(&mut finding.secondary);
     for span in labels.map(|label| &mut label.span) {
         if span.file == session.display(&artifact.object) {

@@ -26,6 +26,7 @@ pub mod kernel;
 mod levels;
 pub mod metadata;
 pub mod min_core;
+pub mod needs;
 pub mod new;
 mod packages;
 mod places;

@@ -10,6 +10,7 @@ mod bisect;
 mod demo;
 mod faults;
 mod features;
+mod minimum;
 mod objects;
 mod options;
 mod templates;

@@ -24,6 +24,11 @@ pub const KERNELS: [&str; 3] = ["debian/bullseye", "debian/bookworm", "debian/tr
 
 /// Compiles C to an object below the place. Its first line is line 1.
 pub fn object(place: &Place, name: &str, c: &str) -> PathBuf {
+    object_with(place, name, c, &[])
+}
+
+/// The same with further flags for clang.
+pub fn object_with(place: &Place, name: &str, c: &str, flags: &[&str]) -> PathBuf {
     place.file(&format!("{name}.h"), HEADER);
     place.file(&format!("{name}.bpf.c"), c);
     let clang = ["clang-19", "clang-18", "clang-17", "clang-16", "clang-15", "clang", "clang-14"]
@@ -31,7 +36,9 @@ pub fn object(place: &Place, name: &str, c: &str) -> PathBuf {
         .find(|clang| Command::new(clang).arg("--version").output().is_ok())
         .expect("the tests need clang");
     let output = Command::new(clang)
-        .args(["-target", "bpf", "-g", "-O2", "-mcpu=v3", "-c", "-o"])
+        .args(["-target", "bpf", "-g", "-O2", "-mcpu=v3"])
+        .args(flags)
+        .args(["-c", "-o"])
         .arg(format!("{name}.bpf.o"))
         .args(["-include", &format!("{name}.h")])
         .arg(format!("{name}.bpf.c"))

@@ -11,6 +11,9 @@
 mod attach;
 mod availability;
 mod core;
+mod needs;
+
+pub use needs::{Need, needs};
 
 use super::{Context, FunctionView, ProgramView, Sources};
 use crate::bpf::{

@@ -226,3 +226,22 @@ fn helpers_come_to_program_types_later_than_to_kernels() {
           SEC(\"xdp\")"]
     );
 }
+
+#[test]
+fn needs_are_told_with_the_release_that_brought_them() {
+    let source = "static long (*bpf_ringbuf_output)(void *, void *, __u64, __u64) = (void *) 130;\n\
+                  static __u64 total;\n\
+                  SEC(\"xdp\") int p(void *c) { total++; return bpf_ringbuf_output(c, c, 1, 0); }";
+    let object = Object::parse(&compile(source)).unwrap();
+    let needs = super::needs(&object, Path::new("fixture.o"), &|_| None);
+    let needs: Vec<_> =
+        needs.iter().map(|need| format!("{} {}", need.since, need.finding.message)).collect();
+    assert_eq!(
+        needs,
+        [
+            "5.8 `bpf_ringbuf_output` is called, which came with Linux 5.8",
+            "5.2 `p` has global data, which came with Linux 5.2",
+            "4.8 `p` is a program of type xdp, which came with Linux 4.8",
+        ]
+    );
+}

@@ -9,7 +9,7 @@ use crate::diagnostics::{Diagnostic, codes};
 use std::collections::HashSet;
 
 pub(super) fn check(cx: &Context<'_>, findings: &mut Vec<Diagnostic>) {
-    let Some((oldest, newest)) = allowed::asked() else { return };
+    let [oldest, .., newest] = allowed::asked() else { return };
     for_each_call(cx, &cx.programs.iter().collect::<Vec<_>>(), |program, view, slot, helper| {
         let Ok(target) = &program.target else { return };
         if allowed::is_never_allowed(target.def, helper) {

@@ -3,8 +3,11 @@
 use super::CommandResult;
 use super::packages::PackageArgs;
 use crate::shell::Shell;
+use skep::bpf::KernelVersion;
+use skep::diagnostics::Diagnostic;
 use skep::ops::build::{self, Profile};
 use skep::ops::check::{self, Checked, Outcome, Request};
+use skep::ops::needs::{self, Needs};
 use skep::ops::{Packages, Session};
 use skep::report::{Cell, Table};
 use std::path::PathBuf;
@@ -25,6 +28,12 @@ pub struct Args {
     /// file of BTF
     #[arg(short, long = "kernel", value_name = "REF")]
     kernels: Vec<PathBuf>,
+    /// Say which kernel each object needs at least, and because of what
+    #[arg(long, conflicts_with = "kernels")]
+    min_kernel: bool,
+    /// List all that the objects need of kernels, and whether this one has it
+    #[arg(long, value_name = "REF", conflicts_with_all = ["kernels", "min_kernel"])]
+    explain_kernel: Option<PathBuf>,
 }
 
 impl Args {
@@ -38,6 +47,15 @@ impl Args {
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let started = Instant::now();
     let profile = if args.release { Profile::Release } else { Profile::Dev };
+    if args.min_kernel || args.explain_kernel.is_some() {
+        let request = needs::Request {
+            paths: args.paths,
+            packages: args.packages.into(),
+            profile,
+            kernel: args.explain_kernel,
+        };
+        return show_needs(&request, session, shell);
+    }
     let request = Request {
         paths: args.paths,
         packages: args.packages.into(),
@@ -51,6 +69,113 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         shell.status("Checked", &summary(&outcome, started));
     }
     Ok(())
+}
+
+/// What objects need of kernels: what decides over the oldest one, or all of
+/// it held against a kernel.
+fn show_needs(request: &needs::Request, session: &Session, shell: &Shell) -> CommandResult {
+    let outcome = needs::run(session, request)?;
+    shell.diagnostics(&outcome.diagnostics);
+    if outcome.objects.is_empty() {
+        return Ok(());
+    }
+    match &request.kernel {
+        Some(kernel) => {
+            shell.table(&all_needs(&outcome.objects));
+            let all = outcome.objects.iter().flat_map(|object| &object.all);
+            let missing = all.filter(|entry| entry.is_there == Some(false)).count();
+            let kernel = kernel.display();
+            shell.status(
+                "Compared",
+                &match missing {
+                    0 => format!("{kernel} has everything"),
+                    1 => format!("{kernel} lacks one thing"),
+                    count => format!("{kernel} lacks {count} things"),
+                },
+            );
+        }
+        None => {
+            shell.table(&deciding_needs(&outcome.objects));
+            for object in &outcome.objects {
+                let (Some(min), name) = (object.min_kernel(), &object.name) else { continue };
+                let without = match object.next_kernel() {
+                    Some(next) => format!("; without what needs that, {next}"),
+                    None => String::new(),
+                };
+                shell.status("Needed", &format!("Linux {min} by {name}{without}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What decides over the oldest kernel of each object.
+fn deciding_needs(objects: &[Needs]) -> Table {
+    let mut table = Table::new(
+        "minimum-kernel",
+        &[
+            ("object", "OBJECT"),
+            ("kernel", "KERNEL"),
+            ("without", "WITHOUT"),
+            ("file", ""),
+            ("line", ""),
+            ("", "WHERE"),
+            ("because", "BECAUSE"),
+        ],
+    );
+    for object in objects {
+        let min = object.min_kernel();
+        for entry in object.all.iter().filter(|entry| entry.since == min) {
+            let mut row = vec![Cell::Text(object.name.clone()), version(min)];
+            row.push(version(object.next_kernel()));
+            row.extend(place(&entry.finding));
+            row.push(Cell::Text(entry.finding.message.clone()));
+            table.push(row);
+        }
+    }
+    table
+}
+
+/// All needs, with what a kernel has of them.
+fn all_needs(objects: &[Needs]) -> Table {
+    let mut table = Table::new(
+        "kernel-need",
+        &[
+            ("object", "OBJECT"),
+            ("since", "SINCE"),
+            ("is_there", "THERE"),
+            ("file", ""),
+            ("line", ""),
+            ("", "WHERE"),
+            ("what", "WHAT"),
+        ],
+    );
+    for object in objects {
+        for entry in &object.all {
+            let mut row = vec![Cell::Text(object.name.clone()), version(entry.since)];
+            row.push(Cell::Flag(entry.is_there == Some(true)));
+            row.extend(place(&entry.finding));
+            row.push(Cell::Text(entry.finding.message.clone()));
+            table.push(row);
+        }
+    }
+    table
+}
+
+fn version(version: Option<KernelVersion>) -> Cell {
+    version.map_or(Cell::Unknown, |version| Cell::Text(version.to_string()))
+}
+
+/// File and line for machines, and both in one for people.
+fn place(finding: &Diagnostic) -> [Cell; 3] {
+    match &finding.primary {
+        Some(label) => {
+            let (file, line) = (label.span.file.display().to_string(), label.span.start.line);
+            let both = Cell::Text(format!("{file}:{line}"));
+            [Cell::Text(file), Cell::Number(line.into()), both]
+        }
+        None => [Cell::Unknown, Cell::Unknown, Cell::Unknown],
+    }
 }
 
 fn summary(outcome: &Outcome, started: Instant) -> String {
