@@ -56,6 +56,12 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     at("read", path, fs::read(path))
 }
 
+/// Writes a file into a directory that nobody else knows yet: what is there
+/// is replaced, and a crash may leave half of it.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    at("write", path, fs::write(path, bytes))
+}
+
 /// The whole content of a file, or nothing where there is no such file.
 pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(path) {
@@ -295,6 +301,36 @@ pub fn read_dir(path: &Path) -> Result<Vec<PathBuf>> {
         Ok(paths)
     };
     at("list", path, list())
+}
+
+/// Every file below a directory, sorted by path; what cannot be read is left
+/// out, and symbolic links are not followed.
+pub fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for path in read_dir(dir).unwrap_or_default() {
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => files.extend(files_below(&path)),
+            Ok(metadata) if metadata.is_file() => files.push(path),
+            _ => {}
+        }
+    }
+    files
+}
+
+/// The bytes that a file, or everything below a directory, takes on the disk:
+/// holes take none. Nothing where nothing is.
+pub fn disk_usage(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
+    // Counted in units of 512 bytes (stat(2)).
+    let own = metadata.blocks() * 512;
+    match metadata.is_dir() {
+        true => {
+            read_dir(path).unwrap_or_default().iter().map(|path| disk_usage(path)).sum::<u64>()
+                + own
+        }
+        false => own,
+    }
 }
 
 /// An exclusive lock between processes, held until dropped.

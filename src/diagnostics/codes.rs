@@ -180,6 +180,7 @@ codes! {
     PACKAGE_CORRUPT = "E0709" "package-corrupt" Environment "the package is damaged";
     GUEST_FAILED = "E0710" "guest-failed" Environment "the guest could not do what it was asked to";
     NO_VERDICT = "E0711" "no-verdict" Environment "the program could not be loaded to the end, so there is no verdict";
+    KERNEL_DRIFT = "E0712" "kernel-drift" Environment "a kernel that the project is pinned to cannot be had any more";
 
     // 09: what programs cost
     OVER_BUDGET = "E0901" "over-budget" Finding "a program costs the verifier more than the manifest allows";

@@ -1,9 +1,12 @@
 //! The guest's end of the channel: memory behind the kernel's own, mapped
-//! from `/dev/mem`, and a doorbell for the host's ears.
+//! from `/dev/mem`, and a doorbell for the host's ears. Where a kernel does
+//! not let anyone map that memory (lockdown, CONFIG_DEVMEM), a serial line
+//! takes its place, a hundred times slower.
 
 use crate::base::fs;
 use crate::wire::ring::{End, Ring};
-use crate::wire::{CHANNEL_AT, CHANNEL_SIZE};
+use crate::wire::{CHANNEL_AT, CHANNEL_SIZE, SERIAL_READY};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
@@ -11,44 +14,82 @@ use std::time::Duration;
 
 /// How often the guest looks whether the host wrote something.
 const PAUSE: Duration = Duration::from_micros(300);
+/// The machine's second serial line.
+const SERIAL: &str = "/dev/ttyS1";
 
 /// The guest's end.
-pub struct Channel {
-    ring: Ring,
+pub enum Channel {
+    /// Through memory.
+    Memory(Ring),
+    /// Through a serial line.
+    Serial(File),
 }
 
 impl Channel {
-    /// Maps the memory and gets the right to ring the doorbell.
+    /// Opens what works here.
+    ///
+    /// # Errors
+    /// If neither does; with what kept the memory from being used.
     pub fn open() -> io::Result<Self> {
-        let failed =
-            |what: &str, error: io::Error| io::Error::new(error.kind(), format!("{what}: {error}"));
-        let memory =
-            fs::open_rw(Path::new("/dev/mem")).map_err(|error| failed("/dev/mem", error.source))?;
-        let size = CHANNEL_SIZE as usize;
-        // SAFETY: a fresh mapping at an address of the kernel's choosing.
-        let base = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                size,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                memory.as_raw_fd(),
-                CHANNEL_AT.cast_signed(),
-            )
-        };
-        if base == libc::MAP_FAILED {
-            return Err(failed("cannot map the channel", io::Error::last_os_error()));
-        }
-        doorbell::allow().map_err(|error| failed("cannot use the doorbell", error))?;
-        // SAFETY: page-aligned, mapped above, never unmapped.
-        Ok(Self { ring: unsafe { Ring::new(base.cast(), size, End::Guest) } })
+        memory().map(Self::Memory).or_else(|error| {
+            eprintln!("skep: {error}; using the serial line");
+            serial().map(Self::Serial).map_err(|_| error)
+        })
     }
+}
+
+/// Maps the memory and gets the right to ring the doorbell.
+fn memory() -> io::Result<Ring> {
+    let failed =
+        |what: &str, error: io::Error| io::Error::new(error.kind(), format!("{what}: {error}"));
+    let memory =
+        fs::open_rw(Path::new("/dev/mem")).map_err(|error| failed("/dev/mem", error.source))?;
+    let size = CHANNEL_SIZE as usize;
+    // SAFETY: a fresh mapping at an address of the kernel's choosing.
+    let base = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            size,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED,
+            memory.as_raw_fd(),
+            CHANNEL_AT.cast_signed(),
+        )
+    };
+    if base == libc::MAP_FAILED {
+        return Err(failed("cannot map the channel", io::Error::last_os_error()));
+    }
+    doorbell::allow().map_err(|error| failed("cannot use the doorbell", error))?;
+    // SAFETY: page-aligned, mapped above, never unmapped.
+    Ok(unsafe { Ring::new(base.cast(), size, End::Guest) })
+}
+
+/// Opens the serial line as a plain stream of bytes, and says so.
+fn serial() -> io::Result<File> {
+    let mut file = fs::open_rw(Path::new(SERIAL)).map_err(|error| error.source)?;
+    // SAFETY: an open terminal, and a struct that the call fills.
+    unsafe {
+        let mut settings = std::mem::zeroed::<libc::termios>();
+        if libc::tcgetattr(file.as_raw_fd(), &mut settings) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        libc::cfmakeraw(&mut settings);
+        if libc::tcsetattr(file.as_raw_fd(), libc::TCSANOW, &settings) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    file.write_all(&[SERIAL_READY])?;
+    Ok(file)
 }
 
 impl Read for Channel {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let ring = match self {
+            Self::Memory(ring) => ring,
+            Self::Serial(file) => return file.read(bytes),
+        };
         loop {
-            match self.ring.read(bytes)? {
+            match ring.read(bytes)? {
                 0 if !bytes.is_empty() => std::thread::sleep(PAUSE),
                 count => return Ok(count),
             }
@@ -58,8 +99,12 @@ impl Read for Channel {
 
 impl Write for Channel {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let ring = match self {
+            Self::Memory(ring) => ring,
+            Self::Serial(file) => return file.write(bytes),
+        };
         loop {
-            match self.ring.write(bytes)? {
+            match ring.write(bytes)? {
                 0 if !bytes.is_empty() => {
                     doorbell::ring();
                     std::thread::sleep(PAUSE);
@@ -70,7 +115,9 @@ impl Write for Channel {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        doorbell::ring();
+        if let Self::Memory(_) = self {
+            doorbell::ring();
+        }
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! What the first process of a machine has to do before anything works.
 
 use crate::base::fs;
+use crate::wire::TO_BE_SAVED;
 use std::ffi::CStr;
 use std::io;
 use std::path::Path;
@@ -43,6 +44,39 @@ pub fn prepare() -> io::Result<()> {
     // What the JIT compiled is counted too, so it must be on.
     drop(fs::write_existing(Path::new("/proc/sys/net/core/bpf_jit_enable"), b"1"));
     Ok(())
+}
+
+/// Takes nearly all free memory and gives it back: the kernel clears what it
+/// hands out, so that what it read at boot does not end up in a snapshot. Done
+/// only if there is to be one.
+pub fn clear_free_memory() {
+    /// What is left alone: the kernel must not run short, in bytes.
+    const MARGIN: usize = 24 << 20;
+    let line = fs::read_to_string(Path::new("/proc/cmdline")).unwrap_or_default();
+    if !line.split_whitespace().any(|word| word == TO_BE_SAVED) {
+        return;
+    }
+    let about = fs::read_to_string(Path::new("/proc/meminfo")).unwrap_or_default();
+    let free = about.lines().find_map(|line| line.strip_prefix("MemFree:"));
+    let free = free.and_then(|free| free.split_whitespace().next()?.parse::<usize>().ok());
+    let Some(size) = free.and_then(|kib| (kib << 10).checked_sub(MARGIN)) else { return };
+    // SAFETY: a fresh mapping at an address of the kernel's choosing, of which
+    // nobody knows and which is gone at once. If there is none, the snapshot is
+    // larger, no worse.
+    unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
+        let memory = libc::mmap(
+            std::ptr::null_mut(),
+            size,
+            libc::PROT_READ | libc::PROT_WRITE,
+            flags,
+            -1,
+            0,
+        );
+        if memory != libc::MAP_FAILED {
+            libc::munmap(memory, size);
+        }
+    }
 }
 
 /// Sets the wall clock: a restored guest's stands at the snapshot's time.

@@ -2,7 +2,8 @@
 //!
 //! The guest mounts what libbpf needs, waits for objects, loads each program
 //! of each object on its own in a child process with a time limit, and
-//! reports what happened. It draws no conclusions: whatever can be computed
+//! reports what happened; or it runs a command for somebody who wants to look
+//! around. It draws no conclusions: whatever can be computed
 //! on the host is computed there. It knows [`wire`] and nothing else of the
 //! host; it is the trust boundary, so an object from anywhere may be loaded.
 #![expect(clippy::print_stderr, reason = "the guest's standard error is its console")]
@@ -12,7 +13,10 @@ mod child;
 mod init;
 mod kernel_btf;
 mod load;
+mod modules;
 mod probe;
+mod run;
+mod shell;
 
 use crate::base::fs;
 use crate::wire::{self, Reply, Request, frame};
@@ -36,6 +40,7 @@ pub fn run() -> ! {
 fn serve() -> io::Result<()> {
     init::prepare()?;
     kernel_btf::prepare();
+    init::clear_free_memory();
     let mut channel = Channel::open()?;
     loop {
         let (request, blob) = frame::read::<Request>(&mut channel)?;
@@ -54,6 +59,26 @@ fn serve() -> io::Result<()> {
                 frame::write(&mut channel, &Reply::Probed(answers), &[])?;
                 frame::write(&mut channel, &Reply::Done, &[])?;
             }
+            Request::Modules(modules) => {
+                let reply = answer(modules::load(&modules, &blob));
+                frame::write(&mut channel, &reply, &[])?;
+            }
+            Request::Bring { path, executable } => {
+                let reply = answer(run::bring(&path, executable, &blob));
+                frame::write(&mut channel, &reply, &[])?;
+            }
+            Request::Run(request) => {
+                let code = run::run(&request, &blob, &mut channel)?;
+                frame::write(&mut channel, &Reply::Exited { code }, &[])?;
+            }
         }
+    }
+}
+
+/// What is said of something that may fail without the guest giving up.
+fn answer(result: Result<(), String>) -> Reply {
+    match result {
+        Ok(()) => Reply::Done,
+        Err(reason) => Reply::Failed(reason),
     }
 }

@@ -2,21 +2,26 @@
 //! store that keeps them.
 //!
 //! A [`Reference`] names a kernel; [`Store::get`] turns it into a [`Kernel`],
-//! fetching it through the machine's own `apt-get` if it has to. One file a
-//! source: [`image`] knows kernel images, `package` Debian packages, `apt`
-//! Debian's archive.
+//! fetching it through the machine's own `apt-get` or `dnf` if it has to. One
+//! file a source: [`image`] knows kernel images, `package` and `rpm` packages,
+//! `apt` and `dnf` distributions' archives; `modules` knows what a kernel's
+//! modules have.
 
 mod apt;
+mod configuration;
+mod dnf;
 pub mod image;
 mod lzo;
+mod modules;
 mod package;
 mod reference;
 mod rpm;
 mod store;
 
-pub use apt::Apt;
+pub use apt::{Apt, Available, DEBIAN_MIRROR, Mirrors, UBUNTU_MIRROR};
+pub use modules::Module;
 pub use package::{Package, PackageError, looks_like_package, read as read_package};
-pub use reference::Reference;
+pub use reference::{Distribution, Reference};
 pub use store::{Kernel, Store, Stored};
 
 use crate::base::{fs, process};
@@ -69,17 +74,44 @@ pub enum Error {
         /// What is wrong with it.
         source: PackageError,
     },
-    /// apt-get could not fetch it.
+    /// apt-get or dnf could not fetch it.
     Download {
         /// What was to be fetched.
         what: String,
-        /// The last lines that apt-get wrote.
+        /// The last lines that they wrote.
         tail: String,
     },
-    /// apt-get is not installed, or its sources name no Debian mirror.
-    NoApt {
-        /// Which of the two.
+    /// The program that fetches it cannot be used.
+    NoTool {
+        /// Why not.
         reason: String,
+    },
+    /// The machine's sources name no mirror of a distribution.
+    NoMirror {
+        /// Whose.
+        distribution: Distribution,
+        /// Where apt's sources are.
+        etc: PathBuf,
+        /// The variable of the environment that names a mirror.
+        variable: &'static str,
+    },
+    /// The exact kernel that was asked for is not in the archive any more.
+    Gone {
+        /// The reference.
+        reference: String,
+        /// The package.
+        package: String,
+        /// Its version.
+        version: String,
+    },
+    /// What a reference means now is not the kernel it is pinned to.
+    Drift {
+        /// The reference.
+        reference: String,
+        /// What it is pinned to.
+        pinned: String,
+        /// What it is.
+        found: String,
     },
     /// A file that was stored is not what was stored.
     Hash {
@@ -132,8 +164,21 @@ impl fmt::Display for Error {
             Self::Package { path, source } => {
                 write!(f, "{} is a damaged package: {source}", path.display())
             }
-            Self::Download { what, .. } => write!(f, "apt-get could not fetch {what}"),
-            Self::NoApt { reason } => f.write_str(reason),
+            Self::Download { what, .. } => write!(f, "{what} could not be fetched"),
+            Self::NoTool { reason } => f.write_str(reason),
+            Self::NoMirror { distribution, etc, .. } => write!(
+                f,
+                "the apt sources of this machine ({}) name no mirror of {}",
+                etc.display(),
+                distribution.title()
+            ),
+            Self::Gone { reference, package, version } => write!(
+                f,
+                "{reference} is pinned to {package} {version}, which its archive does not have any more"
+            ),
+            Self::Drift { reference, pinned, found } => {
+                write!(f, "{reference} is pinned to {pinned}, but it is {found}")
+            }
             Self::Hash { path } => {
                 write!(f, "{} is not what was stored there", path.display())
             }
@@ -151,8 +196,9 @@ impl From<Error> for Diagnostic {
         let new = |code| Self::new(code, Origin::Vm, message);
         match error {
             Error::Reference { nearest, .. } => {
-                let forms = "a reference is `host`, `debian/SUITE`, a version like `6.12`, or a \
-                             path to a kernel image, a .deb or a directory that holds one";
+                let forms = "a reference is `host`, `debian/SUITE`, `ubuntu/SUITE`, `fedora/N`, a \
+                             version like `6.12`, or a path to a kernel image, a .deb, an .rpm or \
+                             a directory that holds one";
                 let diagnostic = new(codes::KERNEL_REFERENCE);
                 match nearest {
                     Some(name) => diagnostic.help(format!("did you mean `{name}`?")),
@@ -184,12 +230,23 @@ impl From<Error> for Diagnostic {
                 if tail.is_empty() {
                     diagnostic
                 } else {
-                    diagnostic.note(format!("apt-get said:\n{tail}"))
+                    diagnostic.note(format!("the package manager said:\n{tail}"))
                 }
-                .help("check the network, or name a kernel image or a .deb by its path")
+                .help("check the network, or name a kernel image or a package by its path")
             }
-            Error::NoApt { .. } => new(codes::DOWNLOAD_FAILED)
-                .help("name a kernel image or a .deb by its path, or use `host`"),
+            Error::NoTool { .. } => new(codes::DOWNLOAD_FAILED)
+                .help("name a kernel image or a package by its path, or use `host`"),
+            Error::NoMirror { distribution, variable, .. } => {
+                let keyring = format!("{}-archive-keyring", distribution.as_str());
+                new(codes::DOWNLOAD_FAILED)
+                    .help(format!(
+                        "set {variable} to a mirror's address (or `[signed-by=KEYRING] ADDRESS`); the \
+                         package {keyring} has the keys"
+                    ))
+                    .help("or name a kernel image or a package by its path, or use `host`")
+            }
+            Error::Gone { .. } | Error::Drift { .. } => new(codes::KERNEL_DRIFT)
+                .help("`skep kernel update` pins the newest one; commit Skep.lock afterwards"),
             Error::Hash { .. } => new(codes::KERNEL_IMAGE_CORRUPT)
                 .help("remove the kernel with `skep kernel remove` and add it again"),
             Error::File(error) => error.into(),

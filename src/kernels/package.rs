@@ -1,9 +1,9 @@
 //! Packages; and Debian's, read without dpkg: an `ar` archive of `debian-binary`,
 //! `control.tar.*` and `data.tar.*` (deb(5)).
 //!
-//! Only what leads to the kernel is unpacked, and reading stops behind it.
-//! Everything is bounded, because a package can come from anywhere.
+//! Only what belongs to the kernel is kept. Everything is bounded, because a package can come from anywhere.
 
+use super::modules;
 use super::rpm::{looks_like_rpm, read_rpm};
 use std::fmt;
 use std::io::{self, Read};
@@ -25,6 +25,37 @@ pub struct Package {
     pub image: Option<Vec<u8>>,
     /// The kernel's configuration, if it stands before or beside the image.
     pub config: Option<Vec<u8>>,
+    /// The kernel's modules: the files' names, and their content as it was
+    /// packed.
+    pub modules: Vec<(String, Vec<u8>)>,
+}
+
+impl Package {
+    /// Takes a file of the archive if it is wanted.
+    pub(super) fn take(
+        &mut self,
+        path: &Path,
+        size: u64,
+        content: &mut dyn Read,
+    ) -> Result<(), PackageError> {
+        let names = names(path);
+        match kind_of(&names) {
+            // An image of no bytes stands for one that is made when the
+            // package is installed.
+            Kind::Image if size > 0 && self.image.is_none() => {
+                self.image = Some(read_file(content, size, path)?);
+            }
+            Kind::Config if self.config.is_none() => {
+                self.config = Some(read_file(content, size, path)?);
+            }
+            Kind::Module => {
+                let bytes = read_file(content, size, path)?;
+                self.modules.extend(names.into_iter().next_back().map(|name| (name, bytes)));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 /// Why a package cannot be read.
@@ -76,8 +107,6 @@ fn read_deb(bytes: &[u8]) -> Result<Package, PackageError> {
         } else if let Some(suffix) = name.strip_prefix("data.tar") {
             data_seen = true;
             read_data(&mut unpacker(suffix, &mut entry)?, &mut package)?;
-            // What stands behind the kernel is of no interest.
-            break;
         }
     }
     if !data_seen {
@@ -178,30 +207,14 @@ fn read_data(reader: &mut dyn Read, package: &mut Package) -> Result<(), Package
             continue;
         }
         let Ok(path) = entry.path().map(|path| path.into_owned()) else { continue };
-        let names = names(&path);
-        let kind = kind_of(&names);
-        if package.image.is_some() && kind != Kind::Config {
-            // Debian's archives are sorted: a configuration beside the image
-            // stands before it in /boot and right behind nothing else.
-            return Ok(());
-        }
-        let target = match kind {
-            Kind::Image => &mut package.image,
-            Kind::Config => &mut package.config,
-            Kind::Other => continue,
-        };
         let size = entry.size();
-        *target = Some(read_file(&mut entry, size, &path)?);
+        package.take(&path, size, &mut entry)?;
     }
     Ok(())
 }
 
 /// Reads a file of an archive whole, if it is of a size that it may have.
-pub(super) fn read_file(
-    reader: &mut dyn Read,
-    size: u64,
-    path: &Path,
-) -> Result<Vec<u8>, PackageError> {
+fn read_file(reader: &mut dyn Read, size: u64, path: &Path) -> Result<Vec<u8>, PackageError> {
     if size > MAX_FILE {
         return Err(PackageError(format!("{} claims to be huge", path.display())));
     }
@@ -214,30 +227,34 @@ pub(super) fn read_file(
 }
 
 #[derive(PartialEq, Eq)]
-pub(super) enum Kind {
+enum Kind {
     Image,
     Config,
+    Module,
     Other,
 }
 
 /// Where distributions put a kernel: Debian up to 6.x in `boot/`, Debian from
 /// 7.x and others in `usr/lib/modules/RELEASE/`.
-pub(super) fn kind_of(names: &[String]) -> Kind {
+fn kind_of(names: &[String]) -> Kind {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     match names[..] {
         ["boot", name] if name.starts_with("vmlinuz") => Kind::Image,
         ["boot", name] if name.starts_with("config-") => Kind::Config,
-        ["usr", "lib", "modules", _, name] | ["lib", "modules", _, name] => match name {
-            "vmlinuz" => Kind::Image,
-            "config" => Kind::Config,
-            _ => Kind::Other,
-        },
+        ["usr", "lib", "modules", _, ref rest @ ..] | ["lib", "modules", _, ref rest @ ..] => {
+            match *rest {
+                ["vmlinuz"] => Kind::Image,
+                ["config"] => Kind::Config,
+                [.., name] if modules::name(name).is_some() => Kind::Module,
+                _ => Kind::Other,
+            }
+        }
         _ => Kind::Other,
     }
 }
 
 /// The plain names of a path, without `./`.
-pub(super) fn names(path: &Path) -> Vec<String> {
+fn names(path: &Path) -> Vec<String> {
     let plain = |component| match component {
         Component::Normal(name) => Some(std::ffi::OsStr::to_string_lossy(name).into_owned()),
         _ => None,

@@ -1,10 +1,10 @@
 //! RPM packages, read without rpm: a lead, two headers of the same form, and
 //! a packed cpio archive (rpm's `docs/manual/format_v4.md`).
 //!
-//! As with Debian's, only what leads to the kernel is unpacked, and everything
-//! is bounded.
+//! As with Debian's, only what belongs to the kernel is kept, and everything is
+//! bounded.
 
-use super::package::{Kind, Package, PackageError, damaged, kind_of, names, read_file, unpacker};
+use super::package::{Package, PackageError, damaged, unpacker};
 use std::io::Read;
 use std::path::Path;
 
@@ -120,23 +120,12 @@ fn read_cpio(reader: &mut dyn Read, package: &mut Package) -> Result<(), Package
         }
         let path = Path::new(&name);
         let is_file = mode & 0o170_000 == 0o100_000;
-        let kind = if is_file { kind_of(&names(path)) } else { Kind::Other };
         let mut content = reader.take(size.next_multiple_of(4));
-        // An image of no bytes stands for one that is made when the package
-        // is installed.
-        let slot = match kind {
-            Kind::Image if size > 0 && package.image.is_none() => Some(&mut package.image),
-            Kind::Config if package.config.is_none() => Some(&mut package.config),
-            _ => None,
-        };
-        if let Some(slot) = slot {
-            *slot = Some(read_file(&mut content, size, path)?);
+        if is_file {
+            package.take(path, size, &mut content)?;
         }
         // The rest of it, which is padding or all.
         std::io::copy(&mut content, &mut std::io::sink()).map_err(|error| damaged(&error))?;
-        if package.image.is_some() && package.config.is_some() {
-            return Ok(());
-        }
     }
 }
 

@@ -7,14 +7,18 @@
 //!   REF.lock            held while the reference is being fetched
 //!   KEY/vmlinuz         the image, as it was packed
 //!   KEY/config          its configuration, if the package had it
+//!   KEY/modules/        its modules, packed, if they came with it
 //!   KEY/kernel.json     what it is
+//!   KEY.names           which module has which types and functions
 //! ```
 //! KEY is the start of the image's SHA-256. Entries are made in a temporary
 //! directory and renamed into place, so that an entry is whole or not there.
 //! `vmlinux` is not kept: unpacking it takes 50 to 150 ms and is needed only
 //! for a cold boot, while it is three times as large as the image.
 
-use super::{Apt, Error, Reference, image, package};
+use super::apt::Fetched;
+use super::{Apt, Available, Distribution, Error, Reference, configuration, dnf};
+use super::{image, modules, package};
 use crate::base::digest::Digest;
 use crate::base::{Cancel, fs};
 use crate::events::{Ending, Sink, Step};
@@ -33,6 +37,9 @@ pub struct Store {
     offline: bool,
 }
 
+/// The form of an entry; those of another form are made anew.
+const LAYOUT: u32 = 2;
+
 /// A kernel at hand.
 #[derive(Clone, Debug)]
 pub struct Kernel {
@@ -42,6 +49,10 @@ pub struct Kernel {
     pub stored: Stored,
     /// The image.
     image: PathBuf,
+    /// Where its modules are, if they came with it.
+    pub(super) module_dir: Option<PathBuf>,
+    /// The index of what they have.
+    pub(super) index: PathBuf,
 }
 
 /// What is known of a stored kernel; `kernel.json`.
@@ -57,6 +68,21 @@ pub struct Stored {
     pub sha256: String,
     /// The SHA-256 of the package; empty if it came in none.
     pub package_sha256: String,
+    /// [`LAYOUT`] of the entry.
+    layout: u32,
+}
+
+impl Stored {
+    /// What a project's lock says of a kernel.
+    pub fn pinned(
+        release: String,
+        package: String,
+        version: String,
+        sha256: String,
+        package_sha256: String,
+    ) -> Self {
+        Self { release, package, version, sha256, package_sha256, layout: LAYOUT }
+    }
 }
 
 /// What a reference means; `REF.json`.
@@ -69,9 +95,11 @@ struct Meaning {
 }
 
 /// A kernel before it is stored.
+#[derive(Default)]
 struct Incoming {
-    image: Vec<u8>,
+    image: Option<Vec<u8>>,
     config: Option<Vec<u8>>,
+    modules: Vec<(String, Vec<u8>)>,
     package: String,
     version: String,
     package_sha256: String,
@@ -94,12 +122,85 @@ impl Store {
         match reference {
             Reference::Host => self.host(),
             Reference::File(path) => self.file(path, &reference.to_string()),
-            Reference::Debian { .. } => match self.stored(reference)? {
+            Reference::Packaged { .. } => match self.stored(reference)? {
                 Some(kernel) => Ok(kernel),
-                None => self.fetch(reference, cancel, sink),
+                None => self.fetch(reference, None, cancel, sink),
             },
             Reference::Version(version) => self.version(version, cancel, sink),
         }
+    }
+
+    /// The kernel that a reference is pinned to, fetched if it is not stored.
+    ///
+    /// # Errors
+    /// [`Error::Gone`] or [`Error::Drift`] if it cannot be had any more.
+    pub fn get_pinned(
+        &self,
+        reference: &Reference,
+        pin: &Stored,
+        cancel: &Cancel,
+        sink: &dyn Sink,
+    ) -> Result<Kernel, Error> {
+        let name = reference.to_string();
+        let key = pin.sha256.get(..16).unwrap_or_default();
+        // A file is asked itself: it may have changed.
+        if !matches!(reference, Reference::File(_))
+            && let Some(kernel) = self.entry(key, &name)?
+            && kernel.stored.sha256 == pin.sha256
+        {
+            return Ok(kernel);
+        }
+        let kernel = match reference {
+            Reference::Packaged { .. } => {
+                self.fetch(reference, Some((&pin.package, &pin.version)), cancel, sink)?
+            }
+            // Whatever suite had it at the time.
+            Reference::Version(version) => {
+                let mut last = Error::Gone {
+                    reference: name.clone(),
+                    package: pin.package.clone(),
+                    version: pin.version.clone(),
+                };
+                let mut found = None;
+                for suite in Reference::suites_of(version) {
+                    match self.fetch(&suite, Some((&pin.package, &pin.version)), cancel, sink) {
+                        Ok(kernel) => found = Some(Kernel { reference: name.clone(), ..kernel }),
+                        Err(error) => last = error,
+                    }
+                    if found.is_some() {
+                        break;
+                    }
+                }
+                found.ok_or(last)?
+            }
+            Reference::Host | Reference::File(_) => self.get(reference, cancel, sink)?,
+        };
+        if kernel.stored.sha256 == pin.sha256 {
+            return Ok(kernel);
+        }
+        let say = |stored: &Stored| match stored.version.as_str() {
+            "" => format!("{} ({})", stored.release, &stored.sha256[..12.min(stored.sha256.len())]),
+            version => format!("{} {version}", stored.package),
+        };
+        Err(Error::Drift { reference: name, pinned: say(pin), found: say(&kernel.stored) })
+    }
+
+    /// The newest kernels that could be fetched of a distribution's suites.
+    pub fn available(
+        &self,
+        distribution: Distribution,
+        cancel: &Cancel,
+        sink: &dyn Sink,
+    ) -> Result<Vec<Available>, Error> {
+        if self.offline {
+            return Err(Error::Offline { reference: format!("{}/…", distribution.as_str()) });
+        }
+        let scratch = fs::temporary_dir(&self.root)?;
+        let step = Step::start(sink, "Asking", format!("for {}'s kernels", distribution.title()));
+        let said = |text| sink.emit(crate::events::Event::Detail(format!("fetching {text}")));
+        let available = self.apt.available(distribution, scratch.path(), cancel, &said)?;
+        step.finish(Ending::Done);
+        Ok(available)
     }
 
     /// Fetches a reference even if it is stored: its newest kernel.
@@ -110,7 +211,12 @@ impl Store {
         sink: &dyn Sink,
     ) -> Result<Kernel, Error> {
         match reference {
-            Reference::Debian { .. } => self.fetch(reference, cancel, sink),
+            Reference::Packaged { .. } => self.fetch(reference, None, cancel, sink),
+            Reference::Version(version) => match self.newest_of(version, cancel, sink) {
+                // A series that no suite ships is at least as new as stored.
+                Err(Error::NotFound { .. }) => self.get(reference, cancel, sink),
+                result => result,
+            },
             _ => self.get(reference, cancel, sink),
         }
     }
@@ -157,6 +263,7 @@ impl Store {
         let means = |other: &&Kernel| other.key() == kernel.key();
         if kernels.iter().filter(means).count() == 1 {
             fs::remove_dir_all(&self.root.join(kernel.key()))?;
+            fs::remove_file(&kernel.index)?;
         }
         Ok(true)
     }
@@ -176,11 +283,23 @@ impl Store {
         let dir = self.root.join(key);
         let image = dir.join("vmlinuz");
         match read_json::<Stored>(&dir.join("kernel.json"))? {
-            Some(stored) if fs::is_file(&image) => {
-                Ok(Some(Kernel { reference: reference.to_owned(), stored, image }))
+            Some(stored) if stored.layout == LAYOUT && fs::is_file(&image) => {
+                let module_dir = Some(dir.join("modules")).filter(|dir| fs::is_dir(dir));
+                let index = self.index(key);
+                Ok(Some(Kernel {
+                    reference: reference.to_owned(),
+                    stored,
+                    image,
+                    module_dir,
+                    index,
+                }))
             }
             _ => Ok(None),
         }
+    }
+
+    fn index(&self, key: &str) -> PathBuf {
+        self.root.join(format!("{key}.names"))
     }
 
     fn meaning_path(&self, reference: &Reference) -> PathBuf {
@@ -190,13 +309,16 @@ impl Store {
         self.root.join(format!("{name}.json"))
     }
 
+    /// Fetches the newest kernel of a suite, which its reference means from
+    /// then on, or an exact one (its image's package and version).
     fn fetch(
         &self,
         reference: &Reference,
+        exact: Option<(&str, &str)>,
         cancel: &Cancel,
         sink: &dyn Sink,
     ) -> Result<Kernel, Error> {
-        let Reference::Debian { suite, flavour } = reference else {
+        let Reference::Packaged { distribution, suite, flavour } = reference else {
             return self.get(reference, cancel, sink);
         };
         let name = reference.to_string();
@@ -212,7 +334,8 @@ impl Store {
             )));
         })?;
         // Whoever held the lock may have done the work.
-        if read_json::<Meaning>(&path)? != before
+        if exact.is_none()
+            && read_json::<Meaning>(&path)? != before
             && let Some(kernel) = self.stored(reference)?
         {
             step.finish(Ending::Fresh);
@@ -220,32 +343,41 @@ impl Store {
         }
         let scratch = fs::temporary_dir(&self.root)?;
         let said = |text| sink.emit(crate::events::Event::Detail(format!("fetching {text}")));
-        let fetched = self.apt.fetch(suite, flavour, scratch.path(), cancel, &said)?;
-        let incoming = from_package(&fetched, &fs::read(&fetched)?)?;
-        let kernel = self.add(incoming, &fetched, &name)?;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let meaning =
-            Meaning { reference: name, key: kernel.key().to_owned(), fetched: now.as_secs() };
-        write_json(&path, &meaning)?;
+        let (dir, cancelled) = (scratch.path(), cancel);
+        let Fetched { packages } = match distribution {
+            Distribution::Debian | Distribution::Ubuntu => {
+                self.apt.fetch((*distribution, suite, flavour), exact, dir, cancelled, &said)?
+            }
+            Distribution::Fedora => {
+                let version = exact.map(|(_, version)| version);
+                dnf::fetch(self.apt.programs(), suite, version, dir, cancelled, &said)?
+            }
+        };
+        let kernel = self.add(Incoming::of(&packages)?, &packages[0], &name)?;
+        if exact.is_none() {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            let fetched = now.unwrap_or_default().as_secs();
+            let key = kernel.key().to_owned();
+            write_json(&path, &Meaning { reference: name, key, fetched })?;
+        }
         step.finish(Ending::Done);
         Ok(kernel)
     }
 
     /// The newest stored kernel of a version, else the one that a suite has.
     fn version(&self, version: &str, cancel: &Cancel, sink: &dyn Sink) -> Result<Kernel, Error> {
-        let is_it = |kernel: &Kernel| {
-            kernel
-                .stored
-                .release
-                .strip_prefix(version)
-                .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
-        };
+        let is_it = |kernel: &Kernel| is_of_version(&kernel.stored.release, version);
         let mut stored: Vec<Kernel> = self.list()?.into_iter().filter(is_it).collect();
         stored.sort_by_key(|kernel| release_key(&kernel.stored.release));
         if let Some(mut kernel) = stored.pop() {
             kernel.reference = version.to_owned();
             return Ok(kernel);
         }
+        self.newest_of(version, cancel, sink)
+    }
+
+    /// The newest kernel of a version that a suite has.
+    fn newest_of(&self, version: &str, cancel: &Cancel, sink: &dyn Sink) -> Result<Kernel, Error> {
         let not_found = |reason: String| Error::NotFound {
             reference: version.to_owned(),
             reason,
@@ -254,15 +386,24 @@ impl Store {
                 Reference::known().collect::<Vec<_>>().join(", ")
             )),
         };
-        let Some(suite) = Reference::suite_of(version) else {
-            return Err(not_found("none is stored, and no Debian suite ships it".into()));
-        };
-        let mut kernel = self.fetch(&suite, cancel, sink)?;
-        if !is_it(&kernel) {
-            return Err(not_found(format!("{suite} ships {}", kernel.stored.release)));
+        let mut last = None;
+        for suite in Reference::suites_of(version) {
+            match self.fetch(&suite, None, cancel, sink) {
+                Ok(mut kernel) if is_of_version(&kernel.stored.release, version) => {
+                    kernel.reference = version.to_owned();
+                    return Ok(kernel);
+                }
+                Ok(kernel) => {
+                    last = Some(not_found(format!("{suite} ships {}", kernel.stored.release)));
+                }
+                Err(Error::Offline { .. }) => {
+                    return Err(Error::Offline { reference: version.to_owned() });
+                }
+                Err(Error::Cancelled) => return Err(Error::Cancelled),
+                Err(error) => last = Some(error),
+            }
         }
-        kernel.reference = version.to_owned();
-        Ok(kernel)
+        Err(last.unwrap_or_else(|| not_found("none is stored, and no suite ships it".into())))
     }
 
     /// The image of the running kernel, where distributions keep it.
@@ -277,7 +418,13 @@ impl Store {
             format!("/usr/lib/debug/boot/vmlinux-{release}"),
         ];
         match candidates.iter().map(Path::new).find(|path| fs::is_file(path)) {
-            Some(path) => self.file(path, "host"),
+            Some(path) => {
+                let kernel = self.file(path, "host")?;
+                let dirs =
+                    [format!("/usr/lib/modules/{release}"), format!("/lib/modules/{release}")];
+                let dir = dirs.into_iter().map(PathBuf::from).find(|dir| fs::is_dir(dir));
+                Ok(Kernel { module_dir: kernel.module_dir.or(dir), ..kernel })
+            }
             None => Err(Error::NotFound {
                 reference: "host".into(),
                 reason: format!(
@@ -291,13 +438,18 @@ impl Store {
     /// A kernel that lies in the user's own files. An image is used where it
     /// is; what a package holds is stored.
     fn file(&self, path: &Path, reference: &str) -> Result<Kernel, Error> {
-        let path = match fs::is_dir(path) {
+        let (path, module_dir) = match fs::is_dir(path) {
             true => find_in(path)?,
-            false => path.to_owned(),
+            false => (path.to_owned(), None),
         };
         let bytes = fs::read(&path)?;
         if package::looks_like_package(&bytes) {
-            return self.add(from_package(&path, &bytes)?, &path, reference);
+            let sha256 = Digest::of(&bytes).to_string();
+            let is_it = |kernel: &Kernel| kernel.stored.package_sha256 == sha256;
+            return match self.list()?.into_iter().find(is_it) {
+                Some(kernel) => Ok(Kernel { reference: reference.to_owned(), ..kernel }),
+                None => self.add(Incoming::of(std::slice::from_ref(&path))?, &path, reference),
+            };
         }
         if path.extension().is_some_and(|ext| ext == "deb" || ext == "rpm") {
             let source = package::PackageError::not_a_package();
@@ -313,31 +465,49 @@ impl Store {
             version: String::new(),
             sha256: Digest::of(&bytes).to_string(),
             package_sha256: String::new(),
+            layout: LAYOUT,
         };
-        Ok(Kernel { reference: reference.to_owned(), stored, image: path })
+        let index = self.index(&stored.sha256[..16]);
+        Ok(Kernel { reference: reference.to_owned(), stored, image: path, module_dir, index })
     }
 
     /// Stores a kernel unless it is stored.
     fn add(&self, incoming: Incoming, from: &Path, reference: &str) -> Result<Kernel, Error> {
-        let digest = Digest::of(&incoming.image);
+        let Some(image) = incoming.image else {
+            return Err(Error::NoKernel { path: from.to_owned(), package: incoming.package });
+        };
+        let digest = Digest::of(&image);
         let key = digest.short();
         if let Some(kernel) = self.entry(&key, reference)? {
             return Ok(kernel);
         }
         // An image that cannot be unpacked is refused now, not at boot.
-        let vmlinux = image::vmlinux(&incoming.image)
+        let vmlinux = image::vmlinux(&image)
             .map_err(|source| Error::Image { path: from.to_owned(), source })?;
         let stored = Stored {
-            release: image::release(&incoming.image)
+            release: image::release(&image)
                 .or_else(|| image::release(&vmlinux))
                 .unwrap_or_else(|| UNKNOWN.into()),
             package: incoming.package,
             version: incoming.version,
             sha256: digest.to_string(),
             package_sha256: incoming.package_sha256,
+            layout: LAYOUT,
         };
         let scratch = fs::temporary_dir(&self.root)?;
-        fs::write_atomic(&scratch.path().join("vmlinuz"), &incoming.image)?;
+        fs::write_atomic(&scratch.path().join("vmlinuz"), &image)?;
+        if !incoming.modules.is_empty() {
+            let dir = scratch.path().join("modules");
+            fs::create_dir_all(&dir)?;
+            for (file, bytes) in incoming.modules {
+                let damaged = |error: std::io::Error| Error::Package {
+                    path: from.to_owned(),
+                    source: package::damaged(&error),
+                };
+                let (file, bytes) = modules::pack(file, bytes).map_err(damaged)?;
+                fs::write_new(&dir.join(file), &bytes)?;
+            }
+        }
         if let Some(config) = &incoming.config {
             fs::write_atomic(&scratch.path().join("config"), config)?;
         }
@@ -351,7 +521,7 @@ impl Store {
             fs::remove_dir_all(&place)?;
             fs::rename(scratch.path(), &place).map_err(|_| error)?;
         }
-        Ok(Kernel { reference: reference.to_owned(), stored, image: place.join("vmlinuz") })
+        self.entry(&key, reference)?.ok_or(Error::Hash { path: place })
     }
 }
 
@@ -369,6 +539,14 @@ impl Kernel {
     /// The kernel's configuration file, if it came with one.
     pub fn config(&self) -> Option<PathBuf> {
         Some(self.image.with_file_name("config")).filter(|path| fs::is_file(path))
+    }
+
+    /// Its configuration: the file it came with, else what it has inside.
+    pub fn configuration(&self) -> Result<Option<Vec<u8>>, Error> {
+        match self.config() {
+            Some(path) => Ok(Some(fs::read(&path)?)),
+            None => Ok(configuration::inside(&self.vmlinux()?)),
+        }
     }
 
     /// The ELF file inside the image, whose hash is checked.
@@ -389,31 +567,51 @@ impl Kernel {
         if image::has_pvh_entry(&vmlinux) { Ok(vmlinux) } else { Ok(fs::read(&self.image)?) }
     }
 
-    /// The bytes its image takes.
-    pub fn size(&self) -> Result<u64, Error> {
-        Ok(fs::metadata(&self.image)?.len())
+    /// The bytes that its image and configuration take on the disk.
+    pub fn size(&self) -> u64 {
+        let config = self.config().map_or(0, |config| fs::disk_usage(&config));
+        fs::disk_usage(&self.image) + config
+    }
+
+    /// The bytes that its modules take in the store; those of the machine's
+    /// own kernel count for nothing.
+    pub fn modules_size(&self) -> u64 {
+        let stored = fs::parent_of(&self.image).join("modules");
+        fs::disk_usage(&self.index)
+            + match &self.module_dir {
+                Some(dir) if *dir == stored => fs::disk_usage(dir),
+                _ => 0,
+            }
     }
 }
 
-fn from_package(path: &Path, bytes: &[u8]) -> Result<Incoming, Error> {
-    let package =
-        package::read(bytes).map_err(|source| Error::Package { path: path.to_owned(), source })?;
-    match package.image {
-        Some(image) => Ok(Incoming {
-            image,
-            config: package.config,
-            package: package.name,
-            version: package.version,
-            package_sha256: Digest::of(bytes).to_string(),
-        }),
-        None => Err(Error::NoKernel { path: path.to_owned(), package: package.name }),
+impl Incoming {
+    /// What these packages hold together.
+    fn of(packages: &[PathBuf]) -> Result<Self, Error> {
+        let mut all = Self::default();
+        for path in packages {
+            let bytes = fs::read(path)?;
+            let package = package::read(&bytes)
+                .map_err(|source| Error::Package { path: path.clone(), source })?;
+            if package.image.is_some() || all.package.is_empty() {
+                all.package = package.name;
+                all.version = package.version;
+                all.package_sha256 = Digest::of(&bytes).to_string();
+            }
+            all.image = all.image.or(package.image);
+            all.config = all.config.or(package.config);
+            all.modules.extend(package.modules);
+        }
+        Ok(all)
     }
 }
 
-/// The kernel in a directory: a build tree, an unpacked package, `/boot`.
-fn find_in(dir: &Path) -> Result<PathBuf, Error> {
+/// The kernel in a directory (a build tree, an unpacked package, `/boot`) and
+/// where its modules are, if they are there.
+fn find_in(dir: &Path) -> Result<(PathBuf, Option<PathBuf>), Error> {
     let mut found: Vec<PathBuf> = Vec::new();
-    for inside in ["", "boot", "arch/x86/boot", "usr/lib/modules", "lib/modules"] {
+    for inside in ["", "boot", "arch/x86/boot", "arch/arm64/boot", "usr/lib/modules", "lib/modules"]
+    {
         let place = dir.join(inside);
         if !fs::is_dir(&place) {
             continue;
@@ -421,7 +619,10 @@ fn find_in(dir: &Path) -> Result<PathBuf, Error> {
         for path in fs::read_dir(&place)? {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
             let name = name.unwrap_or_default();
-            if fs::is_file(&path) && (name.starts_with("vmlinuz") || name == "bzImage") {
+            let is_image = name.starts_with("vmlinuz")
+                || name == "bzImage"
+                || (name == "Image" && !inside.is_empty());
+            if fs::is_file(&path) && is_image {
                 found.push(path);
             } else if inside.ends_with("modules") && fs::is_file(&path.join("vmlinuz")) {
                 found.push(path.join("vmlinuz"));
@@ -429,11 +630,33 @@ fn find_in(dir: &Path) -> Result<PathBuf, Error> {
         }
     }
     let newest = found.into_iter().max_by_key(|path| release_key(&path.to_string_lossy()));
-    match newest {
-        Some(path) => Ok(path),
-        None if fs::is_file(&dir.join("vmlinux")) => Ok(dir.join("vmlinux")),
-        None => Err(Error::NoKernel { path: dir.to_owned(), package: String::new() }),
+    let image = match newest {
+        Some(path) => path,
+        None if fs::is_file(&dir.join("vmlinux")) => dir.join("vmlinux"),
+        None => return Err(Error::NoKernel { path: dir.to_owned(), package: String::new() }),
+    };
+    // A build tree has modules all over, and says so; what was installed has
+    // them below the release.
+    if fs::is_file(&dir.join("modules.order")) {
+        return Ok((image, Some(dir.to_owned())));
     }
+    let mut modules = None;
+    for inside in ["usr/lib/modules", "lib/modules"] {
+        let place = dir.join(inside);
+        if modules.is_none() && fs::is_dir(&place) {
+            let dirs = fs::read_dir(&place)?;
+            let newest = dirs.into_iter().max_by_key(|path| release_key(&path.to_string_lossy()));
+            modules = newest.filter(|path| fs::is_dir(path));
+        }
+    }
+    Ok((image, modules))
+}
+
+/// Whether a release is of a series or release: 6.1.9 is of 6.1, 6.12 is not.
+fn is_of_version(release: &str, version: &str) -> bool {
+    release
+        .strip_prefix(version)
+        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// Orders releases by their numbers: 6.1.0-9 before 6.1.0-10.

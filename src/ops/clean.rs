@@ -3,10 +3,12 @@
 use super::build::Profile;
 use super::{Packages, Session, packages};
 use crate::base::fs;
-use crate::build::{self, Removed};
+use crate::build;
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::project::{Kind, Project, Workspace};
 use std::path::{Path, PathBuf};
+
+pub use crate::build::Removed;
 
 /// What is to be removed.
 #[derive(Clone, Debug, Default)]

@@ -99,8 +99,13 @@ pub fn ask(
     let snapshots = session.cache.join("snapshots");
     let name = kernel.reference.clone();
     loop {
-        let settings =
-            Settings { qemu: qemu.clone(), accelerator, boot_limit: LIMIT, program_limit: LIMIT };
+        let settings = Settings {
+            qemu: qemu.clone(),
+            accelerator,
+            boot_limit: LIMIT,
+            program_limit: LIMIT,
+            append: Vec::new(),
+        };
         let blueprint = Blueprint {
             settings: &settings,
             initramfs: &initramfs,

@@ -4,6 +4,7 @@
 use crate::base::Cancel;
 use crate::base::programs::Programs;
 use crate::events::{Event, Sink};
+use crate::kernels::Mirrors;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ pub struct Session {
     pub pkg_config_path: Option<OsString>,
     /// The directory that cargo has given the build script that started skep.
     pub out_dir: Option<PathBuf>,
+    /// Mirrors of distributions that the machine's own sources do not name.
+    pub mirrors: Mirrors,
     /// The running executable: what the guest's initramfs is made of.
     pub executable: PathBuf,
     /// How many pieces of work run at once.

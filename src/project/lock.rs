@@ -7,6 +7,14 @@
 //! [btf]
 //! reference = "debian/bookworm"
 //! sha256 = "…"
+//!
+//! [[kernel]]
+//! reference = "debian/bookworm"
+//! release = "6.1.0-50-cloud-amd64"
+//! package = "linux-image-6.1.0-50-cloud-amd64"
+//! version = "6.1.176-1"
+//! sha256 = "…"
+//! package-sha256 = "…"
 //! ```
 //! Tables that this version does not know are kept as they are.
 
@@ -33,6 +41,23 @@ pub struct PinnedBtf {
     pub reference: String,
     /// The hash of its bytes.
     pub sha256: Digest,
+}
+
+/// A kernel of the project's matrix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinnedKernel {
+    /// As the manifest names it, in its shortest form.
+    pub reference: String,
+    /// As `uname -r` prints it.
+    pub release: String,
+    /// The package with the image; empty if it came in none.
+    pub package: String,
+    /// The package's version.
+    pub version: String,
+    /// The hash of the image.
+    pub sha256: Digest,
+    /// The hash of the package, if it came in one.
+    pub package_sha256: Option<Digest>,
 }
 
 /// The file's content.
@@ -77,7 +102,65 @@ impl Lock {
         if lock.table.contains_key("btf") && lock.btf().is_none() {
             return Err("`[btf]` needs `reference` and `sha256`".to_owned());
         }
+        if lock.kernels().is_none() {
+            return Err("each `[[kernel]]` needs `reference`, `release` and `sha256`".to_owned());
+        }
         Ok(lock)
+    }
+
+    /// The pinned kernels; nothing if the file has some that make no sense,
+    /// which [`Lock::read`] does not let through.
+    fn kernels(&self) -> Option<Vec<PinnedKernel>> {
+        let Some(kernels) = self.table.get("kernel") else { return Some(Vec::new()) };
+        let read = |kernel: &Value| {
+            let text = |key: &str| kernel.get(key).and_then(Value::as_str);
+            let owned = |key: &str| text(key).unwrap_or_default().to_owned();
+            Some(PinnedKernel {
+                reference: text("reference")?.to_owned(),
+                release: text("release")?.to_owned(),
+                package: owned("package"),
+                version: owned("version"),
+                sha256: text("sha256")?.parse().ok()?,
+                package_sha256: match text("package-sha256") {
+                    Some(digest) => Some(digest.parse().ok()?),
+                    None => None,
+                },
+            })
+        };
+        kernels.as_array()?.iter().map(read).collect()
+    }
+
+    /// What a reference of the matrix is pinned to.
+    pub fn kernel(&self, reference: &str) -> Option<PinnedKernel> {
+        let kernels = self.kernels().unwrap_or_default();
+        kernels.into_iter().find(|kernel| kernel.reference == reference)
+    }
+
+    /// Pins the kernels of a matrix, in its order, and no others.
+    pub fn set_kernels(&mut self, kernels: &[PinnedKernel]) {
+        let row = |kernel: &PinnedKernel| {
+            let mut row = Table::new();
+            let mut set = |key: &str, value: &str| {
+                if !value.is_empty() {
+                    row.insert(key.to_owned(), Value::String(value.to_owned()));
+                }
+            };
+            set("reference", &kernel.reference);
+            set("release", &kernel.release);
+            set("package", &kernel.package);
+            set("version", &kernel.version);
+            set("sha256", &kernel.sha256.to_string());
+            if let Some(digest) = kernel.package_sha256 {
+                set("package-sha256", &digest.to_string());
+            }
+            Value::Table(row)
+        };
+        match kernels {
+            [] => self.table.remove("kernel"),
+            kernels => self
+                .table
+                .insert("kernel".to_owned(), Value::Array(kernels.iter().map(row).collect())),
+        };
     }
 
     /// The pinned BTF.
@@ -127,14 +210,35 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_the_rest_is_kept() {
-        let mut lock = Lock::parse("version = 1\n[kernel.six]\nname = \"6.12\"\n").unwrap();
+        let mut lock = Lock::parse("version = 1\n[other.six]\nname = \"6.12\"\n").unwrap();
         assert_eq!(lock.btf(), None);
         let pinned = PinnedBtf { reference: "debian/sid".into(), sha256: Digest::of(b"x") };
         lock.set_btf(&pinned);
         let again = Lock::parse(&lock.text()).unwrap();
         assert_eq!(again.btf(), Some(pinned));
-        assert!(again.text().contains("[kernel.six]\nname = \"6.12\"\n"), "{}", again.text());
+        assert!(again.text().contains("[other.six]\nname = \"6.12\"\n"), "{}", again.text());
         assert_eq!(again, lock);
+    }
+
+    #[test]
+    fn kernels_are_pinned_in_order_and_forgotten() {
+        let mut lock = Lock::default();
+        let kernel = |reference: &str, version: &str| PinnedKernel {
+            reference: reference.into(),
+            release: "6.1.0-50".into(),
+            package: if version.is_empty() { String::new() } else { "linux-image".into() },
+            version: version.into(),
+            sha256: Digest::of(reference.as_bytes()),
+            package_sha256: (!version.is_empty()).then(|| Digest::of(b"package")),
+        };
+        let kernels = [kernel("debian/sid", "7.2-1"), kernel("boot/vmlinuz", "")];
+        lock.set_kernels(&kernels);
+        let mut again = Lock::parse(&lock.text()).unwrap();
+        assert_eq!(again.kernels().unwrap(), kernels);
+        assert_eq!(again.kernel("boot/vmlinuz").as_ref(), Some(&kernels[1]));
+        assert_eq!(again.kernel("debian/trixie"), None);
+        again.set_kernels(&[]);
+        assert!(!again.text().contains("kernel"), "{}", again.text());
     }
 
     #[test]
@@ -146,6 +250,9 @@ mod tests {
             said("version = 1\n[btf]\nreference = \"a\"\nsha256 = \"12\""),
             "`[btf]` needs `reference` and `sha256`"
         );
+        let kernels = "each `[[kernel]]` needs `reference`, `release` and `sha256`";
+        assert_eq!(said("version = 1\n[[kernel]]\nreference = \"6.1\""), kernels);
+        assert_eq!(said("version = 1\nkernel = 3"), kernels);
         assert!(!said("version = ").is_empty());
     }
 }

@@ -77,6 +77,15 @@ impl Accelerator {
         }
     }
 
+    /// How long a machine may take to come up: a second or two where the
+    /// processor runs it; emulation on a busy machine takes its time.
+    pub fn boot_limit(self) -> Duration {
+        match self {
+            Self::Kvm => Duration::from_secs(20),
+            Self::Tcg => Duration::from_secs(120),
+        }
+    }
+
     /// The value of QEMU's `-accel`. One thread is what one processor needs.
     pub(super) fn option(self) -> &'static str {
         match self {

@@ -39,14 +39,24 @@ pub struct Machine {
 struct Line {
     running: Running,
     console: Tail,
+    console_input: UnixStream,
     output: Tail,
     monitor: Monitor,
     /// The number under which QEMU has the state it is to restore.
     saved_state: Option<RawFd>,
     doorbell: UnixStream,
     ring: Ring,
+    serial: Serial,
     // Behind the ring: fields are dropped in order.
     _memory: memmap2::MmapRaw,
+}
+
+/// The serial line that stands for the ring where a guest cannot use it.
+#[derive(Debug)]
+struct Serial {
+    stream: UnixStream,
+    /// The guest talks over it.
+    in_use: bool,
 }
 
 /// How a machine begins.
@@ -63,6 +73,9 @@ pub(super) enum Start<'s> {
     /// It goes on where a snapshot was taken.
     Restore(&'s Snapshot),
 }
+
+/// Who gets what the console shows, as it comes.
+pub type Follower = Box<dyn FnMut(&[u8]) + Send>;
 
 impl Machine {
     /// Starts a machine and waits until the guest is there.
@@ -89,8 +102,35 @@ impl Machine {
 
     /// Saves devices and processor into a file and ends the machine. Its
     /// memory is in the file it was started with.
-    pub fn save(mut self, state: &File) -> Result<(), Error> {
-        self.line.monitor.save(state.as_fd())
+    ///
+    /// Says whether its guest talks over the serial line.
+    pub fn save(mut self, state: &File) -> Result<bool, Error> {
+        self.line.monitor.save(state.as_fd())?;
+        Ok(self.line.serial.in_use)
+    }
+
+    /// Hands on what the console shows from now on.
+    pub fn follow_console(&self, follower: Follower) {
+        self.line.console.follow(follower);
+    }
+
+    /// Where the console's keyboard is: what is written there is typed.
+    pub fn keyboard(&self) -> Result<UnixStream, Error> {
+        self.line.console_input.try_clone().map_err(Error::System)
+    }
+
+    /// Waits until what the guest wrote to the console has come here: it has
+    /// left the guest, but a thread has to read it.
+    pub fn settle(&self) {
+        let mut before = self.line.console.seen();
+        loop {
+            std::thread::sleep(TICK);
+            let now = self.line.console.seen();
+            if now == before {
+                return;
+            }
+            before = now;
+        }
     }
 
     /// Sends a request.
@@ -123,6 +163,8 @@ impl Line {
     fn start(settings: &Settings, start: &Start<'_>, sandbox: bool) -> Result<Self, Error> {
         let pair = || UnixStream::pair().map_err(Error::System);
         let (console, console_there) = pair()?;
+        let console_input = console.try_clone().map_err(Error::System)?;
+        let (serial, serial_there) = pair()?;
         let (doorbell, doorbell_there) = pair()?;
         let (monitor, monitor_there) = pair()?;
         let (output, output_there) = pair()?;
@@ -138,11 +180,13 @@ impl Line {
         };
         let wires = Wires {
             console: keep(console_there.into()),
+            serial: keep(serial_there.into()),
             doorbell: keep(doorbell_there.into()),
             monitor: keep(monitor_there.into()),
             channel: keep(channel),
         };
         let mut saved_state = None;
+        let mut in_use = false;
         let (backing, more) = match start {
             Start::Boot { kernel, initramfs, memory } => {
                 let backing = match memory {
@@ -150,10 +194,11 @@ impl Line {
                     None => Memory::Anonymous,
                 };
                 let (kernel, initrd) = (keep(memory_file(kernel)?), keep(memory_file(initramfs)?));
-                (backing, settings.boot(kernel, initrd))
+                (backing, settings.boot(kernel, initrd, memory.is_some()))
             }
             Start::Restore(snapshot) => {
                 saved_state = Some(keep(copy(&snapshot.state)?));
+                in_use = snapshot.serial;
                 let backing = Memory::Copied(keep(copy(&snapshot.ram)?));
                 (backing, vec!["-incoming".to_owned(), "defer".to_owned()])
             }
@@ -163,17 +208,21 @@ impl Line {
             .args(more)
             .start(inherited, output_there.into())?;
         doorbell.set_read_timeout(Some(TICK)).map_err(Error::System)?;
+        serial.set_read_timeout(Some(TICK)).map_err(Error::System)?;
+        serial.set_write_timeout(Some(TICK)).map_err(Error::System)?;
         // SAFETY: the mapping has this size, is page-aligned and is dropped
         // behind the ring; nobody here refers into it otherwise.
         let ring = unsafe { Ring::new(memory.as_mut_ptr(), CHANNEL_SIZE as usize, End::Host) };
         Ok(Self {
             running,
             console: Tail::of(console),
+            console_input,
             output: Tail::of(output),
             monitor: Monitor::new(monitor)?,
             saved_state,
             doorbell,
             ring,
+            serial: Serial { stream: serial, in_use },
             _memory: memory,
         })
     }
@@ -181,7 +230,12 @@ impl Line {
     /// Restores what is to be restored, and waits until the guest answers.
     fn wake(&mut self, limit: Duration, cancel: &Cancel) -> Result<Hello, Broken> {
         if let Some(state) = self.saved_state.take() {
-            self.monitor.restore(state).map_err(|error| Broken::Ended(error.to_string()))?;
+            let ended = |error: Error| Broken::Ended(error.to_string());
+            self.monitor.restore(state).map_err(ended)?;
+            if self.serial.in_use {
+                // What comes before the line's state is restored is lost.
+                self.monitor.wait_until_running().map_err(ended)?;
+            }
         }
         let deadline = Instant::now() + limit;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -191,7 +245,16 @@ impl Line {
         unsafe { libc::getrandom(seed.as_mut_ptr().cast(), seed.len(), 0) };
         let wake = Request::Wake { now_ns: now.as_nanos() as u64, seed };
         self.send(&wake, &[], deadline, cancel)?;
-        match self.receive(deadline, cancel)? {
+        let answer = match self.receive(deadline, cancel) {
+            // The guest cannot use the ring, and said so while we waited.
+            Err(Broken::Switched) => {
+                self.serial.in_use = true;
+                self.send(&wake, &[], deadline, cancel)?;
+                self.receive(deadline, cancel)?
+            }
+            answer => answer?,
+        };
+        match answer {
             (Reply::Hello(hello), _) if hello.version == wire::VERSION => Ok(hello),
             (reply, _) => Err(Broken::Garbled(format!("{reply:?}"))),
         }
@@ -234,6 +297,8 @@ enum Broken {
     Ended(String),
     Silent(Duration),
     Garbled(String),
+    /// It talks over the serial line from now on.
+    Switched,
     Cancelled,
 }
 
@@ -243,12 +308,13 @@ impl std::fmt::Display for Broken {
             Self::Ended(how) => write!(f, "QEMU ended ({how})"),
             Self::Silent(time) => write!(f, "nothing was heard of it for {} s", time.as_secs()),
             Self::Garbled(reason) => write!(f, "what it said makes no sense: {reason}"),
+            Self::Switched => f.write_str("it changed the channel in the middle of a message"),
             Self::Cancelled => f.write_str("interrupted"),
         }
     }
 }
 
-/// The ring as a reader and writer that waits, for as long as it may.
+/// The ring (or the serial line in its place) as a reader and writer that waits, for as long as it may.
 struct Stream<'l> {
     line: &'l mut Line,
     deadline: Instant,
@@ -269,7 +335,8 @@ impl Stream<'_> {
     fn wait(&mut self, started: Instant) -> io::Result<()> {
         let mut bytes = [0; 256];
         // A timeout is as good as a ring; an end is noticed below.
-        let ended = matches!(self.line.doorbell.read(&mut bytes), Ok(0));
+        let ended =
+            !self.line.serial.in_use && matches!(self.line.doorbell.read(&mut bytes), Ok(0));
         let broken = if self.cancel.is_cancelled() {
             Broken::Cancelled
         } else if let Some(status) = self.line.running.status() {
@@ -279,6 +346,8 @@ impl Stream<'_> {
             Broken::Ended(status.to_string())
         } else if Instant::now() > self.deadline {
             Broken::Silent(started.elapsed())
+        } else if !self.line.serial.in_use && self.line.serial.is_ready() {
+            Broken::Switched
         } else {
             if ended {
                 std::thread::sleep(TICK);
@@ -294,7 +363,11 @@ impl Read for Stream<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let started = Instant::now();
         loop {
-            match self.line.ring.read(bytes)? {
+            let count = match self.line.serial.in_use {
+                false => self.line.ring.read(bytes)?,
+                true => self.line.serial.patiently(|mut stream| stream.read(bytes))?,
+            };
+            match count {
                 0 if !bytes.is_empty() => self.wait(started)?,
                 count => return Ok(count),
             }
@@ -306,7 +379,11 @@ impl Write for Stream<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let started = Instant::now();
         loop {
-            match self.line.ring.write(bytes)? {
+            let count = match self.line.serial.in_use {
+                false => self.line.ring.write(bytes)?,
+                true => self.line.serial.patiently(|mut stream| stream.write(bytes))?,
+            };
+            match count {
                 0 if !bytes.is_empty() => self.wait(started)?,
                 count => return Ok(count),
             }
@@ -319,30 +396,80 @@ impl Write for Stream<'_> {
     }
 }
 
+impl Serial {
+    /// Whether the guest said that it uses the line; takes the byte.
+    fn is_ready(&self) -> bool {
+        let mut byte = [0];
+        // SAFETY: a buffer of one byte.
+        let count = unsafe {
+            libc::recv(self.stream.as_raw_fd(), byte.as_mut_ptr().cast(), 1, libc::MSG_DONTWAIT)
+        };
+        count == 1 && byte[0] == wire::SERIAL_READY
+    }
+
+    /// Reads or writes; nothing, if that cannot be done for now.
+    fn patiently(&self, act: impl FnOnce(&UnixStream) -> io::Result<usize>) -> io::Result<usize> {
+        match act(&self.stream) {
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
+            {
+                Ok(0)
+            }
+            result => result,
+        }
+    }
+}
+
 /// The end of a text that a thread reads.
-#[derive(Debug)]
 struct Tail {
-    bytes: Arc<Mutex<Vec<u8>>>,
+    kept: Arc<Mutex<Kept>>,
     reader: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What is kept of it, and who wants all of it.
+#[derive(Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    /// How many there were in all.
+    seen: u64,
+    follower: Option<Follower>,
+}
+
+impl std::fmt::Debug for Tail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Tail").field(&self.text()).finish()
+    }
 }
 
 impl Tail {
     fn of(mut stream: UnixStream) -> Self {
-        let bytes = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&bytes);
+        let shared = Arc::new(Mutex::new(Kept::default()));
+        let kept = Arc::clone(&shared);
         let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = stream.read(&mut buffer) {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.extend_from_slice(&buffer[..count]);
-                let surplus = kept.len().saturating_sub(CONSOLE);
+                if let Some(follower) = &mut kept.follower {
+                    follower(&buffer[..count]);
+                }
+                kept.seen += count as u64;
+                kept.bytes.extend_from_slice(&buffer[..count]);
+                let surplus = kept.bytes.len().saturating_sub(CONSOLE);
                 // In large steps, so that a flood is not moved byte by byte.
                 if surplus > CONSOLE {
-                    kept.drain(..surplus);
+                    kept.bytes.drain(..surplus);
                 }
             }
         });
-        Self { bytes, reader: Mutex::new(Some(reader)) }
+        Self { kept: shared, reader: Mutex::new(Some(reader)) }
+    }
+
+    fn seen(&self) -> u64 {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).seen
+    }
+
+    fn follow(&self, follower: Follower) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).follower = Some(follower);
     }
 
     /// Waits for the end of the text.
@@ -354,8 +481,8 @@ impl Tail {
     }
 
     fn text(&self) -> String {
-        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).replace('\r', "")
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&kept.bytes).replace('\r', "")
     }
 }
 

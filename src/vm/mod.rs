@@ -1,7 +1,8 @@
 //! Throw-away virtual machines: QEMU, what it boots, and how it is talked to.
 //!
 //! A [`Runner`] has one machine under way and loads objects in it; when a
-//! machine is lost to an object, the next object gets a new one. A machine
+//! machine is lost to an object, the next object gets a new one. A [`visit`] is
+//! one command in a machine. A machine
 //! has no network, no disk and no directory of the host, lives in memory
 //! only, and dies with this process.
 
@@ -12,11 +13,14 @@ mod monitor;
 mod qemu;
 mod runner;
 mod snapshot;
+mod visit;
 
 pub use accelerator::Accelerator;
 pub use initramfs::Initramfs;
+pub use machine::Follower;
 pub use qemu::{Qemu, Settings};
-pub use runner::{Blueprint, Loaded, Options, Runner};
+pub use runner::{Blueprint, Loaded, Module, Options, Runner};
+pub use visit::{Brought, Output, Stream, Visit, Visitor, visit};
 
 use crate::base::{fs, process};
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};

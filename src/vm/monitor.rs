@@ -57,6 +57,21 @@ impl Monitor {
         self.execute("migrate-incoming", json!({"uri": format!("fd:{number}")})).map(drop)
     }
 
+    /// Waits until a restored machine runs.
+    pub fn wait_until_running(&mut self) -> Result<(), Error> {
+        let started = Instant::now();
+        loop {
+            let answer = self.execute("query-status", json!({}))?;
+            if answer["running"].as_bool() == Some(true) {
+                return Ok(());
+            }
+            if started.elapsed() > PATIENCE {
+                return Err(Error::Snapshot("it is not restored".into()));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     fn ignore_shared(&mut self) -> Result<(), Error> {
         let capability = json!([{"capability": "x-ignore-shared", "state": true}]);
         self.execute("migrate-set-capabilities", json!({"capabilities": capability})).map(drop)

@@ -4,7 +4,7 @@ use super::{Accelerator, Error, initramfs};
 use crate::base::digest::Digest;
 use crate::base::fs;
 use crate::base::programs::Programs;
-use crate::wire::{CHANNEL_AT, CHANNEL_SIZE, DOORBELL};
+use crate::wire::{CHANNEL_AT, CHANNEL_SIZE, DOORBELL, TO_BE_SAVED};
 use std::os::fd::RawFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -33,12 +33,16 @@ pub struct Settings {
     pub boot_limit: Duration,
     /// How long one program may take to load.
     pub program_limit: Duration,
+    /// Words added to the kernel's command line.
+    pub append: Vec<String>,
 }
 
 /// The descriptors that QEMU gets.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wires {
     pub console: RawFd,
+    /// The serial line that stands for the channel where it has to.
+    pub serial: RawFd,
     pub doorbell: RawFd,
     pub monitor: RawFd,
     pub channel: RawFd,
@@ -113,6 +117,8 @@ impl Settings {
         option("-numa", "node,nodeid=1,memdev=channel".into());
         option("-chardev", format!("socket,id=console,fd={}", wires.console));
         option("-serial", "chardev:console".into());
+        option("-chardev", format!("socket,id=serial,fd={}", wires.serial));
+        option("-serial", "chardev:serial".into());
         option("-chardev", format!("socket,id=doorbell,fd={}", wires.doorbell));
         option("-device", format!("isa-debugcon,iobase={DOORBELL:#x},chardev=doorbell"));
         option("-chardev", format!("socket,id=monitor,fd={}", wires.monitor));
@@ -129,7 +135,7 @@ impl Settings {
     /// What stands for a machine of these settings, and for what it boots
     /// with, in the key of a snapshot: another one could not be restored.
     pub(super) fn digest(&self) -> Digest {
-        let wires = Wires { console: -1, doorbell: -1, monitor: -1, channel: -1 };
+        let wires = Wires { console: -1, serial: -1, doorbell: -1, monitor: -1, channel: -1 };
         let mut arguments = self.machine(&wires, Memory::Anonymous, true);
         arguments.push(self.kernel_command_line());
         arguments.push(self.qemu.identity.clone());
@@ -137,14 +143,17 @@ impl Settings {
     }
 
     /// What a cold boot adds.
-    pub(super) fn boot(&self, kernel: RawFd, initrd: RawFd) -> Vec<String> {
+    pub(super) fn boot(&self, kernel: RawFd, initrd: RawFd, to_be_saved: bool) -> Vec<String> {
         vec![
             "-kernel".into(),
             format!("/proc/self/fd/{kernel}"),
             "-initrd".into(),
             format!("/proc/self/fd/{initrd}"),
             "-append".into(),
-            self.kernel_command_line(),
+            match to_be_saved {
+                true => format!("{} {TO_BE_SAVED}", self.kernel_command_line()),
+                false => self.kernel_command_line(),
+            },
         ]
     }
 
@@ -154,10 +163,11 @@ impl Settings {
         format!(
             "console=ttyS0 quiet panic=-1 oops=panic nokaslr tsc=reliable no_timer_check \
              random.trust_cpu=on cryptomgr.notests lsm=landlock,lockdown,yama,integrity,bpf \
-             memmap={}M${}M LD_LIBRARY_PATH={}",
+             memmap={}M${}M LD_LIBRARY_PATH={}{}",
             CHANNEL_SIZE >> 20,
             CHANNEL_AT >> 20,
             initramfs::LIBRARIES,
+            self.append.iter().map(|word| format!(" {word}")).collect::<String>(),
         )
     }
 }

@@ -76,7 +76,14 @@ pub struct Runner<'r> {
     blueprint: &'r Blueprint<'r>,
     cancel: &'r Cancel,
     machine: Option<Machine>,
+    /// What the kernel is to have, in the order it is to be loaded.
+    modules: Vec<Module>,
+    /// How many of them the machine has.
+    provided: usize,
 }
+
+/// A module of the kernel: its name and its ELF file.
+pub type Module = (String, Vec<u8>);
 
 impl Blueprint<'_> {
     /// Boots a machine; its memory goes into a file if it is to be saved.
@@ -91,7 +98,7 @@ impl Blueprint<'_> {
     }
 
     /// A machine that goes on where an earlier one came up, or that boots.
-    fn machine(&self, cancel: &Cancel) -> Result<Machine, Error> {
+    pub(super) fn machine(&self, cancel: &Cancel) -> Result<Machine, Error> {
         let Some(root) = self.snapshots else { return self.boot(None, cancel) };
         let digests = [self.settings.digest(), self.initramfs.identity()?];
         let parts = digests.map(|digest| digest.to_string());
@@ -124,8 +131,8 @@ impl Blueprint<'_> {
         let name = &self.name;
         let on_wait = || self.detail(format!("another process boots {name}; waiting for it"));
         let Some(draft) = place.draft(MEMORY_MIB << 20, on_wait)? else { return Ok(()) };
-        self.boot(Some(&draft.ram), cancel)?.save(&draft.state)?;
-        place.publish(&draft)
+        let serial = self.boot(Some(&draft.ram), cancel)?.save(&draft.state)?;
+        place.publish(&draft, serial)
     }
 
     fn detail(&self, text: String) {
@@ -136,7 +143,17 @@ impl Blueprint<'_> {
 impl<'r> Runner<'r> {
     /// A runner without a machine yet.
     pub fn new(blueprint: &'r Blueprint<'r>, cancel: &'r Cancel) -> Self {
-        Self { blueprint, cancel, machine: None }
+        Self { blueprint, cancel, machine: None, modules: Vec::new(), provided: 0 }
+    }
+
+    /// Has the kernel load modules before the next object, in this machine
+    /// and in every later one.
+    pub fn provide(&mut self, modules: impl IntoIterator<Item = Module>) {
+        for module in modules {
+            if self.modules.iter().all(|known| known.0 != module.0) {
+                self.modules.push(module);
+            }
+        }
     }
 
     /// Has a machine up, if there is none yet; what it says of itself.
@@ -147,9 +164,23 @@ impl<'r> Runner<'r> {
     fn machine(&mut self) -> Result<&mut Machine, Error> {
         let machine = match self.machine.take() {
             Some(machine) => machine,
-            None => self.blueprint.machine(self.cancel)?,
+            None => {
+                self.provided = 0;
+                self.blueprint.machine(self.cancel)?
+            }
         };
-        Ok(self.machine.insert(machine))
+        let machine = self.machine.insert(machine);
+        if self.provided < self.modules.len() {
+            let new = &self.modules[self.provided..];
+            self.provided = self.modules.len();
+            let names: Vec<&str> = new.iter().map(|(name, _)| name.as_str()).collect();
+            self.blueprint.detail(format!("loading modules: {}", names.join(", ")));
+            // The verdict is then the kernel's without.
+            if let Err(error) = load_modules(machine, new, self.cancel)? {
+                self.blueprint.detail(error);
+            }
+        }
+        Ok(machine)
     }
 
     /// Loads the programs of an object that `wanted` chooses, each on its
@@ -268,5 +299,22 @@ impl<'r> Runner<'r> {
             self.machine = None;
         }
         result
+    }
+}
+
+/// Loads modules; what the kernel says against one is no error of ours.
+pub(super) fn load_modules(
+    machine: &mut Machine,
+    modules: &[Module],
+    cancel: &Cancel,
+) -> Result<Result<(), String>, Error> {
+    /// Larger ones start threads and look for devices that are not there.
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let list = modules.iter().map(|(name, bytes)| (name.clone(), bytes.len() as u64)).collect();
+    let bytes: Vec<u8> = modules.iter().flat_map(|(_, bytes)| bytes).copied().collect();
+    machine.send(&Request::Modules(list), &bytes, PATIENCE, cancel)?;
+    match machine.receive(PATIENCE, cancel)? {
+        (Reply::Failed(reason), _) => Ok(Err(reason)),
+        _ => Ok(Ok(())),
     }
 }

@@ -46,6 +46,8 @@ pub(super) struct Place {
 pub(super) struct Snapshot {
     pub ram: File,
     pub state: File,
+    /// The guest talks over the serial line.
+    pub serial: bool,
 }
 
 /// A snapshot in the making.
@@ -61,6 +63,7 @@ pub(super) struct Draft {
 struct Seal {
     ram: Sealed,
     state: Sealed,
+    serial: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,14 +96,15 @@ impl Place {
         let state = fs::open_rw(&dir.join("state")).ok()?;
         let trusted = seal.ram.is_fresh(&ram) && seal.state.is_fresh(&state);
         if !trusted {
-            let now = Seal { ram: Sealed::of(&ram)?, state: Sealed::of(&state)? };
+            let now =
+                Seal { ram: Sealed::of(&ram)?, state: Sealed::of(&state)?, serial: seal.serial };
             if now.ram.hash != seal.ram.hash || now.state.hash != seal.state.hash {
                 return None;
             }
             // Copied, say, but whole: look at it less closely next time.
             drop(now.write(&seal_path));
         }
-        Some(Snapshot { ram, state })
+        Some(Snapshot { ram, state, serial: seal.serial })
     }
 
     /// Begins to make the snapshot anew; `on_wait` is called if another
@@ -122,12 +126,15 @@ impl Place {
     }
 
     /// Puts a finished draft into the snapshot's place, and removes the oldest
-    /// ones of the same kernel.
-    pub fn publish(&self, draft: &Draft) -> Result<(), Error> {
+    /// ones of the same kernel. `serial` is whether its guest talks over the
+    /// serial line.
+    pub fn publish(&self, draft: &Draft, serial: bool) -> Result<(), Error> {
+        punch_holes(&draft.ram);
         let unreadable = || Error::Snapshot("it cannot be read back".into());
         let seal = Seal {
             ram: Sealed::of(&draft.ram).ok_or_else(unreadable)?,
             state: Sealed::of(&draft.state).ok_or_else(unreadable)?,
+            serial,
         };
         seal.write(&draft.dir.path().join("seal"))?;
         let dir = self.dir();
@@ -202,6 +209,49 @@ fn hash(file: &File, size: u64) -> Option<Digest> {
     Some(Digest::of_parts(digests.iter().map(|digest| digest.as_bytes())))
 }
 
+/// Makes holes of a file's pages that are all zero, which then take no room. A
+/// file system that has no holes keeps them.
+fn punch_holes(file: &File) {
+    use std::os::fd::AsRawFd as _;
+    use std::os::unix::fs::FileExt as _;
+    const PAGE: usize = 4096;
+    const ZERO: [u8; PAGE] = [0; PAGE];
+    let size = file.metadata().map_or(0, |metadata| metadata.len());
+    let punch = |from: u64, to: u64| {
+        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        let (from, length) = (from.cast_signed(), (to - from).cast_signed());
+        // SAFETY: a plain system call on a file that is ours alone.
+        to <= size && unsafe { libc::fallocate(file.as_raw_fd(), mode, from, length) } == 0
+    };
+    let mut piece = vec![0; 1 << 20];
+    let mut at = 0;
+    // Where the zero pages before `at` begin.
+    let mut zeroes = None;
+    while at < size {
+        let length = usize::try_from(size - at).map_or(piece.len(), |left| left.min(piece.len()));
+        if file.read_exact_at(&mut piece[..length], at).is_err() {
+            return;
+        }
+        for page in piece[..length].chunks(PAGE) {
+            let is_zero = page == &ZERO[..page.len()];
+            match (is_zero, zeroes) {
+                (true, None) => zeroes = Some(at),
+                (false, Some(from)) => {
+                    if !punch(from, at) {
+                        return;
+                    }
+                    zeroes = None;
+                }
+                _ => {}
+            }
+            at += page.len() as u64;
+        }
+    }
+    if let Some(from) = zeroes {
+        punch(from, size);
+    }
+}
+
 /// Where the next bytes that are not a hole begin; none up to the end.
 fn next_data(file: &File, at: u64) -> Option<u64> {
     use std::os::fd::AsRawFd as _;
@@ -224,7 +274,7 @@ mod tests {
         let mut draft = place.draft(1 << 20, || {}).unwrap().unwrap();
         draft.ram.write_all_at(b"memory", 300_000).unwrap();
         draft.state.write_all(b"devices").unwrap();
-        place.publish(&draft).unwrap();
+        place.publish(&draft, false).unwrap();
     }
 
     #[test]

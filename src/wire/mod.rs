@@ -21,6 +21,12 @@ pub const CHANNEL_SIZE: u64 = 64 << 20;
 /// The I/O port the guest writes to when it has something to say: QEMU's
 /// debug console, a device without state.
 pub const DOORBELL: u16 = 0xe9;
+/// What a guest says first on its second serial line, if that has to stand
+/// for the memory.
+pub const SERIAL_READY: u8 = b'S';
+/// A word on the kernel's command line: the machine is booted to be saved, so
+/// it is worth its while to leave no rubbish in memory.
+pub const TO_BE_SAVED: &str = "skep.saved";
 /// A file in the guest's root that tells skep that it is `/init` there, and
 /// not the first process of some container.
 pub const MARK: &str = "/.skep-guest";
@@ -41,6 +47,18 @@ pub enum Request {
     /// Ask the kernel about programs given as bare instructions, one after
     /// the other. None stays loaded.
     Probe(Vec<Probe>),
+    /// Load modules into the kernel, in this order: their names and sizes;
+    /// the ELF files stand one behind the other in the blob.
+    Modules(Vec<(String, u64)>),
+    /// Lay a file, the message's blob, into the root; nobody may write it.
+    Bring {
+        /// Where, from the root on, without a slash in front.
+        path: String,
+        /// Whether it may be run.
+        executable: bool,
+    },
+    /// Run a command.
+    Run(Run),
 }
 
 /// A program without an object, to learn what the kernel says of it: the
@@ -67,6 +85,30 @@ pub struct Probed {
     /// The end of the verifier's log, without its statistics.
     pub log: String,
 }
+
+/// A command for the guest. The message's blob is its standard input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// The command's words; a shell that reads commands if there are none.
+    pub words: Vec<String>,
+    /// The user's terminal, if they are to talk with the command: it runs on
+    /// the console then. Otherwise its output comes in replies.
+    pub terminal: Option<Terminal>,
+}
+
+/// A user's terminal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terminal {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in a line.
+    pub columns: u16,
+    /// The kind, as `TERM` names it.
+    pub kind: String,
+}
+
+/// Where files that the user brings are laid in the guest.
+pub const BROUGHT: &str = "bring";
 
 /// How to load an object's programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,8 +169,21 @@ pub enum Reply {
     Program(Box<Program>),
     /// What the kernel said of the probes, in their order.
     Probed(Vec<Probed>),
+    /// What a command wrote; the blob.
+    Output {
+        /// To standard error, and not to standard output.
+        error: bool,
+    },
+    /// A command ended, with this exit code.
+    Exited {
+        /// As shells have it: 127 if there is no such command, 128 and the
+        /// number of the signal that ended it.
+        code: i32,
+    },
     /// The request is done.
     Done,
+    /// The request cannot be done; why not.
+    Failed(String),
 }
 
 /// What a guest says of itself.

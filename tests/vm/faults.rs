@@ -146,8 +146,8 @@ fn a_package_file_is_stored_listed_and_removed() {
     let image = std::fs::read(image(&place)).unwrap();
     place.file("linux.deb", deb(&[("./boot/vmlinuz-6.1", &image)]));
     let place = place.env("SKEP_CACHE_DIR", "cache");
-    let added = place.skep(&["kernel", "add", "linux.deb"]).expect(0);
-    assert!(added.stdout.contains("linux-doc 9.1-2"), "{added}");
+    let added = place.skep(&["kernel", "add", "linux.deb", "--message-format", "short"]).expect(0);
+    assert!(added.stdout.contains("linux-doc\t9.1-2"), "{added}");
     let list = place.skep(&["kernel", "list", "--message-format", "short"]).expect(0);
     let row = list.stdout.lines().last().unwrap();
     let reference = row.split('\t').next().unwrap();

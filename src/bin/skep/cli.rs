@@ -19,6 +19,7 @@ use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnu
 use skep::base::programs::Programs;
 use skep::base::{Cancel, fs};
 use skep::diagnostics::{Class, Diagnostic, Failure, Origin, codes};
+use skep::kernels::{DEBIAN_MIRROR, Mirrors, UBUNTU_MIRROR};
 use skep::ops::Session;
 use skep::report::Format;
 use std::ffi::OsString;
@@ -164,7 +165,10 @@ pub fn main() -> ExitCode {
             Some(class)
         }
     };
-    exit_code(shell.finish(class))
+    match (shell.finish(class), shell.exit()) {
+        (None, Some(code)) => code,
+        (class, _) => exit_code(class),
+    }
 }
 
 /// What `Cli::try_parse` does, without taking the tree of commands down again,
@@ -209,6 +213,7 @@ fn settings(global: &GlobalArgs, cwd: PathBuf) -> Settings {
         format: global.message_format.into(),
         verbosity: Verbosity::from_flags(global.quiet, global.verbose),
         color,
+        terminal: text("TERM").unwrap_or_else(|| "dumb".into()),
         dumb,
         unicode,
         cwd,
@@ -244,6 +249,7 @@ fn session(
         clang: non_empty("SKEP_CLANG").map(PathBuf::from),
         out_dir: non_empty("OUT_DIR").map(PathBuf::from),
         pkg_config_path: non_empty("PKG_CONFIG_PATH"),
+        mirrors: Mirrors { debian: text(DEBIAN_MIRROR), ubuntu: text(UBUNTU_MIRROR) },
         executable,
         jobs: global
             .jobs
@@ -270,6 +276,11 @@ fn cache_dir() -> PathBuf {
         .filter(|dir| dir.is_absolute())
         .or_else(|| non_empty("HOME").map(|home| PathBuf::from(home).join(".cache")));
     base.map_or_else(|| PathBuf::from(".skep-cache"), |base| base.join("skep"))
+}
+
+/// A variable's value as text; one that is none cannot be meant.
+fn text(name: &str) -> Option<String> {
+    non_empty(name).and_then(|value| value.into_string().ok())
 }
 
 fn non_empty(name: &str) -> Option<OsString> {

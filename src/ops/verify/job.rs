@@ -4,12 +4,12 @@
 use super::finding::{self, cannot_open, finding};
 use super::machines::Work;
 use super::sets::Set;
-use super::{Found, Object, Results, Task, Traced, Verdict, Word, blame};
+use super::{Found, Object, Results, Task, Traced, Verdict, Word, blame, modules};
 use crate::base::digest::Digest;
 use crate::base::fs;
 use crate::diagnostics::{Diagnostic, Failure, ObjectPlace};
 use crate::events::{Ending, Step};
-use crate::ops::kernel::store;
+use crate::ops::pins;
 use crate::vm::{self, Blueprint, Initramfs, Loaded, Runner, Settings};
 use crate::wire;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,8 @@ impl Job<'_> {
     pub fn run(&self, task: &Task, part: &mut Results) -> Result<(), Failure> {
         let Work { session, request, objects, selection, .. } = self.work;
         let sink = &*session.sink;
-        let kernel = store(session).get(&task.reference, &session.cancel, sink)?;
+        let kernel = pins::kernel(session, &task.reference, task.pin.as_ref())?;
+        part.kernel = Some(kernel.stored.clone());
         let name = kernel.reference.clone();
         let snapshots = session.cache.join("snapshots");
         let blueprint = Blueprint {
@@ -54,13 +55,16 @@ impl Job<'_> {
         let hello = runner.start()?;
         session.detail(format!("{name}: Linux {}, libbpf {}", hello.release, hello.libbpf));
         let step = Step::start(sink, "Verifying", format!("on {name}"));
-        let kernel = Kernel { reference: &name, release: &kernel.stored.release };
+        let stored = &kernel;
+        let kernel = Kernel { reference: &name, release: &stored.stored.release };
         let touched = task.objects.iter().filter(|&&index| selection.touches(index));
         let loads: Vec<(usize, &Set)> = touched
             .flat_map(|&index| objects[index].sets.iter().map(move |set| (index, set)))
             .collect();
         for (done, (index, set)) in loads.iter().enumerate() {
             step.advance(done as u64, loads.len() as u64);
+            let modules = modules::needed(session, stored, &objects[*index].elf);
+            runner.provide(modules.into_iter().map(|module| (module.name, module.bytes)));
             self.object(*index, set, &kernel, &mut runner, part)?;
         }
         step.finish(Ending::Done);

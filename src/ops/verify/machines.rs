@@ -9,12 +9,6 @@ use crate::vm::{self, Accelerator, Initramfs, Qemu, Settings};
 use crate::wire::Placed;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
-
-/// How long a machine may take to come up.
-const BOOT_LIMIT: Duration = Duration::from_secs(120);
-/// The same where the processor runs the guest: it takes a second or two.
-const KVM_BOOT_LIMIT: Duration = Duration::from_secs(20);
 
 /// What every kernel's job is about.
 #[derive(Clone, Copy)]
@@ -39,11 +33,9 @@ impl Work<'_> {
             let settings = Settings {
                 qemu: qemu.clone(),
                 accelerator,
-                boot_limit: match accelerator {
-                    Accelerator::Kvm => KVM_BOOT_LIMIT,
-                    Accelerator::Tcg => BOOT_LIMIT,
-                },
+                boot_limit: accelerator.boot_limit(),
                 program_limit: self.request.limit,
+                append: Vec::new(),
             };
             let not_booted = AtomicBool::new(false);
             let run = |task: &Task| {

@@ -12,6 +12,7 @@ mod compare;
 mod finding;
 mod job;
 mod machines;
+mod modules;
 mod plan;
 mod select;
 mod sets;
@@ -30,7 +31,7 @@ use crate::base::fs;
 use crate::baseline::Change;
 use crate::diagnostics::{self, Diagnostic, Failure};
 use crate::elf;
-use crate::kernels::Reference;
+use crate::kernels::{Reference, Stored};
 use select::{Names, Selection};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -112,6 +113,10 @@ struct Object {
 /// A kernel, and the objects (by index) that are verified on it.
 struct Task {
     reference: Reference,
+    /// The exact kernel it stands for, where a project's lock says so.
+    pin: Option<Stored>,
+    /// The projects whose matrix it is of.
+    projects: Vec<usize>,
     objects: Vec<usize>,
 }
 
@@ -123,6 +128,8 @@ struct Results {
     logs: Vec<(String, Vec<u8>)>,
     blames: Vec<Blame>,
     traced: Vec<Traced>,
+    /// The kernel that was found.
+    kernel: Option<Stored>,
 }
 
 /// A finding, and the globals that were set when it was made.
@@ -184,6 +191,7 @@ pub fn verify(session: &Session, request: &Request) -> Result<Outcome, Failure> 
     if let Some(path) = &request.log {
         write_logs(&session.absolute(path), &parts)?;
     }
+    plan::keep_pins(session, &built.projects, &tasks, &parts)?;
     put_together(parts, &objects, &mut outcome);
     outcome.diagnostics.extend(budget::check(session, &budgets, &objects, &outcome.verdicts));
     let is_whole = request.paths.is_empty()

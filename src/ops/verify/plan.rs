@@ -1,12 +1,14 @@
 //! What there is to do: the objects, and the kernels each is verified on.
 
-use super::{Object, Request, Task};
+use super::{Object, Request, Results, Task};
 use crate::base::fs;
 use crate::diagnostics::{Diagnostic, Failure, ObjectPlace, Origin, codes};
 use crate::elf;
-use crate::kernels::Reference;
+use crate::kernels::{Reference, Stored};
 use crate::ops::kernel::{reference, store};
-use crate::ops::{Session, build};
+use crate::ops::{Session, build, pins};
+use crate::project::Project;
+use crate::project::lock::{LOCK, Lock};
 use crate::wire::Placed;
 use globset::Glob;
 
@@ -51,56 +53,76 @@ pub(super) fn tasks(
     built: &build::Outcome,
     objects: &[Object],
 ) -> Result<Vec<Task>, Failure> {
+    let locks = built.projects.iter().map(Lock::read).collect::<Result<Vec<_>, _>>()?;
     let mut tasks: Vec<Task> = Vec::new();
-    let mut add = |reference: Reference, object: usize| match tasks
-        .iter_mut()
-        .find(|task| task.reference == reference)
-    {
-        Some(task) => task.objects.push(object),
-        None => tasks.push(Task { reference, objects: vec![object] }),
+    let mut add = |reference: &Reference, object: usize, of: Option<usize>, pinning: bool| {
+        let pin = of.and_then(|of| pins::pin(&locks[of], &built.projects[of], reference));
+        let is_it = |task: &Task| task.reference == *reference && task.pin == pin;
+        let place = tasks.iter().position(is_it).unwrap_or_else(|| {
+            let (projects, objects) = (Vec::new(), Vec::new());
+            tasks.push(Task { reference: reference.clone(), pin, projects, objects });
+            tasks.len() - 1
+        });
+        let task = &mut tasks[place];
+        task.objects.push(object);
+        if let Some(of) = of.filter(|of| pinning && !task.projects.contains(of)) {
+            task.projects.push(of);
+        }
     };
     let mut default = None;
     for (index, object) in objects.iter().enumerate() {
         let project = object.project.map(|project| &built.projects[project]);
-        let matrix = project.map_or(&[][..], |project| &project.manifest.kernels.matrix);
+        let matrix = match project.filter(|_| request.kernels.is_empty()) {
+            Some(project) => pins::matrix(session, project)?,
+            None => Vec::new(),
+        };
         if !request.kernels.is_empty() {
             let mut seen = Vec::new();
             for text in &request.kernels {
                 let reference = reference(session, text)?;
                 if !seen.contains(&reference) {
-                    seen.push(reference.clone());
-                    add(reference, index);
+                    add(&reference, index, object.project, false);
+                    seen.push(reference);
                 }
             }
-        } else if let Some(project) = project.filter(|_| !matrix.is_empty()) {
-            for entry in matrix {
-                // Paths in a manifest start from the manifest.
-                let parsed =
-                    Reference::parse(&entry.value, |path| fs::exists(&project.root.join(path)));
-                let reference = match parsed {
-                    Ok(Reference::File(path)) => Reference::File(project.root.join(path)),
-                    Ok(other) => other,
-                    Err(error) => {
-                        let mut diagnostic = Diagnostic::from(error);
-                        if let Some(mut span) = project.span(entry) {
-                            span.file = session.display(&span.file).to_owned();
-                            diagnostic = diagnostic.at(span);
-                        }
-                        return Err(diagnostic.into());
-                    }
-                };
-                add(reference, index);
+        } else if !matrix.is_empty() {
+            for reference in &matrix {
+                if let Some(of) = object.project {
+                    pins::refuse_unpinned(session, &locks[of], &built.projects[of], reference)?;
+                }
+                add(reference, index, object.project, true);
             }
         } else {
             if default.is_none() {
                 default = Some(default_kernel(session)?);
             }
             if let Some(reference) = &default {
-                add(reference.clone(), index);
+                add(reference, index, object.project, false);
             }
         }
     }
     Ok(tasks)
+}
+
+/// Pins the projects' matrices to the kernels that they came to.
+pub(super) fn keep_pins(
+    session: &Session,
+    projects: &[Project],
+    tasks: &[Task],
+    parts: &[Results],
+) -> Result<(), Failure> {
+    for (index, project) in projects.iter().enumerate() {
+        let found: Vec<(Reference, Stored)> = tasks
+            .iter()
+            .zip(parts)
+            .filter(|(task, _)| task.projects.contains(&index))
+            .filter_map(|(task, part)| Some((task.reference.clone(), part.kernel.clone()?)))
+            .collect();
+        if !found.is_empty() && pins::keep(session, project, &found)? {
+            session.note(format!("{LOCK} pins the kernels of the matrix"));
+        }
+    }
+    Ok(())
 }
 
 /// The running kernel if its image is at hand, else a usual one.

@@ -5,7 +5,8 @@ use super::packages::PackageArgs;
 use crate::shell::Shell;
 use skep::ops::Session;
 use skep::ops::build::Profile;
-use skep::ops::clean::{self, Request};
+use skep::ops::clean::{self, Removed, Request};
+use skep::ops::kernel;
 use skep::report::{Cell, Table};
 use std::path::PathBuf;
 
@@ -20,13 +21,24 @@ pub struct Args {
     /// Remove only what was built with the profile `release`
     #[arg(long)]
     release: bool,
+    /// Remove all kernels from the cache instead, with what was made of them
+    #[arg(long, conflicts_with_all = ["paths", "release"])]
+    kernels: bool,
 }
 
 /// Removes what builds have made.
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
+    if args.kernels {
+        let removed = kernel::clean(session)?;
+        return report(&removed, shell);
+    }
     let profile = args.release.then_some(Profile::Release);
     let request = Request { paths: args.paths, packages: args.packages.into(), profile };
     let removed = clean::run(session, &request)?;
+    report(&removed, shell)
+}
+
+fn report(removed: &Removed, shell: &Shell) -> CommandResult {
     if shell.format().is_for_machines() {
         let mut table = Table::new("removed", &[("files", "files"), ("bytes", "size")]);
         table.push(vec![Cell::Count(removed.files), Cell::Bytes(removed.bytes)]);

@@ -11,6 +11,7 @@ mod progress;
 pub mod prompt;
 mod repeat;
 mod sources;
+pub mod terminal;
 
 use dialoguer::console::{self, Term};
 use progress::Progress;
@@ -25,6 +26,7 @@ use skep::report::{
 use sources::Files;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard};
 
 /// How much is said.
@@ -58,6 +60,8 @@ pub struct Settings {
     pub verbosity: Verbosity,
     /// Whether to colour; where it is open, terminals are coloured.
     pub color: Option<bool>,
+    /// The kind of terminal: `TERM`.
+    pub terminal: String,
     /// The terminal can show no more than lines of text.
     pub dumb: bool,
     /// The locale has more than ASCII.
@@ -99,6 +103,8 @@ struct State {
     /// What was said in the run before, for a command that runs again and
     /// again.
     repeated: Option<Repeated>,
+    /// The exit code of a program that was run for the user.
+    exit: Option<ExitCode>,
     /// Nobody reads any more.
     closed: bool,
     /// Why standard output could not be written.
@@ -247,6 +253,12 @@ impl Shell {
         self.write_out(text.as_bytes());
     }
 
+    /// Writes bytes of a program that we run for the user to standard error.
+    pub fn raw_error(&self, bytes: &[u8]) {
+        // Nobody is left to tell if this fails.
+        drop(io::stderr().write_all(bytes));
+    }
+
     /// Shows a page of the documentation on standard output.
     pub fn page(&self, page: &str) {
         self.state().raw = true;
@@ -312,6 +324,21 @@ impl Shell {
                 self.status("Watching", "for changes; Ctrl-C ends");
             }
         }
+    }
+
+    /// Ends with the exit code of a program that was run for the user.
+    pub fn set_exit(&self, code: ExitCode) {
+        self.state().exit = Some(code);
+    }
+
+    /// What was given to [`Shell::set_exit`].
+    pub fn exit(&self) -> Option<ExitCode> {
+        self.state().exit
+    }
+
+    /// The kind of terminal, for a guest's `TERM`.
+    pub fn terminal_kind(&self) -> &str {
+        &self.settings.terminal
     }
 
     /// The worst class among the errors reported so far.

@@ -1,0 +1,185 @@
+//! Commands that a user runs in the guest: what is built in, or a file they
+//! brought.
+#![expect(clippy::disallowed_methods, reason = "the guest is alone in its machine")]
+
+use super::channel::Channel;
+use super::shell;
+use crate::wire::{BROUGHT, Reply, Run, Terminal, frame};
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Component, Path};
+
+/// The terminal that QEMU's console is in the guest.
+const CONSOLE: &str = "/dev/ttyS0";
+
+/// Lays a file below the directory of brought files.
+pub fn bring(path: &str, executable: bool, bytes: &[u8]) -> Result<(), String> {
+    let relative = Path::new(path);
+    if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(format!("{path} is no place for a file"));
+    }
+    let place = Path::new("/").join(BROUGHT).join(relative);
+    let lay = || -> io::Result<()> {
+        if let Some(dir) = place.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        fs::write(&place, bytes)?;
+        let mode = if executable { 0o555 } else { 0o444 };
+        fs::set_permissions(&place, fs::Permissions::from_mode(mode))
+    };
+    lay().map_err(|error| format!("{path} cannot be laid into the guest: {error}"))
+}
+
+/// Runs a command in a child process; its exit code.
+pub fn run(request: &Run, input: &[u8], channel: &mut Channel) -> io::Result<i32> {
+    match &request.terminal {
+        Some(terminal) => on_console(request, terminal),
+        None => piped(request, input, channel),
+    }
+}
+
+/// The command has the console, which is its terminal.
+fn on_console(request: &Run, terminal: &Terminal) -> io::Result<i32> {
+    // SAFETY: the guest has one thread, so the child may go on as usual.
+    let pid = unsafe { libc::fork() };
+    match pid {
+        ..0 => Err(io::Error::last_os_error()),
+        0 => {
+            let code = match take_console(terminal) {
+                Ok(()) => shell::main(&request.words, true, &terminal.kind),
+                Err(_) => 126,
+            };
+            end(code)
+        }
+        pid => {
+            let code = wait(pid);
+            // What it wrote is on the wire before its end is told.
+            if let Ok(console) = File::open(CONSOLE) {
+                // SAFETY: a plain call on an open terminal.
+                unsafe { libc::tcdrain(console.as_raw_fd()) };
+            }
+            Ok(code)
+        }
+    }
+}
+
+/// Makes the console this process's terminal, and its three streams.
+fn take_console(terminal: &Terminal) -> io::Result<()> {
+    // SAFETY: plain system calls with valid arguments.
+    unsafe {
+        if libc::setsid() < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let console = File::options().read(true).write(true).open(CONSOLE)?;
+        let fd = console.as_raw_fd();
+        if libc::ioctl(fd, libc::TIOCSCTTY, 1) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let size = libc::winsize {
+            ws_row: terminal.rows,
+            ws_col: terminal.columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        libc::ioctl(fd, libc::TIOCSWINSZ, &raw const size);
+        for stream in 0..3 {
+            if libc::dup2(fd, stream) < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The command reads what was sent along, and what it writes goes to the host
+/// as it comes.
+fn piped(request: &Run, input: &[u8], channel: &mut Channel) -> io::Result<i32> {
+    let mut stdin = memory_file()?;
+    stdin.write_all(input)?;
+    stdin.rewind()?;
+    let (out, out_there) = pipe()?;
+    let (err, err_there) = pipe()?;
+    // SAFETY: as above.
+    let pid = unsafe { libc::fork() };
+    match pid {
+        ..0 => return Err(io::Error::last_os_error()),
+        0 => {
+            let streams: [RawFd; 3] =
+                [stdin.as_raw_fd(), out_there.as_raw_fd(), err_there.as_raw_fd()];
+            for (number, fd) in (0..).zip(streams) {
+                // SAFETY: both are open or will be.
+                unsafe { libc::dup2(fd, number) };
+            }
+            drop((out, err));
+            end(shell::main(&request.words, false, "dumb"))
+        }
+        _ => drop((out_there, err_there, stdin)),
+    }
+    let mut streams = [(Some(File::from(out)), false), (Some(File::from(err)), true)];
+    let mut buffer = vec![0; 64 << 10];
+    while streams.iter().any(|(stream, _)| stream.is_some()) {
+        let mut entries = streams.each_ref().map(|(stream, _)| libc::pollfd {
+            // Closed ones are passed over.
+            fd: stream.as_ref().map_or(-1, |stream| stream.as_raw_fd()),
+            events: libc::POLLIN,
+            revents: 0,
+        });
+        // SAFETY: an array of two valid entries.
+        unsafe { libc::poll(entries.as_mut_ptr(), 2, -1) };
+        for (entry, (stream, error)) in entries.iter().zip(&mut streams) {
+            let Some(open) = stream.as_mut().filter(|_| entry.revents != 0) else { continue };
+            match open.read(&mut buffer) {
+                Ok(0) | Err(_) => *stream = None,
+                Ok(count) => {
+                    frame::write(channel, &Reply::Output { error: *error }, &buffer[..count])?;
+                }
+            }
+        }
+    }
+    Ok(wait(pid))
+}
+
+/// Ends the child without running anything of the parent's.
+fn end(code: i32) -> ! {
+    drop(io::stdout().flush());
+    // SAFETY: always.
+    unsafe { libc::_exit(code) }
+}
+
+/// Waits for a child; its exit code, as shells have it.
+fn wait(pid: i32) -> i32 {
+    let mut status = 0;
+    // SAFETY: a plain call on a child that is not reaped yet.
+    while unsafe { libc::waitpid(pid, &mut status, 0) } < 0 {
+        if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return 1;
+        }
+    }
+    match libc::WIFSIGNALED(status) {
+        true => 128 + libc::WTERMSIG(status),
+        false => libc::WEXITSTATUS(status),
+    }
+}
+
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0; 2];
+    // SAFETY: room for two descriptors, which are ours afterwards.
+    unsafe {
+        if libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok((OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])))
+    }
+}
+
+fn memory_file() -> io::Result<File> {
+    // SAFETY: a plain system call with a constant name; the result is ours.
+    unsafe {
+        match libc::memfd_create(c"input".as_ptr(), libc::MFD_CLOEXEC) {
+            -1 => Err(io::Error::last_os_error()),
+            fd => Ok(File::from_raw_fd(fd)),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What a run has to bear: a guest's end, a cache that vanishes, Ctrl-C at any
+//! moment.
+
+use crate::objects::{GOOD, object};
+use crate::support::{Place, Run, debian, shared_cache};
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Keeps the verifier busy for a while.
+const LONG: &str = r#"
+SEC("socket") int lengthy(struct ctx *ctx) {
+	u64 sum = 0;
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < 40000; i++)
+		sum += ktime() ^ i;
+	return sum;
+}
+"#;
+
+/// A place with the shared cache's kernels and with snapshots of its own.
+fn place() -> Place {
+    let place = Place::new();
+    place.skep(&["kernel", "path", "debian/bookworm"]).expect(0);
+    let cache = place.path().join("cache");
+    std::fs::create_dir(&cache).unwrap();
+    std::os::unix::fs::symlink(shared_cache().join("kernels"), cache.join("kernels")).unwrap();
+    place.env("SKEP_CACHE_DIR", cache)
+}
+
+#[test]
+fn a_guest_that_panics_is_told_with_its_last_words() {
+    let place = Place::new();
+    let mut child = place
+        .command(&["kernel", "run", "debian/bookworm"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let crash = b"echo before\necho c > /proc/sysrq-trigger\necho after\n";
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), crash).unwrap();
+    let run = Run::from(child.wait_with_output().unwrap()).expect(3);
+    assert!(run.stdout.contains("before") && !run.stdout.contains("after"), "{run}");
+    assert!(run.stderr.contains("E0707") && run.stderr.contains("sysrq"), "{run}");
+}
+
+#[test]
+fn a_guest_that_runs_out_of_memory_loses_only_who_took_it() {
+    let place = Place::new();
+    let busybox = debian::package("busybox-static", "bookworm").join("bin/busybox");
+    let script = "busybox tail /dev/zero; echo rc $?";
+    let bring = ["--bring", busybox.to_str().unwrap()];
+    let command = ["--", "busybox", "sh", "-c", script];
+    let run = place.skep(&[&["kernel", "run", "debian/bookworm"], &bring[..], &command].concat());
+    let run = run.expect(0);
+    assert_eq!(run.stdout, "rc 137\n", "{run}");
+}
+
+#[test]
+fn a_cache_that_vanishes_costs_nothing_that_is_under_way() {
+    let place = place();
+    object(&place, "long", LONG);
+    object(&place, "good", GOOD);
+    let mut skep = place
+        .command(&["verify", "--kernel", "debian/bookworm", "long.bpf.o", "good.bpf.o"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for(&mut skep, "Verifying");
+    std::fs::remove_dir_all(place.path().join("cache")).unwrap();
+    let run = Run::from(skep.wait_with_output().unwrap()).expect(0);
+    assert_eq!(run.stdout.matches("accepted").count(), 3, "{run}");
+}
+
+fn wait_for(skep: &mut Child, word: &str) {
+    let stderr = skep.stderr.as_mut().unwrap();
+    let mut said = String::new();
+    while !said.contains(word) {
+        let mut bytes = [0; 256];
+        let count = stderr.read(&mut bytes).unwrap();
+        assert!(count > 0, "it ended without saying `{word}`: {said}");
+        said.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+}
+
+/// The processes that were started with a cache of this place's own.
+fn processes(place: &Place) -> Vec<PathBuf> {
+    let mark = format!("SKEP_CACHE_DIR={}", place.path().join("cache").display());
+    let all = std::fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    all.filter(|path| {
+        let environment = std::fs::read(path.join("environ")).unwrap_or_default();
+        environment.split(|&byte| byte == 0).any(|entry| entry == mark.as_bytes())
+    })
+    .collect()
+}
+
+#[test]
+fn ctrl_c_at_any_moment_leaves_nothing_behind() {
+    let place = place();
+    object(&place, "long", LONG);
+    // The first has to boot, the later ones restore.
+    for millis in [150, 2500, 40, 90, 160, 300, 700] {
+        let skep = place
+            .command(&["verify", "--kernel", "debian/bookworm", "long.bpf.o"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(millis));
+        Command::new("kill").args(["-INT", &skep.id().to_string()]).status().unwrap();
+        let run = Run::from(skep.wait_with_output().unwrap());
+        // It may have been done already, or not have begun to listen.
+        assert!([130, 0, -1].contains(&run.code), "after {millis} ms: {run}");
+        for _ in 0..100 {
+            if processes(&place).is_empty() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(processes(&place), Vec::<PathBuf>::new(), "after {millis} ms");
+    }
+    // And the cache is as good as before.
+    place.skep(&["verify", "--kernel", "debian/bookworm", "long.bpf.o"]).expect(0);
+}
