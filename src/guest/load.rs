@@ -6,7 +6,7 @@
 //! verifying is set right, and every such change is reported.
 
 use super::child::{self, Ended, Shared};
-use super::kernel_btf;
+use super::{extension, kernel_btf};
 use crate::base::{fs, libbpf};
 use crate::wire::{
     Entry, Hello, Load, Opened, Outcome, Patch, Program, Refusal, Reply, Stage, VERSION, frame, gap,
@@ -221,17 +221,9 @@ fn load(
     // Never closed: the child ends, and what it has goes with it.
     let object = Object::open(request, bytes).map_err(|errno| refusal(Stage::Open, errno))?;
     let object = ManuallyDrop::new(object);
-    let mut chosen = std::ptr::null_mut();
-    for (place, program) in object.programs().enumerate() {
-        // SAFETY: the program belongs to the object, which is alive.
-        unsafe { sys::bpf_program__set_autoload(program, place == index) };
-        if place == index {
-            chosen = program;
-        }
-    }
-    if chosen.is_null() {
+    let Some(chosen) = object.choose(index) else {
         return Err(refusal(Stage::Open, libc::ENOENT));
-    }
+    };
     result.fixups = object.fix_up();
     let given = request.placed.iter().find(|placed| placed.program == result.entry.name);
     if let Some(given) = given {
@@ -244,6 +236,13 @@ fn load(
             errno: libc::EINVAL,
             messages: vec![message],
         })?;
+    }
+    // SAFETY: `chosen` belongs to the object, which is alive.
+    if unsafe { sys::bpf_program__type(chosen) } == sys::BPF_PROG_TYPE_EXT {
+        at(Stage::Prepare);
+        result.fixups.extend(extension::find_target(request, bytes, chosen));
+        // Of programs that turned out not to be the one.
+        drop(messages());
     }
     let log = shared.log().cast::<c_char>();
     // SAFETY: the log's memory outlives the object; `chosen` belongs to it.
@@ -307,11 +306,11 @@ fn names_target(message: &str) -> bool {
 }
 
 /// An object that libbpf opened.
-struct Object(*mut sys::bpf_object);
+pub(super) struct Object(*mut sys::bpf_object);
 
 impl Object {
     /// Opens an object, or says with which error number libbpf refused.
-    fn open(request: &Load, bytes: &[u8]) -> Result<Self, i32> {
+    pub(super) fn open(request: &Load, bytes: &[u8]) -> Result<Self, i32> {
         libbpf::listen();
         let name = CString::new(request.name.replace('\0', "")).unwrap_or_default();
         let options = sys::bpf_object_open_opts {
@@ -330,7 +329,21 @@ impl Object {
         Ok(Self(object))
     }
 
-    fn programs(&self) -> impl Iterator<Item = *mut sys::bpf_program> {
+    /// What libbpf calls it.
+    pub(super) fn raw(&self) -> *mut sys::bpf_object {
+        self.0
+    }
+
+    /// Marks one program to be loaded, and no other.
+    pub(super) fn choose(&self, index: usize) -> Option<*mut sys::bpf_program> {
+        for (place, program) in self.programs().enumerate() {
+            // SAFETY: the program belongs to the object, which is alive.
+            unsafe { sys::bpf_program__set_autoload(program, place == index) };
+        }
+        self.programs().nth(index)
+    }
+
+    pub(super) fn programs(&self) -> impl Iterator<Item = *mut sys::bpf_program> {
         let mut program = std::ptr::null_mut();
         std::iter::from_fn(move || {
             // SAFETY: the object is alive, the program belongs to it.
@@ -349,7 +362,7 @@ impl Object {
     }
 
     /// Sets right what keeps maps from being made here, and says what.
-    fn fix_up(&self) -> Vec<String> {
+    pub(super) fn fix_up(&self) -> Vec<String> {
         let mut fixups = Vec::new();
         for map in self.maps() {
             // SAFETY: the map belongs to the object, which is alive.
@@ -472,7 +485,7 @@ fn entry(program: *mut sys::bpf_program) -> Entry {
 ///
 /// # Safety
 /// A pointer that is not null must lead to a string ending in a zero byte.
-unsafe fn text(pointer: *const c_char) -> String {
+pub(super) unsafe fn text(pointer: *const c_char) -> String {
     if pointer.is_null() {
         return String::new();
     }

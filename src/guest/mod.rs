@@ -10,6 +10,7 @@
 
 mod channel;
 mod child;
+mod extension;
 mod init;
 mod kernel_btf;
 mod load;

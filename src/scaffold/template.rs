@@ -23,6 +23,9 @@ pub struct Template {
     pub topic: String,
     /// The oldest kernel that takes its programs.
     pub kernel: KernelVersion,
+    /// What that kernel, and any newer one, must be built with: the names of
+    /// options that are `y` or `m` (`CONFIG_SCHED_CLASS_EXT`).
+    pub config: Vec<String>,
     /// Whether its programs call GPL-only helpers.
     pub gpl: bool,
     /// The front ends it has, the default one first; never empty.
@@ -54,6 +57,8 @@ struct Description {
     #[serde(default)]
     topic: Option<String>,
     kernel: toml::Spanned<String>,
+    #[serde(default)]
+    config: Vec<String>,
     #[serde(default)]
     gpl: bool,
     #[serde(default)]
@@ -123,6 +128,7 @@ impl Template {
             summary: description.summary,
             topic: description.topic.unwrap_or_else(|| "own".to_owned()),
             kernel,
+            config: description.config,
             gpl: description.gpl,
             langs,
             questions: description.questions,

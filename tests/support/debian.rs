@@ -5,7 +5,7 @@ use super::shared_cache;
 use skep::base::Cancel;
 use skep::base::programs::Programs;
 use skep::events::Silent;
-use skep::kernels::{Apt, Reference, Store};
+use skep::kernels::{Apt, Kernel, Reference, Store};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,12 +16,21 @@ pub const KERNELS: [&str; 4] =
 
 /// The BTF of a kernel.
 pub fn kernel_btf(reference: &str) -> Vec<u8> {
+    let vmlinux = kernel(reference).vmlinux().unwrap();
+    skep::elf::section(&vmlinux, ".BTF").unwrap().unwrap().to_vec()
+}
+
+/// What a kernel was built with, if its package says so.
+pub fn kernel_config(reference: &str) -> Option<String> {
+    kernel(reference).config().map(|path| fs::read_to_string(path).unwrap())
+}
+
+fn kernel(reference: &str) -> Kernel {
     let path = std::env::var_os("PATH").unwrap();
     let apt = Apt::new(Programs::new(path, "/".into()));
     let store = Store::new(shared_cache().join("kernels"), apt, false);
     let parsed = Reference::parse(reference, |_| false).unwrap();
-    let vmlinux = store.get(&parsed, &Cancel::new(), &Silent).unwrap().vmlinux().unwrap();
-    skep::elf::section(&vmlinux, ".BTF").unwrap().unwrap().to_vec()
+    store.get(&parsed, &Cancel::new(), &Silent).unwrap()
 }
 
 /// The objects of libbpf-tools, by the names of the programs: more than 50
