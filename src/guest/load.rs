@@ -242,7 +242,7 @@ fn load(
         at(Stage::Prepare);
         result.fixups.extend(extension::find_target(request, bytes, chosen));
         // Of programs that turned out not to be the one.
-        drop(messages());
+        drop(libbpf::said());
     }
     let log = shared.log().cast::<c_char>();
     // SAFETY: the log's memory outlives the object; `chosen` belongs to it.
