@@ -125,6 +125,14 @@ fn say(session: &Session, project: &Project, request: &Request, files: &[PathBuf
             template.kernel
         ));
     }
+    if project.manifest.user.kind.value == UserKind::None
+        && let Some(lang) = template.langs.iter().find(|lang| **lang != Lang::None)
+    {
+        session.note(format!(
+            "the program came without its user program, because {manifest} says `kind = \"none\"` in \
+             [user]; there is one in `{lang}`"
+        ));
+    }
     let sources = project.sources().unwrap_or_default();
     for file in files.iter().filter(|file| file.to_string_lossy().ends_with(".bpf.c")) {
         if !sources.iter().any(|source| source.path == *file) {

@@ -7,7 +7,7 @@ use crate::base::fs;
 use crate::build::user::{Libbpf, Program, User, bundled, compiler, defines_main, system};
 use crate::build::{self, Clang};
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
-use crate::project::Project;
+use crate::project::{Project, name};
 use crate::project::manifest::LibbpfKind;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,8 @@ pub(super) fn prepare(
 }
 
 /// A source with a function `main` is a program: called like the project if it
-/// is the only one, else like the source. The others are part of every one.
+/// is the only one or has the project's name, else like the source. The others
+/// are part of every one.
 fn programs(project: &Project, sources: &[PathBuf], dir: &Path) -> Vec<Program> {
     let is_main = |path: &PathBuf| {
         // What cannot be read, the compiler will complain about.
@@ -84,6 +85,7 @@ fn programs(project: &Project, sources: &[PathBuf], dir: &Path) -> Vec<Program> 
         .map(|&main| {
             let is_alone = mains.iter().filter(|&&other| stem(other) == stem(main)).count() == 1;
             let name = match is_alone {
+                true if stem(main) == name::identifier(&project.name) => project.name.clone(),
                 true => stem(main).into_owned(),
                 false => sources[main].with_extension("").to_string_lossy().into_owned(),
             };

@@ -3,9 +3,9 @@
 
 use std::fmt;
 
-/// The longest name that is taken; file systems stop at 255 bytes and the
-/// name gets endings.
-const MAX: usize = 64;
+/// The longest name that is taken. A skeleton's name has at most 63 characters
+/// (bpftool cuts off what is beyond), and is the project's with `_bpf` behind.
+const MAX: usize = 59;
 
 /// Words that cannot be the prefix of C functions and types, because they
 /// would be keywords when used alone (a skeleton declares `struct NAME`), and

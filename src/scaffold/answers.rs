@@ -55,6 +55,18 @@ impl Question {
     }
 }
 
+/// A C identifier as the name of a Rust type, in the way in which libbpf-cargo
+/// makes one of an object's name: `my_probe` is `MyProbe`.
+fn type_name(identifier: &str) -> String {
+    let mut name = String::new();
+    for word in identifier.split('_') {
+        let mut letters = word.chars();
+        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        name.push_str(letters.as_str());
+    }
+    name
+}
+
 fn is_identifier(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -98,6 +110,7 @@ impl Answers {
             ("identifier", self.identifier.clone()),
             ("license", self.license.clone()),
             ("kernel_license", super::license::for_kernel(&self.license)),
+            ("type_name", type_name(&self.identifier)),
             ("user_kind", self.lang.as_str().to_owned()),
         ]);
         for question in questions {

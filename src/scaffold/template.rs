@@ -68,7 +68,8 @@ struct Description {
 }
 
 /// Names that every template has as placeholders, so that no question can.
-const PLACEHOLDERS: &[&str] = &["name", "identifier", "license", "kernel_license", "user_kind"];
+const PLACEHOLDERS: &[&str] =
+    &["name", "identifier", "type_name", "license", "kernel_license", "user_kind"];
 
 impl Template {
     /// A template of its folder: the text of `template.toml`, which stands at

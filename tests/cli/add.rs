@@ -6,7 +6,8 @@ use crate::support::Place;
 #[test]
 fn a_program_comes_into_a_project_and_touches_nothing() {
     let place = Place::new();
-    place.skep(&["new", "bees", "--lang", "c", "--license", "GPL-2.0-only"]).expect(0);
+    place.skep(&["new", "my-bees", "--lang", "c", "--license", "GPL-2.0-only"]).expect(0);
+    std::fs::rename(place.path().join("my-bees"), place.path().join("bees")).unwrap();
     let files = |place: &Place| -> Vec<(String, String)> {
         let all = tree(&place.path().join("bees")).into_iter();
         all.map(|file| (file.clone(), place.read(&format!("bees/{file}")))).collect()
@@ -26,10 +27,11 @@ fn a_program_comes_into_a_project_and_touches_nothing() {
     let run = place.skep(&["-C", "bees", "add", "xdp", "--name", "drops", "--message-format=json"]);
     assert!(run.expect(0).stdout.contains(r#""path":"src/drops.bpf.c""#));
     let run = place.skep(&["-C", "bees", "build"]).expect(0);
-    // Each has its own user program.
-    for program in ["bees", "kprobe", "drops"] {
-        let program = place.path().join(format!("bees/target/skep/dev/{program}"));
-        assert!(program.with_extension("bpf.o").exists(), "{run}");
+    // Each has its own user program; the first is called as before.
+    for (program, object) in [("my-bees", "my_bees"), ("kprobe", "kprobe"), ("drops", "drops")] {
+        let dir = place.path().join("bees/target/skep/dev");
+        assert!(dir.join(format!("{object}.bpf.o")).exists(), "{run}");
+        let program = dir.join(program);
         let help = std::process::Command::new(program).arg("--help").output().unwrap();
         assert!(String::from_utf8_lossy(&help.stdout).contains("Usage:"), "{help:?}");
     }
@@ -65,6 +67,7 @@ fn what_does_not_fit_the_project_is_said() {
     let place = Place::new();
     place.file("Skep.toml", "[bpf]\nsources = [\"bpf/*.bpf.c\"]\n[kernels]\nmin = \"4.19\"\n");
     let run = place.skep(&["add", "minimal"]).expect(0);
+    assert!(run.stderr.contains("there is one in `c`"), "{run}");
     assert!(run.stderr.contains("needs Linux 5.10; Skep.toml says `min = \"4.19\"`"), "{run}");
     assert!(run.stderr.contains("no pattern in Skep.toml matches src/minimal.bpf.c"), "{run}");
 }
