@@ -130,6 +130,13 @@ pub fn asked() -> &'static [KernelVersion] {
     &allowed().kernels
 }
 
+/// How many program types the newest kernel that was asked takes.
+pub fn program_types() -> usize {
+    let newest = |cells: &Vec<Option<Set>>| cells.last().is_some_and(Option::is_some);
+    let taken = allowed().kinds.iter().filter(|(_, cells)| newest(cells));
+    taken.map(|(kind, _)| kind.0).collect::<HashSet<_>>().len()
+}
+
 /// Sections whose programs may call a helper on the newest kernel that was
 /// asked, in libbpf's order.
 pub fn sections_for(helper: Helper) -> Vec<&'static SectionDef> {

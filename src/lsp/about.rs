@@ -2,7 +2,7 @@
 //! section's name is, and since which kernel there is one.
 
 use super::text::Text;
-use crate::bpf::{GplOnly, Helper, KernelVersion, MapType, ProgramType, SectionTarget};
+use crate::bpf::{GplOnly, Helper, KernelVersion, MapType, ProgramType, SectionTarget, allowed};
 use crate::ops::editing::KernelNames;
 use lsp_types::{Position, Range};
 
@@ -36,7 +36,7 @@ fn about_word(word: &str, oldest: Option<KernelVersion>) -> Option<String> {
             GplOnly::Depends => "some program types need a GPL-compatible license",
         };
         let about = format!("**{word}**: helper {}, {gpl}", helper.id());
-        return Some(about + &since(helper.since(), oldest));
+        return Some(about + &since(helper.since(), oldest) + &callers(helper));
     }
     if let Some(map_type) = MapType::ALL.iter().find(|known| known.constant() == word) {
         let about = format!("**{word}**: map type {}, `{map_type}`", map_type.id());
@@ -47,6 +47,23 @@ fn about_word(word: &str, oldest: Option<KernelVersion>) -> Option<String> {
         return Some(about + &since(program_type.since(), oldest));
     }
     None
+}
+
+/// The types of program that may call a helper, on the newest kernel that was
+/// asked about it.
+fn callers(helper: Helper) -> String {
+    let Some(newest) = allowed::asked().last() else { return String::new() };
+    let types: Vec<String> = allowed::sections_for(helper)
+        .iter()
+        .map(|section| format!("`{}`", section.program_type))
+        .collect();
+    match types.len() {
+        0 => String::new(),
+        count if count == allowed::program_types() => {
+            format!("\n\nEvery type of program may call it (Linux {newest}).")
+        }
+        _ => format!("\n\nMay be called from (Linux {newest}): {}.", types.join(", ")),
+    }
 }
 
 /// What a section's name means; for one that libbpf does not know, which one
@@ -125,10 +142,16 @@ mod tests {
 
     #[test]
     fn helpers_types_and_sections() {
+        let newest = allowed::asked().last().unwrap();
         assert_eq!(
             hover("x = bpf_map_lookup_elem(&m, &k);", 6).unwrap(),
-            "**bpf_map_lookup_elem**: helper 1, any license will do; since Linux 3.19"
+            format!(
+                "**bpf_map_lookup_elem**: helper 1, any license will do; since Linux 3.19\n\n\
+                 Every type of program may call it (Linux {newest})."
+            )
         );
+        let adjust = hover("bpf_xdp_adjust_head(ctx, 4);", 6).unwrap();
+        assert!(adjust.ends_with("): `xdp`."), "{adjust}");
         assert_eq!(
             hover("__uint(type, BPF_MAP_TYPE_RINGBUF);", 20).unwrap(),
             "**BPF_MAP_TYPE_RINGBUF**: map type 27, `ringbuf`; since Linux 5.8\n\n\

@@ -7,8 +7,8 @@ use crate::base::fs;
 use crate::build::user::{Libbpf, Program, User, bundled, compiler, defines_main, system};
 use crate::build::{self, Clang};
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
-use crate::project::{Project, name};
 use crate::project::manifest::LibbpfKind;
+use crate::project::{Project, name};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 

@@ -162,3 +162,29 @@ fn a_loader_with_libbpf_rs() {
     let run = with_skep(&mut command).env("CARGO_TARGET_DIR", shared).output().unwrap();
     assert_eq!(Run::from(run).expect(0).stdout, "3\n");
 }
+
+#[test]
+fn templates_with_a_loader_in_rust_build() {
+    let place = Place::new();
+    let list = place.skep(&["new", "--list", "--message-format", "json"]).expect(0);
+    let templates: Vec<String> = list
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|row| row["langs"].as_array().is_some_and(|all| all.contains(&"rust".into())))
+        .map(|row| row["template"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(templates, ["xdp", "profile", "tracecon"]);
+    // The dependencies are compiled once for all of them, and for later runs.
+    let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("loader");
+    for template in templates {
+        let name = format!("my-{template}");
+        place.skep(&["new", &name, "--template", &template, "--lang", "rust"]).expect(0);
+        let mut command = place.command(&["-C", &name, "build"]);
+        with_skep(&mut command).env("CARGO_TARGET_DIR", &shared).env_remove("CARGO_NET_OFFLINE");
+        Run::from(command.output().unwrap()).expect(0);
+        let help = Command::new(shared.join("debug").join(&name)).arg("--help").output().unwrap();
+        let help = Run::from(help).expect(0).stdout;
+        assert!(help.contains(&format!("Usage: {name}")), "{help}");
+    }
+}
