@@ -1,10 +1,9 @@
 //! Throw-away virtual machines: QEMU, what it boots, and how it is talked to.
 //!
 //! A [`Runner`] has one machine under way and loads objects in it; when a
-//! machine is lost to an object, the next object gets a new one. A [`visit`] is
-//! one command in a machine. A machine
-//! has no network, no disk and no directory of the host, lives in memory
-//! only, and dies with this process.
+//! machine is lost to an object, the next object gets a new one. A [`mod@visit`] is
+//! one command in a machine. A machine has no network, no disk and no
+//! directory of the host, lives in memory only, and dies with this process.
 
 mod accelerator;
 mod initramfs;

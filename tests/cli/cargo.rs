@@ -170,9 +170,9 @@ fn templates_with_a_loader_in_rust_build() {
     let templates: Vec<String> = list
         .stdout
         .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
         .filter(|row| row["langs"].as_array().is_some_and(|all| all.contains(&"rust".into())))
-        .map(|row| row["template"].as_str().unwrap().to_owned())
+        .map(|row| row["name"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(templates, ["xdp", "profile", "tracecon"]);
     // The dependencies are compiled once for all of them, and for later runs.
