@@ -111,14 +111,14 @@ fn libbpf_headers() -> String {
     newest.unwrap().join("include").to_str().unwrap().to_owned()
 }
 
-fn bpftool(kind: &str, object: &Path) -> String {
+pub(super) fn bpftool(kind: &str, object: &Path) -> String {
     let ran = Command::new("bpftool").args(["gen", kind]).arg(object).output().unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     String::from_utf8(ran.stdout).unwrap()
 }
 
 /// The words and signs of the skeleton's struct, up to what is for C++.
-fn members(header: &str, name: &str) -> Vec<String> {
+pub(super) fn members(header: &str, name: &str) -> Vec<String> {
     let start = header.find(&format!("struct {name} {{")).unwrap();
     let end = header[start..].find("#ifdef __cplusplus").unwrap();
     let text = header[start..start + end].replace("_Bool", "bool");
@@ -140,7 +140,7 @@ fn members(header: &str, name: &str) -> Vec<String> {
 }
 
 /// The functions of the skeleton.
-fn functions(header: &str, name: &str) -> Vec<String> {
+pub(super) fn functions(header: &str, name: &str) -> Vec<String> {
     let mut found: Vec<String> = header
         .match_indices(&format!("{name}__"))
         .filter_map(|(at, _)| header[at + name.len() + 2..].split_once('('))

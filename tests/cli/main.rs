@@ -30,6 +30,7 @@ mod min_core;
 mod new;
 mod output;
 mod templates;
+mod tools;
 mod usage;
 mod user;
 mod vmlinux;
