@@ -40,4 +40,9 @@ fuzz_target!(|data: &[u8]| {
         let _ = vmlinux::header(&split, &vmlinux::Request::default());
         let _ = Btf::join(&base, &[split]);
     }
+    // And as what comes with its distilled base: what of it is found in itself.
+    if let Ok(Ok(rebased)) = Btf::parse_split(data, base.clone()).map(|split| split.rebase(&base)) {
+        assert_eq!(rebased.len(), base.len() * 2 - 1);
+        let _ = vmlinux::header(&rebased, &vmlinux::Request::default());
+    }
 });

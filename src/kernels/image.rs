@@ -8,6 +8,13 @@
 //! behind the set-up sectors. Four bytes with the size behind the compressed
 //! stream belong to the payload for every compressor but gzip
 //! (scripts/Makefile.lib, `size_append`).
+//!
+//! Other machines' kernels are not booted, but have BTF ([`unpacked`]). arm64's
+//! and RISC-V's `Image` is the kernel's memory as it is, with a header
+//! (Documentation/arch/arm64/booting.rst, arch/riscv/boot-image-header.rst). It
+//! may be compressed as a whole, and then stand in an EFI program that unpacks
+//! itself: `MZ`, at 4 `zimg`, at 8 and 12 offset and length of the payload
+//! (drivers/firmware/efi/libstub/zboot-header.S).
 
 use super::lzo;
 use std::borrow::Cow;
@@ -65,12 +72,44 @@ pub fn vmlinux(image: &[u8]) -> Result<Cow<'_, [u8]>, ImageError> {
         check_elf(image)?;
         return Ok(Cow::Borrowed(image));
     }
-    if image.get(0x38..0x3c) == Some(b"ARM\x64") {
-        return Err(ImageError::Architecture("arm64"));
+    if let Some(machine) = foreign(image) {
+        return Err(ImageError::Architecture(machine));
     }
     let elf = unpack(payload(image)?, MAX_VMLINUX)?;
     check_elf(&elf)?;
     Ok(Cow::Owned(elf))
+}
+
+/// A kernel of any machine as it is in memory or in an ELF file, out of an
+/// image of any kind.
+///
+/// # Errors
+/// As [`vmlinux`]'s, but for the machine.
+pub fn unpacked(image: &[u8]) -> Result<Cow<'_, [u8]>, ImageError> {
+    if image.starts_with(b"\x7fELF") || raw_machine(image).is_some() {
+        return Ok(Cow::Borrowed(image));
+    }
+    let packed = if is_compressed(image) { image } else { payload(image)? };
+    Ok(Cow::Owned(unpack(packed, MAX_VMLINUX)?))
+}
+
+/// The machine of an image that QEMU's x86-64 does not boot, if the image
+/// tells it.
+pub fn foreign(image: &[u8]) -> Option<&'static str> {
+    raw_machine(image).or_else(|| is_zboot(image).then_some("arm64 or RISC-V"))
+}
+
+/// The machine of a kernel that is as it will be in memory.
+fn raw_machine(image: &[u8]) -> Option<&'static str> {
+    match (image.get(0x30..0x38)?, image.get(0x38..0x3c)?) {
+        (_, b"ARM\x64") => Some("arm64"),
+        (b"RISCV\0\0\0", _) | (_, b"RSC\x05") => Some("RISC-V"),
+        _ => None,
+    }
+}
+
+fn is_zboot(image: &[u8]) -> bool {
+    image.starts_with(b"MZ") && image.get(4..8) == Some(b"zimg")
 }
 
 /// A file that was compressed as a whole, such as a module or a debug
@@ -79,16 +118,20 @@ pub fn vmlinux(image: &[u8]) -> Result<Cow<'_, [u8]>, ImageError> {
 /// # Errors
 /// As [`vmlinux`]'s for what is damaged or too large.
 pub fn decompressed(file: &[u8]) -> Result<Option<Vec<u8>>, ImageError> {
-    let is_compressed = matches!(
+    is_compressed(file).then(|| unpack(file, MAX_VMLINUX)).transpose()
+}
+
+fn is_compressed(file: &[u8]) -> bool {
+    matches!(
         file,
         [0x1f, 0x8b, ..]
             | [0xfd, b'7', b'z', b'X', b'Z', ..]
             | [0x28, 0xb5, 0x2f, 0xfd, ..]
             | [0x02, 0x21, 0x4c, 0x18, ..]
+            | [0x04, 0x22, 0x4d, 0x18, ..]
             | [b'B', b'Z', b'h', ..]
             | [0x5d, 0, 0, ..]
-    ) || file.starts_with(lzo::MAGIC);
-    is_compressed.then(|| unpack(file, MAX_VMLINUX)).transpose()
+    ) || file.starts_with(lzo::MAGIC)
 }
 
 /// The release in a kernel image, as `uname -r` prints it.
@@ -120,10 +163,15 @@ fn is_bzimage(image: &[u8]) -> bool {
 }
 
 fn payload(image: &[u8]) -> Result<&[u8], ImageError> {
+    let truncated = |need| ImageError::Truncated { have: image.len() as u64, need };
+    if is_zboot(image) {
+        let field = |at| u32_at(image, at).map(u64::from).ok_or(truncated(0x10));
+        let (start, length) = (field(8)?, field(12)?);
+        return slice(image, start, start + length);
+    }
     if !is_bzimage(image) {
         return Err(ImageError::Unknown);
     }
-    let truncated = |need| ImageError::Truncated { have: image.len() as u64, need };
     let version = u16_at(image, 0x206).ok_or(truncated(0x250))?;
     if version < 0x208 {
         return Err(ImageError::Compression(format!(
@@ -138,10 +186,14 @@ fn payload(image: &[u8]) -> Result<&[u8], ImageError> {
         n => u64::from(n),
     };
     let start = (sectors + 1) * 512 + field(0x248)?;
-    let end = start + field(0x24c)?;
+    slice(image, start, start + field(0x24c)?)
+}
+
+fn slice(image: &[u8], start: u64, end: u64) -> Result<&[u8], ImageError> {
+    let truncated = ImageError::Truncated { have: image.len() as u64, need: end };
     match (usize::try_from(start), usize::try_from(end)) {
-        (Ok(start), Ok(end)) => image.get(start..end).ok_or(truncated(end as u64)),
-        _ => Err(truncated(end)),
+        (Ok(start), Ok(end)) => image.get(start..end).ok_or(truncated),
+        _ => Err(truncated),
     }
 }
 
@@ -157,6 +209,7 @@ fn unpack(payload: &[u8], limit: u64) -> Result<Vec<u8>, ImageError> {
             read_all(&mut decoder.single_frame())
         }
         [0x02, 0x21, 0x4c, 0x18, ..] => lz4_legacy(&payload[4..], limit),
+        [0x04, 0x22, 0x4d, 0x18, ..] => read_all(&mut lz4_flex::frame::FrameDecoder::new(payload)),
         [b'B', b'Z', b'h', ..] => read_all(&mut bzip2::read::BzDecoder::new(payload)),
         [0x5d, 0, 0, ..] => {
             let stream = liblzma::stream::Stream::new_lzma_decoder(MAX_VMLINUX)
@@ -347,7 +400,10 @@ mod tests {
             lz4.extend_from_slice(&(packed.len() as u32).to_le_bytes());
             lz4.extend_from_slice(&packed);
         }
+        let mut framed = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        framed.write_all(&elf).unwrap();
         vec![
+            ("lz4 frame", with_size(framed.finish().unwrap())),
             ("gzip", gz.finish().unwrap()),
             ("xz", with_size(xz.finish().unwrap())),
             ("lzma", with_size(lzma.finish().unwrap())),
@@ -412,6 +468,20 @@ mod tests {
         let mut arm = vec![0; 64];
         arm[0x38..0x3c].copy_from_slice(b"ARM\x64");
         assert_eq!(vmlinux(&arm), Err(ImageError::Architecture("arm64")));
+        assert_eq!(unpacked(&arm).as_deref(), Ok(&arm[..]));
+        // In an EFI program that unpacks itself.
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gz.write_all(&arm).unwrap();
+        let packed = gz.finish().unwrap();
+        let mut efi = b"MZ\0\0zimg\x18\0\0\0".to_vec();
+        efi.extend((packed.len() as u32).to_le_bytes());
+        efi.extend([0; 8]);
+        efi.extend(&packed);
+        assert_eq!(vmlinux(&efi), Err(ImageError::Architecture("arm64 or RISC-V")));
+        assert_eq!(unpacked(&efi).as_deref(), Ok(&arm[..]));
+        for cut in 0..efi.len() {
+            assert!(unpacked(&efi[..cut]).is_err(), "cut at {cut}");
+        }
         let mut object = elf();
         object[18] = 247;
         assert_eq!(vmlinux(&object), Err(ImageError::Unknown));

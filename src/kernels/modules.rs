@@ -117,7 +117,11 @@ impl Kernel {
             // A module whose BTF cannot be read provides nothing.
             let bytes = read(&path)?;
             let Ok(Some(section)) = elf::section(&bytes, ".BTF") else { continue };
-            let Ok(btf) = Btf::parse_split(section, Arc::clone(&kernel)) else { continue };
+            let btf = match elf::section(&bytes, ".BTF.base") {
+                Ok(Some(distilled)) => Btf::parse_distilled(section, distilled, Some(&kernel)),
+                _ => Btf::parse_split(section, Arc::clone(&kernel)),
+            };
+            let Ok(btf) = btf else { continue };
             for (name, kind) in own_names(&btf) {
                 if !known.contains(&(name, kind)) {
                     lines.insert(format!("{name} {module}\n"));

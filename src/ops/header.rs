@@ -171,7 +171,12 @@ pub(super) fn of<'a>(
         }
         Some(file) => (session.display(file).display().to_string(), "BTF".to_owned()),
         None if source.name != "host" => {
-            (format!("the BTF of {}", source.name), source.name.clone())
+            let meant = match source.pinned {
+                // Whatever kernel it is, its BTF is this.
+                Some(_) => String::new(),
+                None => meant(session, &source)?,
+            };
+            (format!("the BTF of {}", source.name), format!("{} {meant}", source.name))
         }
         None if arch != Arch::host() => return Err(no_foreign_btf(project, arch).into()),
         None if !fs::exists(&Path::new(vmlinux::RUNNING).join("vmlinux")) => {
@@ -237,6 +242,14 @@ impl Loader<'_> {
             None => Ok(String::new()),
         }
     }
+}
+
+/// Which kernel a reference means now: another one after an update, whose
+/// headers are other ones too.
+fn meant(session: &Session, source: &Source) -> Result<String, Failure> {
+    let reference = Reference::parse(&source.name, |_| false)?;
+    let kernel = super::kernel::store(session).get(&reference, &session.cancel, &*session.sink)?;
+    Ok(kernel.key().to_owned())
 }
 
 /// Who the running kernel is: the hash of its ELF notes, which have its build

@@ -235,22 +235,27 @@ pub(super) fn release(session: &Session, from: &Path) -> Result<String, Failure>
         return Ok(release.trim().to_owned());
     }
     let path = session.absolute(from);
+    let name = || {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.strip_suffix(".btf").unwrap_or(&name);
+        name.strip_prefix("vmlinux-").unwrap_or(name).to_owned()
+    };
     let reference = match fs::is_file(&path) {
         false => kernel::reference(session, &from.to_string_lossy())?,
         true => {
             let bytes = fs::map(&path)?;
             let is_elf = bytes.starts_with(b"\x7fELF");
             if is_elf || !(looks_like_package(&bytes) || image::looks_like_image(&bytes)) {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                let name = name.strip_suffix(".btf").unwrap_or(&name);
-                let name = name.strip_prefix("vmlinux-").unwrap_or(name);
-                return Ok(name.to_owned());
+                return Ok(name());
             }
-            Reference::File(path)
+            Reference::File(path.clone())
         }
     };
-    let kernel = kernel::store(session).get(&reference, &session.cancel, &*session.sink)?;
-    Ok(kernel.stored.release)
+    let kernel = kernel::store(session).get(&reference, &session.cancel, &*session.sink);
+    if vmlinux::is_foreign(&kernel) {
+        return Ok(name());
+    }
+    Ok(kernel?.stored.release)
 }
 
 /// Gives each file a name of its own.

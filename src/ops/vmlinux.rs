@@ -4,9 +4,10 @@ use super::Session;
 use crate::base::fs;
 use crate::btf::{Btf, Data, Kind};
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
-use crate::kernels::{Kernel, Reference, image, looks_like_package};
+use crate::events::Event;
+use crate::kernels::{Kernel, Package, Reference, image, looks_like_package, read_package};
 use crate::vmlinux::{self, Kfuncs, Scope, Words};
-use crate::{btf, build, elf};
+use crate::{btf, build, elf, kernels};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -133,9 +134,37 @@ pub fn stored(session: &Session, kernel: &Kernel) -> Result<Btf, Failure> {
         return Ok(btf);
     }
     let vmlinux = kernel.vmlinux()?;
-    let section = section(&vmlinux).map_err(|what| *what)?;
+    let section = in_kernel(&vmlinux).map_err(|what| *what)?;
     fs::write_atomic(&path, section)?;
     Ok(Btf::parse(section)?)
+}
+
+/// The BTF in a kernel: its section, or where there are no sections, what
+/// looks like a kernel's BTF.
+fn in_kernel(kernel: &[u8]) -> Result<&[u8], Box<Diagnostic>> {
+    let by_section = if is_elf(kernel) { section(kernel) } else { Err(Box::new(no_kernel_btf())) };
+    by_section.or_else(|error| {
+        // Every kernel has it, and none of the BPF programs in one.
+        let is_kernels = |btf: &Btf| btf.find(Kind::Struct, "task_struct").is_some();
+        Btf::search(kernel, is_kernels).map(|place| &kernel[place]).ok_or(error)
+    })
+}
+
+fn no_kernel_btf() -> Diagnostic {
+    let message = "there is no BTF in the kernel image";
+    Diagnostic::new(codes::BTF_MISSING, Origin::Object, message)
+        .help("take a kernel built with CONFIG_DEBUG_INFO_BTF")
+}
+
+/// The BTF in a kernel image of any machine.
+fn in_image(session: &Session, path: &Path, image: &[u8]) -> Result<Btf, Failure> {
+    let place = |diagnostic: Diagnostic| diagnostic.in_file(session.display(path));
+    let kernel = image::unpacked(image).map_err(|error| {
+        let message = format!("the kernel image cannot be unpacked: {error}");
+        place(Diagnostic::new(codes::BTF_CORRUPT, Origin::Object, message))
+    })?;
+    let btf = in_kernel(&kernel).map_err(|diagnostic| place(*diagnostic))?;
+    Btf::parse(btf).map_err(|error| place(error.into()).into())
 }
 
 /// Reads BTF from a file of any kind that may hold some; `base` is what split
@@ -165,8 +194,14 @@ pub fn file(session: &Session, path: &Path, base: Option<Arc<Btf>>) -> Result<Bt
     };
     if looks_like_package(&bytes) || (image::looks_like_image(&bytes) && !is_elf(&bytes)) {
         let reference = Reference::File(path.to_owned());
-        let store = super::kernel::store(session);
-        return stored(session, &store.get(&reference, &session.cancel, &*session.sink)?);
+        let kernel = super::kernel::store(session).get(&reference, &session.cancel, &*session.sink);
+        // A kernel of another machine cannot be booted, but has BTF.
+        if is_foreign(&kernel)
+            && let Ok(Package { image: Some(image), .. }) = read_package(&bytes)
+        {
+            return in_image(session, path, &image);
+        }
+        return stored(session, &kernel?);
     }
     // Distributions compress modules and debug files.
     let unpacked = image::decompressed(&bytes).map_err(|error| {
@@ -174,11 +209,33 @@ pub fn file(session: &Session, path: &Path, base: Option<Arc<Btf>>) -> Result<Bt
         Diagnostic::new(codes::BTF_CORRUPT, Origin::Object, message).in_file(session.display(path))
     })?;
     let bytes = unpacked.unwrap_or(bytes);
+    if image::foreign(&bytes).is_some() {
+        return in_image(session, path, &bytes);
+    }
     let bytes = match is_elf(&bytes).then(|| detached(path, &bytes)).flatten() {
         Some(beside) => fs::read(&beside)?,
         None => bytes,
     };
+    if base.is_none() && is_distilled(&bytes) {
+        let message = "the BTF is a module's, and what it has of the kernel's types is little more \
+                       than their names; name the kernel's BTF and the file with `--module`";
+        session.sink.emit(Event::Note(message.to_owned()));
+    }
     parse(bytes.into(), base).map_err(|diagnostic| diagnostic.in_file(session.display(path)).into())
+}
+
+/// Whether an ELF file comes with a distilled base of its BTF.
+fn is_distilled(bytes: &[u8]) -> bool {
+    is_elf(bytes) && matches!(elf::section(bytes, DISTILLED), Ok(Some(_)))
+}
+
+/// The section in which a module that was built apart from its kernel has what
+/// it needs of the kernel's BTF.
+const DISTILLED: &str = ".BTF.base";
+
+/// Whether a kernel was refused for its machine.
+pub(super) fn is_foreign(kernel: &Result<Kernel, kernels::Error>) -> bool {
+    matches!(kernel, Err(kernels::Error::Image { source: image::ImageError::Architecture(_), .. }))
 }
 
 /// The file with the BTF of an ELF file that has none in it, if one lies
@@ -214,10 +271,17 @@ fn section(bytes: &[u8]) -> Result<&[u8], Box<Diagnostic>> {
 
 /// Reads BTF from the bytes of an ELF file or of raw BTF.
 fn parse(bytes: Data, base: Option<Arc<Btf>>) -> Result<Btf, Box<Diagnostic>> {
-    let data = if is_elf(&bytes) { section(&bytes)?.into() } else { bytes };
-    let result = match base {
-        Some(base) => Btf::parse_split(data, base),
-        None => Btf::parse(data),
+    let result = match is_elf(&bytes).then(|| elf::section(&bytes, DISTILLED)) {
+        Some(Ok(Some(distilled))) => {
+            Btf::parse_distilled(section(&bytes)?, distilled, base.as_ref())
+        }
+        is_elf => {
+            let data = if is_elf.is_some() { section(&bytes)?.into() } else { bytes };
+            match base {
+                Some(base) => Btf::parse_split(data, base),
+                None => Btf::parse(data),
+            }
+        }
     };
     result.map_err(|error| {
         Box::new(match error {

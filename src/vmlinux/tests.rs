@@ -268,3 +268,49 @@ fn every_damage_that_the_reader_lets_through_is_written_or_refused() {
     }
     assert!(accepted > 200, "only {accepted} got past the reader");
 }
+
+/// Ten thousand structs, each with a member that leads to the next in
+/// the way `link` says, which gets the number of the next.
+fn chain(link: impl Fn(&mut Builder, TypeId) -> TypeId) -> Btf {
+    const COUNT: u32 = 10_000;
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    let each = {
+        let mut scratch = b.clone();
+        let start = scratch.next_id();
+        link(&mut scratch, int);
+        scratch.next_id().0 - start.0 + 1
+    };
+    for number in 0..COUNT {
+        let next = TypeId(b.next_id().0 + 2 * each - 1);
+        let member = if number + 1 < COUNT { link(&mut b, next) } else { link(&mut b, int) };
+        b.composite(Kind::Struct, &format!("s{number}"), 8, &[("next", member, 0, 0)]);
+    }
+    Btf::parse(b.finish(Endian::Little)).unwrap()
+}
+
+#[test]
+fn long_chains_end_in_a_result() {
+    let through_array = |b: &mut Builder, next| {
+        let array = b.array(next, TypeId(1), 1);
+        b.reference(Kind::Ptr, "", array)
+    };
+    let through_param = |b: &mut Builder, next: TypeId| {
+        let array = b.array(next, TypeId(1), 1);
+        let array = b.reference(Kind::Ptr, "", array);
+        let typedef = b.reference(Kind::Typedef, &format!("t{next}"), array);
+        let proto = b.proto(typedef, &[("next", typedef)]);
+        b.reference(Kind::Ptr, "", proto)
+    };
+    let through_pointer = |b: &mut Builder, next| b.reference(Kind::Ptr, "", next);
+    let mut words = Words::new();
+    words.add(b"struct s0 *p; struct s0 q; sizeof(struct s1); p->next;");
+    for (btf, is_written) in [
+        (chain(through_array), false),
+        (chain(through_param), false),
+        (chain(through_pointer), true),
+    ] {
+        assert_eq!(header(&btf, &Request::default()).is_ok(), is_written);
+        assert_eq!(prune(&btf, &words).is_ok(), is_written);
+    }
+}

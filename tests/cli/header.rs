@@ -1,8 +1,8 @@
 //! `vmlinux.h` in a build: what a source uses of it, the whole one where that
 //! is not enough, and the BTF that both are made of.
 
-use crate::support::{Place, Run};
-use serde_json::Value;
+use crate::support::{Place, Run, debian, shared_cache};
+use serde_json::{Value, json};
 use std::process::Command;
 
 /// A program that reads a process's number, by a function in a header.
@@ -173,4 +173,43 @@ fn the_btf_is_the_one_that_is_pinned() {
     place.file("Skep.toml", "[bpf]\nbtf = \"three.o\"\n");
     let run = place.skep(&["build", "--message-format", "short"]).expect(2);
     assert!(run.stderr.contains("`btf` names three.o, which is no file"), "{run}");
+}
+
+#[test]
+fn a_kernel_that_was_updated_has_its_headers_made_anew() {
+    // A store in which a reference means one kernel, then another.
+    let cache = Place::new();
+    let shared = shared_cache();
+    std::fs::create_dir_all(cache.path().join("kernels")).unwrap();
+    std::fs::create_dir_all(shared.join("btf")).unwrap();
+    std::os::unix::fs::symlink(shared.join("btf"), cache.path().join("btf")).unwrap();
+    let keys = ["debian/bookworm", "debian/trixie"].map(|reference| {
+        let key = debian::kernel_key(reference);
+        let path = format!("kernels/{key}");
+        std::os::unix::fs::symlink(shared.join(&path), cache.path().join(&path)).unwrap();
+        key
+    });
+    let mean = |key: &String| {
+        let meaning = json!({ "reference": "debian/trixie", "key": key, "fetched": 1 });
+        cache.file("kernels/debian-trixie.json", meaning.to_string());
+    };
+    let place = project().env("SKEP_CACHE_DIR", cache.path());
+    let manifest = "[bpf]\nbtf = \"debian/trixie\"\n";
+    let mut headers = Vec::new();
+    // The whole header too, from which the step back leads.
+    for (key, more, header) in [
+        (&keys[0], "", A),
+        (&keys[1], "", A),
+        (&keys[1], "vmlinux = \"full\"\n", WHOLE),
+        (&keys[0], "vmlinux = \"full\"\n", WHOLE),
+    ] {
+        mean(key);
+        place.file("Skep.toml", format!("{manifest}{more}"));
+        let run = place.skep(&["build", "-v", "--offline"]).expect(0);
+        assert!(run.stderr.contains("reading the BTF of debian/trixie"), "{run}");
+        headers.push(place.read(header));
+        let run = place.skep(&["build", "-v", "--offline"]).expect(0);
+        assert!(!run.stderr.contains("reading") && !run.stderr.contains("Compiling"), "{run}");
+    }
+    assert!(headers[0] != headers[1] && headers[2] != headers[3]);
 }

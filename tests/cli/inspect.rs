@@ -1,6 +1,7 @@
 //! `skep inspect btf`: layouts, records as bpftool dumps them, users.
 
 use crate::support::Place;
+use skep::btf::{Builder, Endian, Kind, TypeId};
 use std::process::Command;
 
 const TYPES: &str = r#"
@@ -137,4 +138,111 @@ fn without_a_type_kinds_are_counted_and_wrong_ones_are_named() {
     let run = place.skep(&["inspect", "btf", "t.o", "4000000000"]).expect(2);
     assert!(run.stderr.contains("types are numbered from 1 to "), "{run}");
     place.skep(&["inspect"]).expect(2);
+}
+
+/// A BTF in which every kind of type has a number that is known.
+fn kinds() -> Vec<u8> {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1); // 1
+    let flag = b.int("_Bool", 1, 4); // 2
+    let link = b.reference(Kind::Ptr, "", TypeId(7)); // 3
+    let list = b.array(link, int, 2); // 4
+    let color = b.enumeration("color", 4, false, &[("RED", 0), ("GREEN", 7)]); // 5
+    let word = b.composite(Kind::Union, "", 4, &[("i", int, 0, 0), ("b", flag, 0, 0)]); // 6
+    let members = [
+        ("links", list, 0, 0),
+        ("on", flag, 128, 0),
+        ("", word, 160, 0),
+        ("low", int, 192, 3),
+        ("high", int, 195, 5),
+        ("color", color, 256, 0),
+    ];
+    let node = b.composite(Kind::Struct, "node", 40, &members); // 7
+    let alias = b.reference(Kind::Typedef, "node_t", node); // 8
+    let fixed = b.reference(Kind::Const, "", alias); // 9
+    let fixed = b.reference(Kind::Ptr, "", fixed); // 10
+    let proto = b.proto(int, &[("node", fixed), ("", TypeId::VOID)]); // 11
+    let func = b.raw("visit", Kind::Func, false, 1, proto.0, &[]); // 12
+    let var = b.raw("root", Kind::Var, false, 0, node.0, &[1]); // 13
+    b.raw(".data", Kind::Datasec, false, 1, 40, &[var.0, 0, 40]); // 14
+    b.raw("hot", Kind::DeclTag, false, 0, node.0, &[1]); // 15
+    b.raw("bpf_kfunc", Kind::DeclTag, false, 0, func.0, &[u32::MAX]); // 16
+    b.raw("other", Kind::Fwd, true, 0, 0, &[]); // 17
+    b.enumeration("wide", 8, true, &[("LEAST", i64::MIN), ("MOST", i64::MAX)]); // 18
+    b.reference(Kind::TypeTag, "user", int); // 19
+    b.raw("double", Kind::Float, false, 0, 8, &[]); // 20
+    b.finish(Endian::Little)
+}
+
+/// What is shown of types of that BTF, by number and by name.
+fn shown(args: &[&str]) -> String {
+    let place = Place::new();
+    place.file("kinds.btf", kinds());
+    let args = [&["inspect", "btf", "kinds.btf"], args].concat();
+    let run = place.skep(&args).expect(0);
+    assert_eq!(run.stderr, "");
+    run.stdout
+}
+
+#[test]
+fn a_type_is_shown_the_same_by_number_and_by_name() {
+    for (number, name) in [
+        ("1", "int"),
+        ("5", "enum color"),
+        ("7", "struct node"),
+        ("8", "node_t"),
+        ("12", "visit"),
+        ("13", "root"),
+        ("14", ".data"),
+        ("17", "other"),
+        ("18", "wide"),
+        ("20", "double"),
+    ] {
+        for form in ["layout", "c", "raw"] {
+            let by_number = shown(&[number, "--as", form]);
+            assert_eq!(by_number, shown(&[name, "--as", form]), "{name} as {form}");
+        }
+        assert_eq!(shown(&[number, "--users"]), shown(&[name, "--users"]), "{name}");
+    }
+}
+
+#[test]
+fn golden_layout() {
+    insta::assert_snapshot!(shown(&["7"]));
+}
+
+#[test]
+fn golden_types_without_a_layout() {
+    let numbers: Vec<String> = (1..=20).filter(|n| *n != 7).map(|n| n.to_string()).collect();
+    insta::assert_snapshot!(shown(&numbers.iter().map(String::as_str).collect::<Vec<_>>()));
+}
+
+#[test]
+fn golden_c() {
+    insta::assert_snapshot!(shown(&["7", "8", "18", "--as", "c"]));
+}
+
+#[test]
+fn golden_raw() {
+    insta::assert_snapshot!(shown(&["--as", "raw"]));
+}
+
+#[test]
+fn golden_users() {
+    insta::assert_snapshot!(shown(&["--users", "7", "2"]));
+}
+
+#[test]
+fn golden_json() {
+    let json = ["--message-format", "json"];
+    let text = [
+        shown(&[&json[..], &["7", "5"]].concat()),
+        shown(&[&json[..], &["7", "--users"]].concat()),
+    ];
+    insta::assert_snapshot!(text.concat());
+}
+
+#[test]
+fn golden_kinds() {
+    insta::assert_snapshot!(shown(&[]));
 }

@@ -20,6 +20,11 @@ pub fn kernel_btf(reference: &str) -> Vec<u8> {
     skep::elf::section(&vmlinux, ".BTF").unwrap().unwrap().to_vec()
 }
 
+/// What a kernel is called in the store.
+pub fn kernel_key(reference: &str) -> String {
+    kernel(reference).key().to_owned()
+}
+
 /// What a kernel was built with, if its package says so.
 pub fn kernel_config(reference: &str) -> Option<String> {
     kernel(reference).config().map(|path| fs::read_to_string(path).unwrap())

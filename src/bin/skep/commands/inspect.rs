@@ -172,8 +172,25 @@ fn declaration(btf: &Btf, id: TypeId) -> String {
         Type::Func { name, proto, .. } => btf.spell(proto, name),
         Type::Var(var) => btf.spell(var.ty, var.name),
         Type::Datasec(section) => format!("section {}", section.name),
-        Type::DeclTag(tag) => format!("{:?} on {}", tag.value, btf.word(tag.target)),
+        Type::DeclTag(tag) => {
+            let part = tag.component.and_then(|part| part_of(btf, tag.target, part as usize));
+            format!("{:?} on {}{}", tag.value, btf.word(tag.target), part.unwrap_or_default())
+        }
         _ => btf.spell(id, ""),
+    }
+}
+
+/// A member or parameter behind the name of what has it.
+fn part_of(btf: &Btf, id: TypeId, index: usize) -> Option<String> {
+    match btf.ty(id) {
+        Type::Struct(composite) | Type::Union(composite) => {
+            Some(format!(".{}", composite.member(index)?.name))
+        }
+        Type::Func { proto, .. } => match btf.ty(proto) {
+            Type::FuncProto(proto) => Some(format!("({})", proto.params().nth(index)?.name)),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
