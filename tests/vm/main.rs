@@ -11,6 +11,7 @@ mod demo;
 mod endurance;
 mod faults;
 mod features;
+mod headers;
 mod kernels;
 mod lock;
 mod minimum;

@@ -1,18 +1,26 @@
 //! The programs of libbpf-tools, which people have written without a thought
-//! of pruning: with the pruned header they come out as with the whole one.
+//! of pruning: with the pruned header they come out as with the whole one,
+//! before and after their CO-RE relocations are resolved for a kernel.
 
 use crate::pruned::digest;
 use crate::support::{Place, debian};
+use skep::bpf::Insn;
 use skep::btf::Btf;
+use skep::elf::Object;
 use skep::ops::vmlinux::words;
+use skep::relocate::core::{Question, Resolver, Target};
 use skep::vmlinux::{self, Request};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The kernels for which the objects are relocated.
+const KERNELS: [&str; 2] = ["debian/bookworm", "debian/trixie"];
 
 /// Compiles a source with the `vmlinux.h` in a directory; what clang says if
 /// it refuses.
-fn compile(source: &Path, headers: &Path, vmlinux: &Path) -> Result<String, String> {
+fn compile(source: &Path, headers: &Path, vmlinux: &Path) -> Result<Vec<u8>, String> {
     let object = vmlinux.join("out.o");
     let clang = Command::new("clang-19")
         .args(["-target", "bpf", "-g", "-O2", "-mcpu=v3", "-D__TARGET_ARCH_x86", "-w"])
@@ -27,9 +35,32 @@ fn compile(source: &Path, headers: &Path, vmlinux: &Path) -> Result<String, Stri
         .output()
         .unwrap();
     match clang.status.success() {
-        true => Ok(digest(&std::fs::read(object).unwrap())),
+        true => Ok(std::fs::read(object).unwrap()),
         false => Err(String::from_utf8_lossy(&clang.stderr).into_owned()),
     }
+}
+
+/// What a kernel's verifier gets: every section's instructions with the CO-RE
+/// relocations applied; and what cannot be applied.
+fn relocated(bytes: &[u8], target: &Target) -> (Vec<Vec<Insn>>, Vec<String>) {
+    let object = Object::parse(bytes).unwrap();
+    let mut resolver = Resolver::new(object.btf.as_deref().unwrap(), target);
+    let mut code: Vec<Vec<Insn>> =
+        object.sections.iter().map(|section| section.insns.to_vec()).collect();
+    let mut refused = Vec::new();
+    for (section, slot, relo) in object.core_relocations() {
+        // Numbers of the object's own types, and those differ.
+        if Question::from_number(relo.kind) == Some(Question::TypeIdLocal) {
+            continue;
+        }
+        let end = code[section].len().min(slot + 2);
+        let applied =
+            resolver.resolve(&relo).and_then(|found| found.apply(&mut code[section][slot..end]));
+        if let Err(error) = applied {
+            refused.push(format!("{section}+{slot}: {error}"));
+        }
+    }
+    (code, refused)
 }
 
 /// How a source came out.
@@ -43,29 +74,44 @@ enum Outcome {
     Different(String),
 }
 
-fn check(source: &Path, headers: &Path, whole: &Path, btf: &Btf) -> Outcome {
+/// What the objects are made of, and for.
+struct Setting {
+    headers: PathBuf,
+    whole: PathBuf,
+    btf: Btf,
+    targets: Vec<Target>,
+}
+
+fn check(source: &Path, setting: &Setting) -> Outcome {
     let place = Place::new();
     let full = place.path().join("full");
     let pruned = place.path().join("pruned");
     std::fs::create_dir(&full).unwrap();
     std::fs::create_dir(&pruned).unwrap();
-    std::os::unix::fs::symlink(whole, full.join("vmlinux.h")).unwrap();
-    let expected = match compile(source, headers, &full) {
+    std::os::unix::fs::symlink(&setting.whole, full.join("vmlinux.h")).unwrap();
+    let expected = match compile(source, &setting.headers, &full) {
         Ok(expected) => expected,
         Err(said) => return Outcome::TooOld(said),
     };
     let files = skep::build::includes::follow([source.to_owned()], &[]).files;
-    let header = vmlinux::prune(btf, &words(&files, &[]).unwrap()).unwrap();
+    let header = vmlinux::prune(&setting.btf, &words(&files, &[]).unwrap()).unwrap();
     std::fs::write(pruned.join("vmlinux.h"), header).unwrap();
-    match compile(source, headers, &pruned) {
-        Ok(found) if found == expected => Outcome::Same,
-        Ok(found) => {
-            let mut lines = expected.lines().zip(found.lines());
-            let first = lines.find(|(expected, found)| expected != found);
-            Outcome::Different(format!("{first:?}"))
-        }
-        Err(said) => Outcome::Refused(said),
+    let found = match compile(source, &setting.headers, &pruned) {
+        Ok(found) => found,
+        Err(said) => return Outcome::Refused(said),
+    };
+    let (one, two) = (digest(&expected), digest(&found));
+    if one != two {
+        let first = one.lines().zip(two.lines()).find(|(one, two)| one != two);
+        return Outcome::Different(format!("{first:?}"));
     }
+    for (kernel, target) in KERNELS.iter().zip(&setting.targets) {
+        let (one, two) = (relocated(&expected, target), relocated(&found, target));
+        if one != two {
+            return Outcome::Different(format!("on {kernel}: {:?} {:?}", one.1, two.1));
+        }
+    }
+    Outcome::Same
 }
 
 #[test]
@@ -86,12 +132,16 @@ fn libbpf_tools_compile_to_the_same() {
     }
     let whole = place.file("vmlinux.h", vmlinux::header(&btf, &Request::default()).unwrap());
     let headers = place.path().join("include");
+    let target =
+        |kernel: &&str| Target::new(Arc::new(Btf::parse(debian::kernel_btf(kernel)).unwrap()));
+    let targets = KERNELS.iter().map(target).collect();
+    let setting = Setting { headers, whole, btf, targets };
     let (next, outcomes) = (AtomicUsize::new(0), std::sync::Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().unwrap().get() {
             scope.spawn(|| {
                 while let Some(source) = sources.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let outcome = check(source, &headers, &whole, &btf);
+                    let outcome = check(source, &setting);
                     let name = source.file_name().unwrap().to_string_lossy().into_owned();
                     outcomes.lock().unwrap().push((name, outcome));
                 }
