@@ -12,7 +12,7 @@
 //! | 5 | front ends: the command line, report formats, editors | `src/bin/skep`, [`report`], [`ide`], [`lsp`] |
 //! | 4 | one operation a command | [`ops`] |
 //! | 3 | engines, which never import each other | [`baseline`], [`project`], [`scaffold`], [`build`], [`vmlinux`], [`kernels`], [`vm`], [`guest`], [`analysis`], `verifier_log` |
-//! | 2 | what the engines work on | [`btf`], [`elf`], [`relocate`], `verdict`, [`wire`], [`events`] |
+//! | 2 | what the engines work on | [`btf`], [`values`], [`elf`], [`relocate`], `verdict`, [`wire`], [`events`] |
 //! | 1 | vocabulary | [`diagnostics`], [`bpf`] |
 //! | 0 | the machine | [`base`] |
 //!
@@ -23,6 +23,8 @@
 //! - **verify**: objects → a virtual machine → the guest loads each program
 //!   through libbpf → results as data → the verifier's log, parsed → findings
 //!   and a table of verdicts.
+//! - **run**: object → a virtual machine → the guest attaches it as a whole →
+//!   records, prints, maps as bytes → values by their BTF types → tables.
 //!
 //! # Invariants
 //!
@@ -52,6 +54,7 @@ pub mod project;
 pub mod relocate;
 pub mod report;
 pub mod scaffold;
+pub mod values;
 pub mod verdict;
 pub mod verifier_log;
 pub mod vm;

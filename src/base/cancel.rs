@@ -25,6 +25,12 @@ impl Cancel {
         self.flag.load(Ordering::SeqCst)
     }
 
+    /// Whether somebody asked to stop, which is then forgotten: for work whose
+    /// usual end that is, and which must hear it if they ask again.
+    pub fn take(&self) -> bool {
+        self.flag.swap(false, Ordering::SeqCst)
+    }
+
     /// The flag itself, for a signal handler.
     pub fn as_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.flag)

@@ -94,7 +94,7 @@ impl Common<'_> {
 
     /// The command that works on `source` with the arguments that decide about
     /// the object; what is to be done is added to it.
-    fn command(&self, source: &Source, pruned: Option<&Path>) -> Command {
+    pub fn command(&self, source: &Source, pruned: Option<&Path>) -> Command {
         let command = match self.launcher {
             [] => Command::new(&self.clang.path),
             [launcher, rest @ ..] => Command::new(launcher).args(rest).arg(&self.clang.path),

@@ -454,6 +454,27 @@ pub fn preprocess(request: &Request<'_>, source: usize) -> Result<Preprocessed, 
     Ok(Preprocessed { text: output.stdout, diagnostics })
 }
 
+/// Compiles the preprocessed text of one source with more text behind it; the
+/// object's bytes, unless clang refuses that.
+///
+/// # Errors
+/// As those of [`build`].
+pub fn compile_with_more(
+    request: &Request<'_>,
+    source: usize,
+    more: &dyn Fn(&[u8]) -> String,
+) -> Result<Option<Vec<u8>>, Error> {
+    let mut text = preprocess(request, source)?.text;
+    text.extend_from_slice(more(&text).as_bytes());
+    let workspace = Workspace::enter(request)?;
+    let command = workspace.flags().command(&request.sources[source], None);
+    let output = command
+        .args(["-w", "-x", "cpp-output", "-c", "-", "-o", "-"])
+        .stdin(text)
+        .run(request.cancel)?;
+    Ok(output.success().then_some(output.stdout))
+}
+
 /// Where an object waits for the linker.
 fn intermediate(workspace: &Workspace<'_, '_>, source: &Source) -> PathBuf {
     let name = format!("{}.o", source.path.display());

@@ -182,6 +182,9 @@ codes! {
     NO_VERDICT = "E0711" "no-verdict" Environment "the program could not be loaded to the end, so there is no verdict";
     KERNEL_DRIFT = "E0712" "kernel-drift" Environment "a kernel that the project is pinned to cannot be had any more";
 
+    // 08: what programs do
+    NOT_ATTACHED = "E0801" "not-attached" Finding "no program could be attached";
+
     // 09: what programs cost
     OVER_BUDGET = "E0901" "over-budget" Finding "a program costs the verifier more than the manifest allows";
     VERDICT_FLIPPED = "E0902" "verdict-flipped" Finding "a program was accepted when the baseline was saved, and is not any more";

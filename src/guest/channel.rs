@@ -36,6 +36,19 @@ impl Channel {
             serial().map(Self::Serial).map_err(|_| error)
         })
     }
+
+    /// Whether the host has said something.
+    pub fn is_waiting(&self) -> io::Result<bool> {
+        match self {
+            Self::Memory(ring) => Ok(!ring.is_empty()?),
+            Self::Serial(file) => {
+                let mut entry =
+                    libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+                // SAFETY: one valid entry.
+                Ok(unsafe { libc::poll(&mut entry, 1, 0) } > 0)
+            }
+        }
+    }
 }
 
 /// Maps the memory and gets the right to ring the doorbell.

@@ -21,11 +21,11 @@ pub(super) fn find_target(
     let section = unsafe { text(sys::bpf_program__section_name(extension)) };
     let name = section.strip_prefix("freplace/")?;
     let function = CString::new(name).ok()?;
-    let programs = Object::open(request, bytes).ok()?.programs().count();
+    let programs = Object::open(&request.name, bytes).ok()?.programs().count();
     (0..programs).find_map(|index| {
         // Never closed: the target must stay loaded for as long as the child
         // lives.
-        let object = ManuallyDrop::new(Object::open(request, bytes).ok()?);
+        let object = ManuallyDrop::new(Object::open(&request.name, bytes).ok()?);
         let target = object.choose(index)?;
         // SAFETY: the programs belong to objects that are alive.
         unsafe {

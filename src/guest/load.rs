@@ -65,7 +65,7 @@ pub fn object(request: &Load, bytes: &[u8], channel: &mut impl io::Write) -> io:
 fn open(request: &Load, bytes: &[u8], limit: Duration) -> io::Result<Opened> {
     let shared = Shared::new(0)?;
     let ended = child::run(&shared, limit, || {
-        let opened = match Object::open(request, bytes) {
+        let opened = match Object::open(&request.name, bytes) {
             Ok(object) => Opened { programs: object.programs().map(entry).collect(), error: None },
             Err(errno) => Opened {
                 programs: Vec::new(),
@@ -219,7 +219,7 @@ fn load(
     drop(libbpf::said());
     at(Stage::Open);
     // Never closed: the child ends, and what it has goes with it.
-    let object = Object::open(request, bytes).map_err(|errno| refusal(Stage::Open, errno))?;
+    let object = Object::open(&request.name, bytes).map_err(|errno| refusal(Stage::Open, errno))?;
     let object = ManuallyDrop::new(object);
     let Some(chosen) = object.choose(index) else {
         return Err(refusal(Stage::Open, libc::ENOENT));
@@ -310,9 +310,9 @@ pub(super) struct Object(*mut sys::bpf_object);
 
 impl Object {
     /// Opens an object, or says with which error number libbpf refused.
-    pub(super) fn open(request: &Load, bytes: &[u8]) -> Result<Self, i32> {
+    pub(super) fn open(name: &str, bytes: &[u8]) -> Result<Self, i32> {
         libbpf::listen();
-        let name = CString::new(request.name.replace('\0', "")).unwrap_or_default();
+        let name = CString::new(name.replace('\0', "")).unwrap_or_default();
         let options = sys::bpf_object_open_opts {
             sz: size_of::<sys::bpf_object_open_opts>() as u64,
             object_name: name.as_ptr(),
@@ -352,7 +352,7 @@ impl Object {
         })
     }
 
-    fn maps(&self) -> impl Iterator<Item = *mut sys::bpf_map> {
+    pub(super) fn maps(&self) -> impl Iterator<Item = *mut sys::bpf_map> {
         let mut map = std::ptr::null_mut();
         std::iter::from_fn(move || {
             // SAFETY: the object is alive, the map belongs to it.
@@ -419,7 +419,7 @@ impl Object {
     }
 
     /// Changes initial values of global data.
-    fn patch(&self, patch: &Patch) -> Result<(), String> {
+    pub(super) fn patch(&self, patch: &Patch) -> Result<(), String> {
         let Patch { section, offset, bytes } = patch;
         let name = CString::new(section.as_str()).unwrap_or_default();
         let mut size = 0;
@@ -470,7 +470,8 @@ fn needs_entries(kind: sys::bpf_map_type) -> bool {
     )
 }
 
-fn entry(program: *mut sys::bpf_program) -> Entry {
+/// What a program is.
+pub(super) fn entry(program: *mut sys::bpf_program) -> Entry {
     // SAFETY: the program belongs to a live object; the strings are copied.
     unsafe {
         Entry {

@@ -2,7 +2,8 @@
 //!
 //! The guest mounts what libbpf needs, waits for objects, loads each program
 //! of each object on its own in a child process with a time limit, and
-//! reports what happened; or it runs a command for somebody who wants to look
+//! reports what happened; or it has an object's programs attached and passes
+//! on what comes out; or it runs a command for somebody who wants to look
 //! around. It draws no conclusions: whatever can be computed
 //! on the host is computed there. It knows [`wire`] and nothing else of the
 //! host; it is the trust boundary, so an object from anywhere may be loaded.
@@ -10,9 +11,11 @@
 
 mod channel;
 mod child;
+mod deeds;
 mod extension;
 mod init;
 mod kernel_btf;
+mod live;
 mod load;
 mod modules;
 mod probe;
@@ -72,6 +75,9 @@ fn serve() -> io::Result<()> {
                 let code = run::run(&request, &blob, &mut channel)?;
                 frame::write(&mut channel, &Reply::Exited { code }, &[])?;
             }
+            Request::Attach(request) => live::run(&request, &blob, &mut channel)?,
+            // It crossed the news that everything had ended by itself.
+            Request::Stop => {}
         }
     }
 }

@@ -96,40 +96,79 @@ fn take_console(terminal: &Terminal) -> io::Result<()> {
 /// The command reads what was sent along, and what it writes goes to the host
 /// as it comes.
 fn piped(request: &Run, input: &[u8], channel: &mut Channel) -> io::Result<i32> {
-    let mut stdin = memory_file()?;
-    stdin.write_all(input)?;
-    stdin.rewind()?;
-    let (out, out_there) = pipe()?;
-    let (err, err_there) = pipe()?;
-    // SAFETY: as above.
-    let pid = unsafe { libc::fork() };
-    match pid {
-        ..0 => return Err(io::Error::last_os_error()),
-        0 => {
-            let streams: [RawFd; 3] =
-                [stdin.as_raw_fd(), out_there.as_raw_fd(), err_there.as_raw_fd()];
-            for (number, fd) in (0..).zip(streams) {
-                // SAFETY: both are open or will be.
-                unsafe { libc::dup2(fd, number) };
-            }
-            drop((out, err));
-            end(shell::main(&request.words, false, "dumb"))
-        }
-        _ => drop((out_there, err_there, stdin)),
+    let mut piped = Piped::start(&request.words, input)?;
+    while !piped.is_silent() {
+        let mut entries: Vec<libc::pollfd> =
+            piped.fds().map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
+        // SAFETY: an array of that many valid entries.
+        unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as u64, -1) };
+        piped.pass_on(channel)?;
     }
-    let mut streams = [(Some(File::from(out)), false), (Some(File::from(err)), true)];
-    let mut buffer = vec![0; 64 << 10];
-    while streams.iter().any(|(stream, _)| stream.is_some()) {
-        let mut entries = streams.each_ref().map(|(stream, _)| libc::pollfd {
-            // Closed ones are passed over.
-            fd: stream.as_ref().map_or(-1, |stream| stream.as_raw_fd()),
-            events: libc::POLLIN,
-            revents: 0,
-        });
-        // SAFETY: an array of two valid entries.
-        unsafe { libc::poll(entries.as_mut_ptr(), 2, -1) };
-        for (entry, (stream, error)) in entries.iter().zip(&mut streams) {
-            let Some(open) = stream.as_mut().filter(|_| entry.revents != 0) else { continue };
+    Ok(piped.wait())
+}
+
+/// A command whose output is read.
+pub struct Piped {
+    pid: i32,
+    /// Standard output and standard error, with whether it is the latter; none
+    /// that was closed.
+    streams: [(Option<File>, bool); 2],
+}
+
+impl Piped {
+    /// Starts a command with this standard input; a shell that reads it if
+    /// there are no words.
+    pub fn start(words: &[String], input: &[u8]) -> io::Result<Self> {
+        let mut stdin = memory_file()?;
+        stdin.write_all(input)?;
+        stdin.rewind()?;
+        let (out, out_there) = pipe()?;
+        let (err, err_there) = pipe()?;
+        // SAFETY: as above.
+        let pid = unsafe { libc::fork() };
+        match pid {
+            ..0 => return Err(io::Error::last_os_error()),
+            0 => {
+                // SAFETY: plain calls; the child leads a group of its own, so
+                // that all of it can be ended.
+                unsafe { libc::setpgid(0, 0) };
+                let streams: [RawFd; 3] =
+                    [stdin.as_raw_fd(), out_there.as_raw_fd(), err_there.as_raw_fd()];
+                for (number, fd) in (0..).zip(streams) {
+                    // SAFETY: both are open or will be.
+                    unsafe { libc::dup2(fd, number) };
+                }
+                drop((out, err));
+                end(shell::main(words, false, "dumb"))
+            }
+            _ => {}
+        }
+        let streams = [(Some(File::from(out)), false), (Some(File::from(err)), true)];
+        Ok(Self { pid, streams })
+    }
+
+    /// What to poll.
+    pub fn fds(&self) -> impl Iterator<Item = RawFd> {
+        self.streams.iter().filter_map(|(stream, _)| Some(stream.as_ref()?.as_raw_fd()))
+    }
+
+    /// Whether nothing will come any more.
+    pub fn is_silent(&self) -> bool {
+        self.streams.iter().all(|(stream, _)| stream.is_none())
+    }
+
+    /// Hands on what can be read by now; whether there was anything.
+    pub fn pass_on(&mut self, channel: &mut Channel) -> io::Result<bool> {
+        let mut buffer = vec![0; 64 << 10];
+        let mut happened = false;
+        for (stream, error) in &mut self.streams {
+            let Some(open) = stream else { continue };
+            let mut entry = libc::pollfd { fd: open.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: one valid entry.
+            if unsafe { libc::poll(&mut entry, 1, 0) } <= 0 {
+                continue;
+            }
+            happened = true;
             match open.read(&mut buffer) {
                 Ok(0) | Err(_) => *stream = None,
                 Ok(count) => {
@@ -137,8 +176,20 @@ fn piped(request: &Run, input: &[u8], channel: &mut Channel) -> io::Result<i32> 
                 }
             }
         }
+        Ok(happened)
     }
-    Ok(wait(pid))
+
+    /// Waits for the command's end; its exit code.
+    pub fn wait(self) -> i32 {
+        wait(self.pid)
+    }
+
+    /// Ends the command, and what it started.
+    pub fn kill(self) {
+        // SAFETY: a group that is not reaped yet.
+        unsafe { libc::kill(-self.pid, libc::SIGKILL) };
+        wait(self.pid);
+    }
 }
 
 /// Ends the child without running anything of the parent's.

@@ -6,6 +6,7 @@
     reason = "the guest is alone in its machine, and its commands print"
 )]
 
+use super::deeds;
 use crate::wire::BROUGHT;
 use libbpf_sys as sys;
 use std::ffi::{CStr, CString, c_char};
@@ -27,7 +28,12 @@ help                         this
 ls [-l] [PATH...]            what is there
 mount [-t TYPE SOURCE DIR]   file systems
 ps                           processes
+repeat N COMMAND...          do it so many times
 uname [-a]                   the kernel's release
+";
+
+/// What it ends with.
+const OTHERS: &str = "\
 Other names are files of /bring (see `--bring`) or paths.
 ";
 
@@ -35,8 +41,12 @@ Other names are files of /bring (see `--bring`) or paths.
 pub fn main(words: &[String], interactive: bool, terminal: &str) -> i32 {
     let mut shell = Shell { code: 0, terminal: terminal.to_owned() };
     // A brought program gets Ctrl-C, the shell goes on.
-    // SAFETY: nothing but the disposition is changed.
-    unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
+    // SAFETY: nothing but the disposition and the name is changed.
+    unsafe {
+        libc::signal(libc::SIGINT, libc::SIG_IGN);
+        // Programs that look see a shell, and not the first process.
+        libc::prctl(libc::PR_SET_NAME, c"sh".as_ptr());
+    }
     match words {
         [] => shell.read(interactive),
         words => shell.command(words, &mut io::stdout()),
@@ -106,7 +116,7 @@ impl Shell {
         let Some((name, arguments)) = words.split_first() else { return self.code };
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let result = match name.as_str() {
-            "help" => out.write_all(HELP.as_bytes()),
+            "help" => out.write_all([HELP, deeds::HELP, OTHERS].concat().as_bytes()),
             "cat" => cat(&arguments, out),
             "cd" => std::env::set_current_dir(arguments.first().unwrap_or(&"/")),
             "pwd" => std::env::current_dir().and_then(|dir| writeln!(out, "{}", dir.display())),
@@ -120,12 +130,27 @@ impl Shell {
             "ps" => ps(out),
             "uname" => uname(&arguments, out),
             "bpf" => bpf(&arguments, out),
-            _ => return self.program(name, &arguments),
+            "true" => Ok(()),
+            "false" => return 1,
+            "repeat" => return self.repeat(words, out),
+            _ => match deeds::command(name, &arguments) {
+                Some(result) => result,
+                None => return self.program(name, &arguments),
+            },
         };
         match result {
             Ok(()) => 0,
             Err(error) => complain(name, &error.to_string()),
         }
+    }
+
+    /// Runs a command so many times; the last exit code.
+    fn repeat(&mut self, words: &[String], out: &mut dyn Write) -> i32 {
+        let times = words.get(1).and_then(|times| times.parse::<u64>().ok());
+        let (Some(times), [_, _, command @ ..]) = (times, words) else {
+            return complain("repeat", "it is used as `repeat N COMMAND...`");
+        };
+        (0..times).fold(0, |_, _| self.command(command, out))
     }
 
     /// Runs a file: one that was brought, or at a path.

@@ -184,13 +184,41 @@ fn work(session: &Session, request: &Request, take_objects: bool) -> Result<Outc
 
 /// Preprocesses the one source that `request.paths` names.
 pub(super) fn preprocess(session: &Session, request: &Request) -> Result<expand::Outcome, Failure> {
-    let mut outcome = expand::Outcome::default();
+    let result =
+        with_source(session, request, &|request, wanted| Ok(build::preprocess(request, wanted)?))?;
+    Ok(match result {
+        Ok(preprocessed) => expand::Outcome {
+            text: preprocessed.text,
+            diagnostics: displayed(session, preprocessed.diagnostics),
+        },
+        Err(mistakes) => expand::Outcome { text: Vec::new(), diagnostics: mistakes },
+    })
+}
+
+/// Compiles the one source that `request.paths` names with text behind it,
+/// made of what the compiler proper sees. No object, if clang does not take
+/// that.
+pub(super) fn with_more(
+    session: &Session,
+    request: &Request,
+    more: &dyn Fn(&[u8]) -> String,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let result = with_source(session, request, &|request, wanted| {
+        Ok(build::compile_with_more(request, wanted, more)?)
+    })?;
+    Ok(result.ok().flatten())
+}
+
+/// Does something with the one source that `request.paths` names; or says
+/// what is wrong with its manifest.
+fn with_source<T>(
+    session: &Session,
+    request: &Request,
+    work: &dyn Fn(&build::Request<'_>, usize) -> Result<T, Failure>,
+) -> Result<Result<T, Vec<Diagnostic>>, Failure> {
     let inputs = match resolve(session, request, false) {
         Ok(inputs) => inputs,
-        Err(error) => {
-            outcome.diagnostics = displayed(session, error.into_diagnostics());
-            return Ok(outcome);
-        }
+        Err(error) => return Ok(Err(displayed(session, error.into_diagnostics()))),
     };
     let (project, sources, wanted) = match inputs.into_iter().next() {
         Some(Input::Project(project, only)) if only.len() == 1 => {
@@ -213,15 +241,10 @@ pub(super) fn preprocess(session: &Session, request: &Request) -> Result<expand:
     let clang = find_clang(session, &project)?;
     let setting = Setting::new(session, request, &project, &clang, &sources, true)?;
     if !setting.mistakes.is_empty() {
-        outcome.diagnostics = displayed(session, setting.mistakes);
-        return Ok(outcome);
+        return Ok(Err(displayed(session, setting.mistakes)));
     }
     let header = || header::of(session, &project, setting.arch);
-    let request = setting.request(session, &project, &clang, &header);
-    let preprocessed = build::preprocess(&request, wanted)?;
-    outcome.text = preprocessed.text;
-    outcome.diagnostics = displayed(session, preprocessed.diagnostics);
-    Ok(outcome)
+    work(&setting.request(session, &project, &clang, &header), wanted).map(Ok)
 }
 
 /// The project of sources in a directory that no manifest speaks of.

@@ -89,7 +89,7 @@ pub fn run(
 
 /// Reads what is to be brought: a file under its name, a directory with all
 /// that is below it.
-fn brought(session: &Session, paths: &[PathBuf]) -> Result<Vec<Brought>, Failure> {
+pub(super) fn brought(session: &Session, paths: &[PathBuf]) -> Result<Vec<Brought>, Failure> {
     let mut all = Vec::new();
     let mut size = 0;
     for path in paths {

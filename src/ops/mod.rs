@@ -33,6 +33,7 @@ mod packages;
 mod pins;
 mod places;
 pub mod references;
+pub mod run;
 mod session;
 pub mod templates;
 mod user;

@@ -1,12 +1,14 @@
 //! Throw-away virtual machines: QEMU, what it boots, and how it is talked to.
 //!
 //! A [`Runner`] has one machine under way and loads objects in it; when a
-//! machine is lost to an object, the next object gets a new one. A [`mod@visit`] is
-//! one command in a machine. A machine has no network, no disk and no
+//! machine is lost to an object, the next object gets a new one. [`Live`] is a
+//! machine with programs at work in it. A [`mod@visit`] is one command in a
+//! machine. A machine has no network, no disk and no
 //! directory of the host, lives in memory only, and dies with this process.
 
 mod accelerator;
 mod initramfs;
+mod live;
 mod machine;
 mod monitor;
 mod qemu;
@@ -16,6 +18,7 @@ mod visit;
 
 pub use accelerator::Accelerator;
 pub use initramfs::Initramfs;
+pub use live::{Live, Plan};
 pub use machine::Follower;
 pub use qemu::{Qemu, Settings};
 pub use runner::{Blueprint, Loaded, Module, Options, Runner};

@@ -135,7 +135,7 @@ impl Blueprint<'_> {
         place.publish(&draft, serial)
     }
 
-    fn detail(&self, text: String) {
+    pub(super) fn detail(&self, text: String) {
         self.sink.emit(Event::Detail(text));
     }
 }

@@ -76,13 +76,7 @@ pub fn visit(
     if !visit.modules.is_empty() {
         load_modules(&mut machine, &visit.modules, cancel)?.map_err(Error::Guest)?;
     }
-    for file in &visit.brought {
-        let request = Request::Bring { path: file.path.clone(), executable: file.executable };
-        machine.send(&request, &file.bytes, PATIENCE, cancel)?;
-        if let (Reply::Failed(reason), _) = machine.receive(PATIENCE, cancel)? {
-            return Err(Error::Guest(reason));
-        }
-    }
+    bring(&mut machine, &visit.brought, cancel)?;
     let visitor = visitor();
     let terminal = visitor.as_ref().map(|visitor| visitor.terminal.clone());
     if let Some(visitor) = visitor {
@@ -102,6 +96,22 @@ pub fn visit(
             _ => {}
         }
     }
+}
+
+/// Lays files into the guest.
+pub(super) fn bring(
+    machine: &mut Machine,
+    files: &[Brought],
+    cancel: &Cancel,
+) -> Result<(), Error> {
+    for file in files {
+        let request = Request::Bring { path: file.path.clone(), executable: file.executable };
+        machine.send(&request, &file.bytes, PATIENCE, cancel)?;
+        if let (Reply::Failed(reason), _) = machine.receive(PATIENCE, cancel)? {
+            return Err(Error::Guest(reason));
+        }
+    }
+    Ok(())
 }
 
 /// Connects a terminal with the console.

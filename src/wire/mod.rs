@@ -7,12 +7,13 @@
 //! catches mistakes.
 
 pub mod frame;
+pub mod records;
 pub mod ring;
 
 use serde::{Deserialize, Serialize};
 
 /// Changes with every change of a message's meaning.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The guest-physical address of the memory both sides map.
 pub const CHANNEL_AT: u64 = 256 << 20;
@@ -59,6 +60,11 @@ pub enum Request {
     },
     /// Run a command.
     Run(Run),
+    /// Load an object as a whole, the message's blob, attach what can be
+    /// attached, and tell what comes out until [`Request::Stop`].
+    Attach(Attach),
+    /// End what [`Request::Attach`] began.
+    Stop,
 }
 
 /// A program without an object, to learn what the kernel says of it: the
@@ -153,6 +159,65 @@ pub struct Placed {
     pub section: String,
 }
 
+/// An object whose programs are to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attach {
+    /// The object's name, as libbpf is to know it.
+    pub name: String,
+    /// Only programs at these places of the object's list; all if `None`.
+    pub only: Option<Vec<u32>>,
+    /// Global data that is changed before the object is loaded.
+    pub globals: Vec<Patch>,
+    /// Where programs are attached whose section does not tell, or not right.
+    pub targets: Vec<Target>,
+    /// A line for the guest's shell, run when everything is attached. It all
+    /// ends with it.
+    pub workload: Option<String>,
+    /// How often maps are told besides at the end, in milliseconds.
+    pub interval_ms: Option<u64>,
+}
+
+/// Where a program is attached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The program's name.
+    pub program: String,
+    /// An interface, a control group, a function: what its type asks for.
+    pub place: String,
+}
+
+/// What became of the wish to attach a program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attached {
+    /// The program, or the `struct_ops` map.
+    pub entry: Entry,
+    /// Where it is attached now, in words, or why it is not.
+    pub result: Result<String, Refusal>,
+}
+
+/// What a map holds. The message's blob is its entries, one behind the other:
+/// the key, then the value of each processor that has its own, each in
+/// `value_stride` bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// The map, as libbpf names it.
+    pub map: String,
+    /// Bytes of a key.
+    pub key_size: u32,
+    /// Bytes of a value.
+    pub value_size: u32,
+    /// Bytes from one value to the next.
+    pub value_stride: u32,
+    /// How many values an entry has.
+    pub values: u32,
+    /// How many entries there are in the blob.
+    pub entries: u32,
+    /// The map has more of them.
+    pub is_cut: bool,
+    /// Nothing comes after it: the programs are detached.
+    pub is_last: bool,
+}
+
 /// What the guest answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
@@ -174,6 +239,39 @@ pub enum Reply {
         /// To standard error, and not to standard output.
         error: bool,
     },
+    /// The object cannot be loaded as a whole.
+    Refused(Refusal),
+    /// The object is loaded; what is attached, and the names of the maps that
+    /// [`records`] come from.
+    Attached {
+        /// The programs, in the object's order, and the `struct_ops` maps.
+        programs: Vec<Attached>,
+        /// The maps.
+        streams: Vec<String>,
+        /// What was changed so that the object could be loaded.
+        fixups: Vec<String>,
+    },
+    /// What programs wrote into ring and perf buffers; the blob has
+    /// [`records`].
+    Records,
+    /// Records of a perf buffer were lost because nobody was fast enough.
+    Lost {
+        /// The map, by its place among the streams.
+        stream: u32,
+        /// How many.
+        count: u64,
+    },
+    /// Lines of the kernel's trace: what programs print; the blob.
+    Traced,
+    /// What a map holds; the blob.
+    Content(Content),
+    /// What an iterator shows; the blob.
+    Iterated {
+        /// The program.
+        program: String,
+    },
+    /// Nothing happens, but the guest is there.
+    Idle,
     /// A command ended, with this exit code.
     Exited {
         /// As shells have it: 127 if there is no such command, 128 and the

@@ -17,6 +17,7 @@ mod lock;
 mod minimum;
 mod objects;
 mod options;
+mod run;
 mod templates;
 mod trace;
 mod verdicts;

@@ -12,10 +12,10 @@ mod compare;
 mod finding;
 mod job;
 mod machines;
-mod modules;
-mod plan;
+pub(super) mod modules;
+pub(super) mod plan;
 mod select;
-mod sets;
+pub(super) mod sets;
 mod trace;
 mod verdict;
 

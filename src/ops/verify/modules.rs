@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 /// The modules, each behind those it needs itself. What cannot be had is no
 /// error: the verdict is then the kernel's without.
-pub(super) fn needed(session: &Session, kernel: &Kernel, object: &Object) -> Vec<Module> {
+pub(in crate::ops) fn needed(session: &Session, kernel: &Kernel, object: &Object) -> Vec<Module> {
     let names = names(object);
     let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
     let mut modules: Vec<Module> = Vec::new();

@@ -126,13 +126,13 @@ pub(super) fn keep_pins(
 }
 
 /// The running kernel if its image is at hand, else a usual one.
-fn default_kernel(session: &Session) -> Result<Reference, Failure> {
+pub(in crate::ops) fn default_kernel(session: &Session) -> Result<Reference, Failure> {
     let host = store(session).get(&Reference::Host, &session.cancel, &*session.sink);
     let reference = match host {
         Ok(_) => Reference::Host,
         Err(_) => reference(session, DEFAULT)?,
     };
-    session.note(format!("no kernel is named; verifying on {reference} (`--kernel` names others)"));
+    session.note(format!("no kernel is named; taking {reference} (`--kernel` names others)"));
     Ok(reference)
 }
 

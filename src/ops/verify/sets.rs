@@ -4,8 +4,9 @@
 
 use super::Object;
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
-use crate::elf::{DataKind, GlobalError};
+use crate::elf::{self, DataKind, GlobalError};
 use crate::wire::Patch;
+use std::path::Path;
 
 /// More than this is a mistake, or a day's work.
 const MOST: usize = 4096;
@@ -84,13 +85,13 @@ pub(super) fn of_object(choices: &[Choice], object: &Object) -> Result<Vec<Set>,
         let global = match object.elf.global(&choice.path) {
             Ok(global) => global,
             Err(GlobalError::Unknown(_)) => continue,
-            Err(error) => return Err(refused(object, &choice.path, &error)),
+            Err(error) => return Err(refused(&object.path, &choice.path, &error)),
         };
         let mut more = Vec::with_capacity(sets.len() * choice.values.len());
         for set in &sets {
             for value in &choice.values {
                 let bytes = global.encode(value);
-                let bytes = bytes.map_err(|error| refused(object, &choice.path, &error))?;
+                let bytes = bytes.map_err(|error| refused(&object.path, &choice.path, &error))?;
                 let mut set = set.clone();
                 let gap = if set.label.is_empty() { "" } else { " " };
                 set.label.push_str(&format!("{gap}{}={value}", choice.path));
@@ -102,6 +103,26 @@ pub(super) fn of_object(choices: &[Choice], object: &Object) -> Result<Vec<Set>,
         sets = more;
     }
     Ok(sets)
+}
+
+/// `VAR=VALUE` for one object that is to run.
+///
+/// # Errors
+/// Text of another form, a variable that the object does not have, or a value
+/// that it cannot have.
+pub(in crate::ops) fn patch(text: &str, path: &Path, elf: &elf::Object) -> Result<Patch, Failure> {
+    let Some((name, value)) = text.split_once('=') else {
+        let message = format!("`--set {text}` gives no value");
+        return Err(usage(message).help("write VAR=VALUE").into());
+    };
+    let (name, value) = (name.trim(), value.trim());
+    let global = match elf.global(name) {
+        Ok(global) => global,
+        Err(GlobalError::Unknown(known)) => return Err(unknown(name, known)),
+        Err(error) => return Err(refused(path, name, &error)),
+    };
+    let bytes = global.encode(value).map_err(|error| refused(path, name, &error))?;
+    Ok(Patch { section: global.section.to_owned(), offset: global.offset, bytes })
 }
 
 /// Variables that no object has, and those whose values a verifier does not
@@ -118,7 +139,7 @@ pub(super) fn check(choices: &[Choice], objects: &[Object]) -> Result<Vec<String
             match object.elf.global(path) {
                 Ok(global) => kinds.push(global.kind),
                 Err(GlobalError::Unknown(names)) => known.extend(names),
-                Err(error) => return Err(refused(object, path, &error)),
+                Err(error) => return Err(refused(&object.path, path, &error)),
             }
         }
         if kinds.is_empty() {
@@ -155,8 +176,8 @@ fn unknown(path: &str, mut known: Vec<String>) -> Failure {
     .into()
 }
 
-fn refused(object: &Object, path: &str, error: &GlobalError) -> Failure {
-    let object = object.path.display();
+fn refused(object: &Path, path: &str, error: &GlobalError) -> Failure {
+    let object = object.display();
     usage(format!("`{path}` of {object} cannot be set: {error}")).into()
 }
 

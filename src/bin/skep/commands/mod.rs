@@ -24,6 +24,7 @@ mod metadata;
 mod min_core;
 mod new;
 mod packages;
+mod run;
 mod trace;
 mod verify;
 mod vmlinux;
@@ -62,6 +63,8 @@ pub enum Command {
     Check(check::Args),
     /// Load every program into real kernels and report their verifiers' verdicts
     Verify(Box<verify::Args>),
+    /// Run programs in a kernel's virtual machine and show what comes out
+    Run(Box<run::Args>),
     /// Build, check or verify after every change
     Watch(watch::Args),
     /// Find the first kernel, or clang, that gives a program another verdict
@@ -103,6 +106,7 @@ pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult 
         Command::Clean(args) => clean::run(args, session, shell),
         Command::Check(args) => check::run(args, session, shell),
         Command::Verify(args) => verify::run(*args, session, shell),
+        Command::Run(args) => run::run(*args, session, shell),
         Command::Watch(args) => watch::run(args, session, shell),
         Command::Bisect(args) => bisect::run(args, session, shell),
         Command::Kernel(args) => kernel::run(args, session, shell),

@@ -19,9 +19,10 @@ use repeat::Repeated;
 use skep::diagnostics::{Class, Code, Diagnostic, Origin, codes};
 use skep::events::{Event, Sink};
 use skep::ops::disasm::Listing;
+use skep::ops::run::Happening;
 use skep::report::{
-    Context, Format, Paint, Table, github, human, json, junit, listing, markdown, sarif, short,
-    text,
+    Context, Format, Paint, Table, github, human, json, junit, listing, live, markdown, sarif,
+    short, text,
 };
 use sources::Files;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -100,6 +101,8 @@ struct State {
     opened: bool,
     /// What went to standard output is not in the format at all.
     raw: bool,
+    /// What programs at work said last.
+    live: live::Table,
     /// What was said in the run before, for a command that runs again and
     /// again.
     repeated: Option<Repeated>,
@@ -223,6 +226,21 @@ impl Shell {
             let text = format!("{apart}{}", listing::human(listing, &self.out()));
             self.write_out(text.as_bytes());
         }
+    }
+
+    /// Shows what happens while programs are at work.
+    pub fn happening(&self, happening: &Happening) {
+        let text = match self.settings.format {
+            Format::Human | Format::Github => {
+                let mut state = self.state();
+                state.live.human(happening, &self.out())
+            }
+            Format::Short => live::short(happening),
+            Format::Json => live::json(happening),
+            // Documents, of findings only.
+            Format::Sarif | Format::Junit => return,
+        };
+        self.write_out(text.as_bytes());
     }
 
     /// Reports what kept a command from doing its work.

@@ -1,0 +1,142 @@
+//! `skep run [PATH]`.
+
+use super::CommandResult;
+use super::packages::PackageArgs;
+use crate::shell::Shell;
+use skep::ops::Session;
+use skep::ops::build::Profile;
+use skep::ops::run::{self, Happening, Request};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Arguments of `skep run`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// A project, a BPF source or an object [default: the project here]
+    #[arg(value_name = "PATH", num_args = 0..=1)]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    packages: PackageArgs,
+    /// Build with the profile `release`
+    #[arg(long)]
+    release: bool,
+    /// The kernel to run on [default: the last of the project's matrix]
+    #[arg(short, long, value_name = "REF")]
+    kernel: Option<String>,
+    /// Run a command of the guest's shell while the programs are attached, and
+    /// end with it; `;` parts several
+    #[arg(short, long, value_name = "COMMAND")]
+    exec: Option<String>,
+    /// Have a file or directory in the guest, below /bring
+    #[arg(long, value_name = "PATH")]
+    bring: Vec<PathBuf>,
+    /// Load a module of the kernel's first
+    #[arg(long = "module", value_name = "NAME")]
+    modules: Vec<String>,
+    /// End after so much time: 5s, 500ms, 2m
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    limit: Option<Duration>,
+    /// End after so many events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Show what maps hold that often, and not only at the end
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    interval: Option<Duration>,
+    /// Set a global variable before the programs are loaded
+    #[arg(long = "set", value_name = "VAR=VALUE")]
+    sets: Vec<String>,
+    /// Attach a program there: an interface, a control group, a function, what
+    /// its type asks for
+    #[arg(long = "attach", value_name = "PROGRAM=PLACE")]
+    targets: Vec<String>,
+    /// Say what type the events of a map have, if the source does not
+    #[arg(long = "event", value_name = "MAP=TYPE")]
+    events: Vec<String>,
+    /// Boot the machine instead of restoring a snapshot of it
+    #[arg(long)]
+    cold: bool,
+}
+
+/// `5s`, `500ms`, `2m`, `5`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "write a number and ms, s or m, such as 5s".to_owned();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        "ms" => number / 1000.0,
+        "s" | "" => number,
+        "m" | "min" => number * 60.0,
+        _ => return Err(wrong()),
+    };
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if duration >= Duration::from_millis(1) => Ok(duration),
+        _ => Err(wrong()),
+    }
+}
+
+/// Runs, and shows what happens.
+pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
+    let request = Request {
+        path: args.paths.into_iter().next(),
+        packages: args.packages.into(),
+        profile: if args.release { Profile::Release } else { Profile::Dev },
+        kernel: args.kernel,
+        targets: args.targets,
+        events: args.events,
+        sets: args.sets,
+        workload: args.exec,
+        bring: args.bring,
+        modules: args.modules,
+        interval: args.interval,
+        limit: args.limit,
+        count: args.count,
+        cold: args.cold,
+    };
+    let is_open = request.limit.is_none() && request.count.is_none() && request.workload.is_none();
+    let outcome = run::run(session, &request, &mut |happening| {
+        match &happening {
+            Happening::Attached { program, section, result: Ok(place) } if place == section => {
+                shell.status("Attached", &format!("{program} ({section})"));
+            }
+            Happening::Attached { program, result: Ok(place), .. } => {
+                shell.status("Attached", &format!("{program} to {place}"));
+            }
+            Happening::Attached { program, result: Err(reason), .. } => {
+                shell.status("Left out", &format!("{program}: {reason}"));
+            }
+            Happening::Ready { kernel, release } => {
+                let end = if is_open { "; Ctrl-C ends" } else { "" };
+                shell.status("Running", &format!("on {kernel} ({release}){end}"));
+            }
+            Happening::Lost { map, count } => {
+                shell.status("Lost", &format!("{count} events of {map}"));
+            }
+            _ => {}
+        }
+        shell.happening(&happening);
+    })?;
+    shell.diagnostics(&outcome.diagnostics);
+    if let Some(code @ 1..) = outcome.exit {
+        shell.status("Exited", &format!("with {code}"));
+        shell.set_exit(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("5s"), Ok(Duration::from_secs(5)));
+        assert_eq!(duration("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "s", "5h", "-1s", "0", "1e99s", "..s"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Programs at work: an object is loaded as a whole, what can be attached is
+//! attached, and everything that comes out goes to the host as it comes, until
+//! the host has seen enough or the workload ends.
+
+mod attach;
+mod content;
+mod iterator;
+mod net;
+mod perf_event;
+mod streams;
+mod trace;
+
+use super::channel::Channel;
+use super::load::{self, Object};
+use super::run::Piped;
+use crate::base::libbpf;
+use crate::wire::{Attach, Attached, Entry, Refusal, Reply, Request, Stage, frame};
+use attach::Links;
+use iterator::Iterators;
+use libbpf_sys as sys;
+use std::io;
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
+use streams::Streams;
+use trace::Trace;
+
+/// How long nothing may happen before the host is told that the guest is
+/// there, and is listened to.
+const TICK: Duration = Duration::from_millis(10);
+/// How often that is told.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(200);
+/// What programs still say after the workload's end.
+const AFTERMATH: Duration = Duration::from_millis(50);
+
+/// Does what the host asks for; returns when it is over.
+pub fn run(request: &Attach, bytes: &[u8], channel: &mut Channel) -> io::Result<()> {
+    net::bring_up("lo");
+    drop(libbpf::said());
+    let object = match Object::open(&request.name, bytes) {
+        Ok(object) => object,
+        Err(errno) => return refuse(Stage::Open, errno, channel),
+    };
+    let fixups = object.fix_up();
+    for patch in &request.globals {
+        if let Err(message) = object.patch(patch) {
+            let refusal =
+                Refusal { stage: Stage::Prepare, errno: libc::EINVAL, messages: vec![message] };
+            return frame::write(channel, &Reply::Refused(refusal), &[]);
+        }
+    }
+    let wanted = |index: u32| request.only.as_ref().is_none_or(|only| only.contains(&index));
+    for (index, program) in (0..).zip(object.programs()) {
+        // SAFETY: the program belongs to the object, which is alive.
+        unsafe {
+            let autoload = wanted(index) && sys::bpf_program__autoload(program);
+            sys::bpf_program__set_autoload(program, autoload);
+        }
+    }
+    // SAFETY: a valid object that was not loaded yet.
+    let error = unsafe { sys::bpf_object__load(object.raw()) };
+    if error != 0 {
+        return refuse(Stage::Load, -error, channel);
+    }
+    let mut streams = Streams::open(&object);
+    let mut trace = Trace::open();
+    let mut links = Links::default();
+    let programs = attach_all(request, &object, &mut links);
+    let iterators = Iterators::new(&links);
+    let names = streams.names();
+    frame::write(channel, &Reply::Attached { programs, streams: names, fixups }, &[])?;
+    let mut live = Live {
+        object: &object,
+        streams: &mut streams,
+        trace: &mut trace,
+        iterators: &iterators,
+        channel,
+    };
+    // Until here there was nobody but this process to see.
+    live.streams.take();
+    live.trace.take();
+    let workload = match &request.workload {
+        Some(line) => Some(Piped::start(&[], line.as_bytes())?),
+        None => None,
+    };
+    live.watch(workload, request.interval_ms.map(Duration::from_millis))?;
+    // Iterators show what there is as long as they are attached.
+    live.iterate()?;
+    drop(links);
+    live.pass_on()?;
+    live.tell_maps(true)?;
+    frame::write(live.channel, &Reply::Done, &[])
+}
+
+fn refuse(stage: Stage, errno: i32, channel: &mut Channel) -> io::Result<()> {
+    let refusal = Refusal { stage, errno, messages: libbpf::said() };
+    frame::write(channel, &Reply::Refused(refusal), &[])
+}
+
+/// Attaches the programs that were loaded, and `struct_ops` maps.
+fn attach_all(request: &Attach, object: &Object, links: &mut Links) -> Vec<Attached> {
+    let mut all = Vec::new();
+    for program in object.programs() {
+        // SAFETY: the program belongs to the object, which is alive.
+        let (is_loaded, kind) =
+            unsafe { (sys::bpf_program__autoload(program), sys::bpf_program__type(program)) };
+        // Those are attached with their map.
+        if !is_loaded || kind == sys::BPF_PROG_TYPE_STRUCT_OPS {
+            continue;
+        }
+        let entry = load::entry(program);
+        let target = request.targets.iter().find(|target| target.program == entry.name);
+        drop(libbpf::said());
+        let result = links.attach(object, program, target.map(|target| target.place.as_str()));
+        all.push(Attached { entry, result: result.map_err(of_attaching) });
+    }
+    for map in object.maps() {
+        // SAFETY: the map belongs to the object, which is alive.
+        if unsafe { sys::bpf_map__type(map) } == sys::BPF_MAP_TYPE_STRUCT_OPS {
+            drop(libbpf::said());
+            let result = links.attach_map(map);
+            // SAFETY: as above; the string is copied.
+            let name = unsafe { load::text(sys::bpf_map__name(map)) };
+            let entry = Entry { name, section: String::new(), kind: "struct_ops".to_owned() };
+            all.push(Attached { entry, result: result.map_err(of_attaching) });
+        }
+    }
+    all
+}
+
+fn of_attaching(failed: attach::Failed) -> Refusal {
+    let messages = match failed.reason {
+        Some(reason) => vec![reason],
+        None => libbpf::said(),
+    };
+    Refusal { stage: Stage::AttachTarget, errno: failed.errno, messages }
+}
+
+/// What is listened to.
+struct Live<'l> {
+    object: &'l Object,
+    streams: &'l mut Streams,
+    trace: &'l mut Trace,
+    iterators: &'l Iterators,
+    channel: &'l mut Channel,
+}
+
+impl Live<'_> {
+    /// Hands on what comes, until the host stops it or the workload ends.
+    fn watch(&mut self, mut workload: Option<Piped>, interval: Option<Duration>) -> io::Result<()> {
+        let mut next = interval.map(|interval| Instant::now() + interval);
+        let mut told = Instant::now();
+        loop {
+            self.wait(workload.as_ref());
+            let mut happened = self.pass_on()?;
+            if let Some(piped) = &mut workload {
+                let channel = &mut *self.channel;
+                happened |= piped.pass_on(channel)?;
+                if piped.is_silent()
+                    && let Some(piped) = workload.take()
+                {
+                    let code = piped.wait();
+                    std::thread::sleep(AFTERMATH);
+                    self.pass_on()?;
+                    return frame::write(self.channel, &Reply::Exited { code }, &[]);
+                }
+            }
+            if let (Some(interval), Some(at)) = (interval, next)
+                && Instant::now() >= at
+            {
+                self.iterate()?;
+                self.tell_maps(false)?;
+                next = Some(Instant::now() + interval);
+                happened = true;
+            }
+            if self.channel.is_waiting()? {
+                let (Request::Stop, _) = frame::read::<Request>(self.channel)? else {
+                    return Err(io::Error::other("the host asks for something else now"));
+                };
+                if let Some(piped) = workload {
+                    piped.kill();
+                }
+                return Ok(());
+            }
+            if happened {
+                told = Instant::now();
+            } else if told.elapsed() >= SIGN_OF_LIFE {
+                frame::write(self.channel, &Reply::Idle, &[])?;
+                told = Instant::now();
+            }
+        }
+    }
+
+    /// Waits until something may have happened.
+    fn wait(&self, workload: Option<&Piped>) {
+        let fds = self.streams.fds().into_iter().chain(self.trace.fd());
+        let fds = fds.chain(workload.into_iter().flat_map(Piped::fds));
+        let mut entries: Vec<libc::pollfd> =
+            fds.map(|fd: RawFd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
+        // SAFETY: an array of that many valid entries.
+        unsafe {
+            libc::poll(entries.as_mut_ptr(), entries.len() as u64, TICK.as_millis() as i32);
+        }
+    }
+
+    /// Tells what programs wrote since the last time; whether there was
+    /// anything.
+    fn pass_on(&mut self) -> io::Result<bool> {
+        let mut happened = false;
+        // A program that writes all the time must not keep the host from
+        // being heard.
+        let (records, lost) = self.streams.take();
+        if !records.is_empty() {
+            frame::write(self.channel, &Reply::Records, records)?;
+            happened = true;
+        }
+        for (stream, count) in lost {
+            frame::write(self.channel, &Reply::Lost { stream, count }, &[])?;
+            happened = true;
+        }
+        let lines = self.trace.take();
+        if !lines.is_empty() {
+            frame::write(self.channel, &Reply::Traced, &lines)?;
+            happened = true;
+        }
+        Ok(happened)
+    }
+
+    fn iterate(&mut self) -> io::Result<()> {
+        self.iterators.each(&mut |program, text| {
+            let program = program.to_owned();
+            frame::write(self.channel, &Reply::Iterated { program }, text)
+        })
+    }
+
+    fn tell_maps(&mut self, is_last: bool) -> io::Result<()> {
+        for map in self.object.maps() {
+            if let Some((mut content, blob)) = content::of(map) {
+                content.is_last = is_last;
+                frame::write(self.channel, &Reply::Content(content), &blob)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+//! Programs at work in a machine: an object is attached there, and what comes
+//! out is heard reply by reply.
+
+use super::Error;
+use super::machine::Machine;
+use super::runner::{Blueprint, Module, load_modules};
+use super::visit::{Brought, bring};
+use crate::base::Cancel;
+use crate::wire::{Attach, Attached, Refusal, Reply, Request};
+use std::time::Duration;
+
+/// How long the guest may be silent: it says several times a second that it
+/// is there, but a machine that has much to do may not let it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is to be attached.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How.
+    pub attach: Attach,
+    /// The object.
+    pub object: Vec<u8>,
+    /// Modules that the kernel is to have.
+    pub modules: Vec<Module>,
+    /// Files that the workload finds.
+    pub brought: Vec<Brought>,
+}
+
+/// A machine with programs at work.
+#[derive(Debug)]
+pub struct Live {
+    machine: Machine,
+    /// What is attached and what is not.
+    pub programs: Vec<Attached>,
+    /// The maps that records come from.
+    pub streams: Vec<String>,
+    /// What was changed so that the object could be loaded.
+    pub fixups: Vec<String>,
+}
+
+impl Live {
+    /// Has an object attached; or says why the kernel refuses it as a whole.
+    ///
+    /// # Errors
+    /// What keeps a machine from coming up, and the end of one.
+    pub fn begin(
+        blueprint: &Blueprint<'_>,
+        plan: &Plan,
+        cancel: &Cancel,
+    ) -> Result<Result<Self, Refusal>, Error> {
+        let mut machine = blueprint.machine(cancel)?;
+        if !plan.modules.is_empty()
+            && let Err(reason) = load_modules(&mut machine, &plan.modules, cancel)?
+        {
+            // What needs the module will say so.
+            blueprint.detail(reason);
+        }
+        bring(&mut machine, &plan.brought, cancel)?;
+        machine.send(&Request::Attach(plan.attach.clone()), &plan.object, PATIENCE, cancel)?;
+        match machine.receive(PATIENCE, cancel)?.0 {
+            Reply::Attached { programs, streams, fixups } => {
+                Ok(Ok(Self { machine, programs, streams, fixups }))
+            }
+            Reply::Refused(refusal) => Ok(Err(refusal)),
+            other => Err(Error::Guest(format!("it answers something else: {other:?}"))),
+        }
+    }
+
+    /// The next thing that happens; [`Reply::Done`] is the last.
+    pub fn next(&mut self, cancel: &Cancel) -> Result<(Reply, Vec<u8>), Error> {
+        self.machine.receive(PATIENCE, cancel)
+    }
+
+    /// Asks for the end: what still comes are the last records and what maps
+    /// hold.
+    pub fn stop(&mut self, cancel: &Cancel) -> Result<(), Error> {
+        self.machine.send(&Request::Stop, &[], PATIENCE, cancel)
+    }
+}
