@@ -83,6 +83,11 @@ impl Insn {
         self.code == 0x85 && self.src == 1
     }
 
+    /// The number of the helper that this calls.
+    pub fn helper(self) -> Option<i32> {
+        (self.code == 0x85 && self.src == 0).then_some(self.imm)
+    }
+
     /// Whether this loads the address of a function of the same program
     /// (`BPF_PSEUDO_FUNC`).
     pub fn is_function_address(self) -> bool {

@@ -68,6 +68,25 @@ impl Code {
     }
 }
 
+impl Code {
+    /// The code that was probably meant by a name that is none: that of the
+    /// number (`E301`, `301`), or the one with the most similar readable name.
+    pub fn nearest(name: &str) -> Option<Self> {
+        let lower = name.to_lowercase().replace('_', "-");
+        let all = || super::codes::ALL.iter().copied();
+        // How alike the digits look is no guide.
+        if let Ok(number) = lower.trim_start_matches(['e', 'w']).parse::<u16>() {
+            return all().find(|code| code.id()[1..].parse() == Ok(number));
+        }
+        // Of two with one name, the first is the error.
+        let all = super::codes::ALL.iter().rev().copied();
+        all.map(|code| (code, strsim::jaro_winkler(&lower, code.slug())))
+            .filter(|(_, likeness)| *likeness > 0.8)
+            .max_by(|(_, a), (_, b)| a.total_cmp(b))
+            .map(|(code, _)| code)
+    }
+}
+
 impl PartialEq for Code {
     fn eq(&self, other: &Self) -> bool {
         self.id() == other.id()

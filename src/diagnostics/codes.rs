@@ -42,6 +42,7 @@ codes! {
     WRONG_INPUT = "E0111" "wrong-input" Usage "a path on the command line is not something skep can work on";
     FILE_DIFFERS = "E0112" "file-differs" Usage "a file of the user's stands where skep would write one";
     LOCK = "E0113" "lock" Usage "Skep.lock cannot be used or must not change";
+    UNKNOWN_LINT = "W0114" "unknown-lint" Finding "a name that findings are allowed by is none of a finding";
     BAD_TEMPLATE = "E0117" "bad-template" Usage "a template is not as templates are";
     INTERRUPTED = "E0130" "interrupted" Interrupted "the command was interrupted";
 

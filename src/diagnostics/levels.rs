@@ -4,6 +4,7 @@
 
 use super::{Class, Code, Diagnostic, Origin, Severity};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 /// What becomes of the findings of one code.
@@ -94,12 +95,35 @@ fn is_allowed_by_comment(finding: &Diagnostic, text: Text<'_>) -> bool {
         })
 }
 
+/// What begins a comment's list of codes, which ends at a parenthesis.
+const ALLOW: &str = "skep: allow(";
+
 /// Whether a line has a comment that allows a code, by itself or its readable
 /// name; several are separated by commas.
 fn allows(line: &str, code: Code) -> bool {
-    let Some((_, rest)) = line.split_once("skep: allow(") else { return false };
-    let Some((names, _)) = rest.split_once(')') else { return false };
-    names.split(',').any(|name| is_named(code, name.trim()))
+    let Some(at) = line.find(ALLOW) else { return false };
+    names_from(line, at).any(|(_, name)| is_named(code, name))
+}
+
+/// The names in all comments of a text that allow something, with the bytes
+/// they stand on.
+pub fn names_allowed(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
+    text.match_indices(ALLOW).flat_map(|(at, _)| names_from(text, at))
+}
+
+/// The names in the list of a comment that begins at a byte; none if it does
+/// not end on its line.
+fn names_from(text: &str, at: usize) -> impl Iterator<Item = (Range<usize>, &str)> {
+    let from = at + ALLOW.len();
+    let line = text[from..].lines().next().unwrap_or_default();
+    let list = line.split_once(')').map_or("", |(list, _)| list);
+    let mut next = from;
+    list.split(',').filter_map(move |part| {
+        let start = next + (part.len() - part.trim_start().len());
+        next += part.len() + 1;
+        let name = part.trim();
+        (!name.is_empty()).then(|| (start..start + name.len(), name))
+    })
 }
 
 #[cfg(test)]
@@ -124,6 +148,19 @@ mod tests {
         assert!(!on("SEC(\"x\") // skep: allow(E0406)", 1));
         assert!(!on("SEC(\"x\") // skep: allow(E0404", 1));
         assert!(!on("", 1));
+    }
+
+    #[test]
+    fn all_names_of_a_text_with_their_places() {
+        let text = "a // skep: allow(E0404, large-stack )\nskep: allow(x\n/* skep: allow( é) */";
+        let names: Vec<_> = names_allowed(text).collect();
+        assert_eq!(
+            names.iter().map(|(_, name)| *name).collect::<Vec<_>>(),
+            ["E0404", "large-stack", "é"]
+        );
+        for (range, name) in names {
+            assert_eq!(&text[range], name);
+        }
     }
 
     #[test]

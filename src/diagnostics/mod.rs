@@ -14,7 +14,7 @@ mod span;
 pub use code::{Class, Code};
 pub use failure::Failure;
 pub use fold::{fold, is_same};
-pub use levels::{Level, Levels, Text};
+pub use levels::{Level, Levels, Text, names_allowed};
 pub use span::{Position, Span};
 
 use std::path::{Path, PathBuf};

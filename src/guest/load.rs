@@ -340,7 +340,39 @@ impl Object {
             // SAFETY: the program belongs to the object, which is alive.
             unsafe { sys::bpf_program__set_autoload(program, place == index) };
         }
-        self.programs().nth(index)
+        let chosen = self.programs().nth(index)?;
+        self.leave_out_members(chosen);
+        Some(chosen)
+    }
+
+    /// Takes all programs but one out of the `struct_ops` maps: libbpf loads
+    /// what a map names, whatever was asked for, and the rejection of one
+    /// member would hide what the kernel says of the others.
+    fn leave_out_members(&self, chosen: *mut sys::bpf_program) {
+        let others: Vec<usize> =
+            self.programs().filter(|one| *one != chosen).map(|one| one as usize).collect();
+        for map in self.maps() {
+            // SAFETY: the map belongs to the object, which is alive. Before
+            // the load, libbpf keeps the structure of such a map with
+            // pointers to its programs in the members they implement, and
+            // takes NULL for a member that nothing implements.
+            unsafe {
+                if sys::bpf_map__type(map) != sys::BPF_MAP_TYPE_STRUCT_OPS {
+                    continue;
+                }
+                let mut size = 0;
+                let data = sys::bpf_map__initial_value(map, &mut size).cast::<usize>();
+                if data.is_null() {
+                    continue;
+                }
+                for at in 0..size as usize / size_of::<usize>() {
+                    let member = data.add(at);
+                    if others.contains(&member.read_unaligned()) {
+                        member.write_unaligned(0);
+                    }
+                }
+            }
+        }
     }
 
     pub(super) fn programs(&self) -> impl Iterator<Item = *mut sys::bpf_program> {

@@ -289,8 +289,9 @@ fn build_project(
             outcome.programs.push(UserProgram { name, path, fresh: built.fresh });
         }
     }
-    let (findings, allowed) =
-        levels::apply(session, Some(&project), &project.root, report.diagnostics);
+    let mut findings = report.diagnostics;
+    findings.extend(levels::unknown_names(&project, sources));
+    let (findings, allowed) = levels::apply(session, Some(&project), &project.root, findings);
     outcome.allowed += allowed;
     outcome.diagnostics.extend(displayed(session, findings));
     if request.files_read {

@@ -91,7 +91,7 @@ fn explain(
     request: &Request,
     object: Option<&Object>,
     path: Option<&Path>,
-    framed: &Framed,
+    framed: &Framed<'_>,
     outcome: &mut Outcome,
 ) {
     let log = Log::parse(&framed.log);

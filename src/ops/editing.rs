@@ -37,12 +37,11 @@ fn kernels(session: &Session, root: &Path) -> Vec<Kernel> {
 }
 
 /// The kernels of a project's matrix, by their references, that answer at
-/// once: a machine of theirs was kept.
+/// once: a machine of theirs was kept. Without a matrix it is the newest that
+/// does.
 pub fn warm(session: &Session, root: &Path) -> Vec<String> {
     let project = Project::at(root).ok().flatten();
-    if project.is_none_or(|project| project.manifest.kernels.matrix.is_empty()) {
-        return Vec::new();
-    }
+    let has_matrix = project.is_some_and(|project| !project.manifest.kernels.matrix.is_empty());
     let kept = fs::read_dir(&session.cache.join("snapshots")).unwrap_or_default();
     let is_warm = |kernel: &Kernel| {
         let prefix = format!("{}-", kernel.key());
@@ -51,8 +50,17 @@ pub fn warm(session: &Session, root: &Path) -> Vec<String> {
             name.starts_with(&prefix) && fs::is_file(&path.join("seal"))
         })
     };
-    let warm = kernels(session, root).into_iter().filter(is_warm);
-    warm.take(MOST_KERNELS).map(|kernel| kernel.reference).collect()
+    let mut warm: Vec<Kernel> = kernels(session, root).into_iter().filter(is_warm).collect();
+    if !has_matrix {
+        warm = warm.into_iter().max_by_key(version).into_iter().collect();
+    }
+    warm.into_iter().take(MOST_KERNELS).map(|kernel| kernel.reference).collect()
+}
+
+/// A kernel's release as numbers, which compare as releases do.
+fn version(kernel: &Kernel) -> Vec<u32> {
+    let parts = kernel.stored.release.split(|c: char| !c.is_ascii_digit());
+    parts.map_while(|part| part.parse().ok()).collect()
 }
 
 /// What a kernel's types name that programs attach to and call.
@@ -76,10 +84,6 @@ pub struct KernelNames {
 /// # Errors
 /// If there is no BTF to be had without fetching any.
 pub fn names(session: &Session, root: &Path) -> Result<KernelNames, Failure> {
-    let version = |kernel: &Kernel| -> Vec<u32> {
-        let parts = kernel.stored.release.split(|c: char| !c.is_ascii_digit());
-        parts.map_while(|part| part.parse().ok()).collect()
-    };
     let newest = kernels(session, root).into_iter().max_by_key(version);
     let (kernel, btf) = match newest {
         Some(kernel) => (kernel.reference.clone(), vmlinux::stored(session, &kernel)?),

@@ -33,18 +33,7 @@ fn page(code: Code) -> Option<&'static str> {
 fn unknown(name: &str) -> Diagnostic {
     let diagnostic =
         Diagnostic::new(codes::USAGE, Origin::Command, format!("there is no code `{name}`"));
-    let lower = name.to_lowercase();
-    // `E301` and `301` mean a number; how alike the digits look is no guide.
-    let number = lower.trim_start_matches(['e', 'w']).parse::<u16>().ok();
-    let of_number = codes::ALL.iter().find(|code| code.id()[1..].parse::<u16>().ok() == number);
-    let alike = codes::ALL
-        .iter()
-        .filter(|_| number.is_none())
-        .map(|code| (code, strsim::jaro_winkler(&lower, code.slug())))
-        .filter(|(_, likeness)| *likeness > 0.8)
-        .max_by(|(_, a), (_, b)| a.total_cmp(b))
-        .map(|(code, _)| code);
-    match of_number.filter(|_| number.is_some()).or(alike) {
+    match Code::nearest(name) {
         Some(code) => diagnostic.help(format!("the nearest is {code}")),
         None => diagnostic.help("`skep explain --list` shows them all"),
     }

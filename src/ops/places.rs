@@ -3,7 +3,7 @@
 
 use super::Session;
 use crate::base::fs;
-use crate::bpf::Insn;
+use crate::bpf::{Helper, Insn};
 use crate::diagnostics::Span;
 use crate::elf::Object;
 use crate::relocate::{self, Image};
@@ -104,6 +104,13 @@ impl Places for ProgramPlaces<'_> {
         // exits have no offset.
         let back = |insn: &Insn| matches!(insn.code & 7, 5 | 6) && insn.off < 0;
         let at = self.image.as_ref()?.insns.iter().position(back)?;
+        u32::try_from(at).ok()
+    }
+
+    fn helper_call(&self, name: &str) -> Option<u32> {
+        let number = Helper::by_name(name)?.id();
+        let calls = |insn: &Insn| insn.helper() == Some(number);
+        let at = self.image.as_ref()?.insns.iter().rposition(calls)?;
         u32::try_from(at).ok()
     }
 

@@ -37,6 +37,8 @@ pub struct Manifest {
     pub kernels: Kernels,
     /// `[lints]`: the level of each lint that is named, by its slug or code.
     pub lints: BTreeMap<String, Level>,
+    /// Where the names in `[lints]` stand in the manifest, in its order.
+    pub lint_names: Vec<Located<String>>,
     /// `[[budget]]`.
     pub budgets: Vec<Budget>,
 }
@@ -53,6 +55,7 @@ impl Default for Manifest {
             release: Profile::default(),
             kernels: Kernels::default(),
             lints: BTreeMap::new(),
+            lint_names: Vec::new(),
             budgets: Vec::new(),
         }
     }
@@ -400,6 +403,7 @@ fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Manifest {
                 kernels(reader, &mut manifest.kernels, key, value);
             }),
             "lints" => section(reader, value, "[lints]", |reader, key, value| {
+                manifest.lint_names.push(Located::written(key.get_ref().to_string(), key.span()));
                 lint(reader, &mut manifest.lints, key, value);
             }),
             "budget" => budgets(reader, &mut manifest.budgets, value),

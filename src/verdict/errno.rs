@@ -125,9 +125,11 @@ fn of_number(errno: i32, stage: Stage) -> Unsaid {
             named("the program has more instructions than the kernel takes"),
         )
         .help("without CAP_BPF the limit is 4096 instructions, with it one million"),
-        (libc::E2BIG, _) => {
-            Unsaid::new(Reason::LimitExceeded, named("the program is larger than the kernel takes"))
-        }
+        (libc::E2BIG, _) => Unsaid::new(
+            Reason::LimitExceeded,
+            named("the program has more of something than the kernel takes"),
+        )
+        .help("a program may use 64 maps and have 256 functions and a million instructions"),
         (libc::ENOENT, _) => Unsaid::new(
             Reason::UnknownKfunc,
             named("the kernel does not have something that the program names"),
@@ -191,6 +193,13 @@ pub fn name(errno: i32) -> String {
         _ => return format!("error {errno}"),
     };
     name.to_owned()
+}
+
+/// The number of `EACCES` or `13`; `None` for what is neither.
+pub fn number(text: &str) -> Option<i32> {
+    // 133 is the last number of asm-generic/errno.h.
+    let named = || (1..=133).chain([524]).find(|&number| name(number) == text);
+    text.parse().ok().or_else(named)
 }
 
 #[cfg(test)]

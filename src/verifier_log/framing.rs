@@ -11,14 +11,17 @@
 //! - dmesg and journald: a time stamp before each line.
 
 use super::log::Log;
+use crate::verdict::errno;
 use crate::verdict::messages::reason_of_line;
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// A log cut out of what was around it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Framed {
-    /// The verifier's text.
-    pub log: String,
+pub struct Framed<'t> {
+    /// The verifier's text; borrowed where nothing had to be taken out of it,
+    /// for it may be large.
+    pub log: Cow<'t, str>,
     /// The program it is about, where the text says so.
     pub program: Option<String>,
     /// The object, where the text says so.
@@ -32,12 +35,12 @@ pub struct Framed {
 }
 
 /// Cuts the logs out of a text; text without any known frame is one log.
-pub fn extract(text: &str) -> Vec<Framed> {
+pub fn extract(text: &str) -> Vec<Framed<'_>> {
     let lines: Vec<&str> = text.lines().map(strip_stamp).collect();
     let titles: Vec<usize> =
         (0..lines.len()).filter(|&at| title(lines[at], &mut Framed::default())).collect();
     if titles.is_empty() {
-        return of_loader(&lines);
+        return of_loader(text, &lines);
     }
     let ends = titles.iter().skip(1).copied().chain([lines.len()]);
     let parts = titles.iter().zip(ends);
@@ -45,14 +48,14 @@ pub fn extract(text: &str) -> Vec<Framed> {
         .map(|(&start, end)| {
             let mut framed = Framed::default();
             title(lines[start], &mut framed);
-            framed.log = join(lines[start + 1..end].iter().copied());
+            framed.log = stretch(text, lines[start + 1..end].iter().copied());
             framed
         })
         .collect()
 }
 
 /// `==> a.bpf.o count on debian/trixie (6.12.117): rejected <==`
-fn title(line: &str, framed: &mut Framed) -> bool {
+fn title(line: &str, framed: &mut Framed<'_>) -> bool {
     let parts = || {
         let inner = line.strip_prefix("==> ")?.strip_suffix(" <==")?;
         let (what, place) = inner.rsplit_once(" on ")?;
@@ -68,8 +71,8 @@ fn title(line: &str, framed: &mut Framed) -> bool {
 }
 
 /// The logs in what a loader printed.
-fn of_loader(lines: &[&str]) -> Vec<Framed> {
-    let mut found: Vec<Framed> = Vec::new();
+fn of_loader<'t>(text: &'t str, lines: &[&'t str]) -> Vec<Framed<'t>> {
+    let mut found: Vec<Framed<'_>> = Vec::new();
     let mut next = Framed::default();
     let mut at = 0;
     while at < lines.len() {
@@ -89,7 +92,7 @@ fn of_loader(lines: &[&str]) -> Vec<Framed> {
         if is_begin(line) {
             let end = (at + 1..lines.len()).find(|&end| is_end(strip_loader(lines[end])));
             let end = end.unwrap_or(lines.len());
-            next.log = join(lines[at + 1..end].iter().map(|line| strip_loader(line)));
+            next.log = stretch(text, lines[at + 1..end].iter().map(|line| strip_loader(line)));
             found.push(std::mem::take(&mut next));
             at = end;
         } else {
@@ -98,50 +101,66 @@ fn of_loader(lines: &[&str]) -> Vec<Framed> {
         }
         at += 1;
     }
-    if found.is_empty() { unframed(lines, &next) } else { found }
+    if found.is_empty() { unframed(text, lines, &next) } else { found }
 }
 
 /// Logs without begin and end: from the first line that is the verifier's,
 /// one after the other.
-fn unframed(lines: &[&str], words: &Framed) -> Vec<Framed> {
-    let stripped: Vec<&str> = lines.iter().map(|line| strip_loader(line)).collect();
-    let first = stripped.iter().position(|line| is_verifiers(line.trim_start()));
+fn unframed<'t>(text: &'t str, lines: &[&'t str], words: &Framed<'t>) -> Vec<Framed<'t>> {
+    let stripped = || lines.iter().map(|line| strip_loader(line));
+    let first = stripped().position(|line| is_verifiers(line.trim_start()));
     if first.is_none()
-        && let Some(log) = stripped.iter().find_map(|line| shortened(line))
+        && let Some(log) = stripped().find_map(shortened)
     {
-        return vec![Framed { log, ..words.clone() }];
+        return vec![Framed { log: log.into(), ..words.clone() }];
     }
     // Where nothing is the verifier's, what a loader says is all there is.
-    let nothing = if words.errno.is_some() { stripped.len() } else { 0 };
-    let (before, log) = stripped.split_at(first.unwrap_or(nothing));
+    let nothing = if words.errno.is_some() { lines.len() } else { 0 };
+    let first = first.map(|first| first - complaints_before(lines, first));
+    let (before, log) = lines.split_at(first.unwrap_or(nothing));
     // cilium/ebpf indents the whole log; the verifier's own indentation is
     // one blank.
-    let indent = log.first().map_or(0, |line| line.len() - line.trim_start().len());
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let whole = log.first().map_or(0, |line| indent(strip_loader(line)));
     let log = log.iter().map(|line| {
-        let own = line.len() - line.trim_start().len();
-        line.get(own.min(indent)..).unwrap_or(line)
+        let line = strip_loader(line);
+        after_prefix(line.get(indent(line).min(whole)..).unwrap_or(line))
     });
-    let mut text = join(log.map(after_prefix));
-    let mut found = vec![Framed { loader: join(before.iter().copied()), ..words.clone() }];
-    // Most often it is one, which may be large: it is not copied again.
-    let end = Log::parse(&text).end;
-    if !text[end..].lines().any(is_verifiers) {
-        text.truncate(end);
-        found[0].log = text;
-        return found;
-    }
-    let mut rest = text.as_str();
+    let before = before.iter().map(|line| strip_loader(line));
+    let mut found = vec![Framed { loader: join(before), ..words.clone() }];
+    // Most often it is one.
+    let mut rest = stretch(text, log);
     loop {
-        let (log, behind) = rest.split_at(Log::parse(rest).end);
+        let end = Log::parse(&rest).end;
+        let behind = rest[end..].lines().any(is_verifiers).then(|| match &rest {
+            Cow::Borrowed(rest) => Cow::Borrowed(&rest[end..]),
+            Cow::Owned(rest) => Cow::Owned(rest[end..].to_owned()),
+        });
+        let log = match rest {
+            Cow::Borrowed(rest) => Cow::Borrowed(&rest[..end]),
+            Cow::Owned(mut rest) => {
+                rest.truncate(end);
+                Cow::Owned(rest)
+            }
+        };
         if let Some(last) = found.last_mut() {
-            last.log = log.to_owned();
+            last.log = log;
         }
-        if !behind.lines().any(is_verifiers) {
-            return found;
-        }
+        let Some(behind) = behind else { return found };
         rest = behind;
         found.push(Framed::default());
     }
+}
+
+/// How many lines before the log's first certain line are the verifier's,
+/// too: a program that is refused before the walk has only its complaint and
+/// the numbers.
+fn complaints_before(lines: &[&str], first: usize) -> usize {
+    if !strip_loader(lines[first]).trim_start().starts_with("processed ") {
+        return 0;
+    }
+    let complaints = lines[..first].iter().rev().map(|line| strip_loader(line));
+    complaints.take_while(|line| reason_of_line(line.trim()).is_some()).count()
 }
 
 /// cilium/ebpf's short form: the last lines of the log joined by `: `, and
@@ -167,6 +186,29 @@ fn after_prefix(line: &str) -> &str {
         }
     }
     line
+}
+
+/// Lines of a text that follow each other, borrowed if they stand so in it,
+/// put together anew if something was taken out.
+fn stretch<'t>(text: &'t str, lines: impl Iterator<Item = &'t str> + Clone) -> Cow<'t, str> {
+    // Where a line begins in the text, of which it is a part.
+    let place = |line: &str| line.as_ptr() as usize - text.as_ptr() as usize;
+    let mut whole: Option<(usize, usize)> = None;
+    for line in lines.clone() {
+        let start = place(line);
+        let from = match whole {
+            // A line ends in `\n` or `\r\n`.
+            Some((from, end)) if matches!(&text[end..start], "\n" | "\r\n") => from,
+            Some(_) => return Cow::Owned(join(lines)),
+            None => start,
+        };
+        whole = Some((from, start + line.len()));
+    }
+    let Some((from, end)) = whole else { return Cow::Borrowed("") };
+    let rest = &text[end..];
+    let newline = ["\r\n", "\n"].into_iter().find(|newline| rest.starts_with(newline));
+    let end = end + newline.map_or(0, str::len);
+    Cow::Borrowed(&text[from..end])
 }
 
 fn join<'l>(lines: impl Iterator<Item = &'l str> + Clone) -> String {
@@ -215,18 +257,21 @@ fn program_name(line: &str) -> Option<&str> {
     (!name.is_empty() && name.bytes().all(is_name)).then_some(name)
 }
 
-/// `BPF program load failed: Permission denied`, `failed to load: -13`,
+/// `BPF program load failed: Permission denied`, `failed to load: -13` (since
+/// libbpf 1.6 `-EACCES`), `Error loading vmlinux BTF: -3`,
 /// `load program: permission denied`, `(os error 13)` → 13
 fn error_number(line: &str) -> Option<i32> {
-    if let Some(rest) = line.split_once("failed to load: -").map(|(_, rest)| rest) {
-        return rest.trim().parse().ok();
-    }
     if let Some((_, rest)) = line.split_once("(os error ") {
         return rest.split(')').next()?.parse().ok();
     }
     let lower = line.to_ascii_lowercase();
     if !lower.contains("load") {
         return None;
+    }
+    if let Some((_, rest)) = line.rsplit_once(": -")
+        && let Some(number) = errno::number(rest.trim())
+    {
+        return Some(number);
     }
     let words = [
         ("permission denied", libc::EACCES),
@@ -238,6 +283,8 @@ fn error_number(line: &str) -> Option<i32> {
         ("cannot allocate memory", libc::ENOMEM),
         ("bad address", libc::EFAULT),
         ("operation not supported", libc::EOPNOTSUPP),
+        ("resource temporarily unavailable", libc::EAGAIN),
+        ("interrupted system call", libc::EINTR),
         ("unknown error 524", 524),
     ];
     words.iter().find(|(words, _)| lower.contains(words)).map(|&(_, number)| number)
@@ -304,6 +351,45 @@ libbpf: failed to load object 'a.bpf.o'
         assert_eq!(found[0].errno, Some(13));
         assert!(found[0].log.starts_with("0: R1=ctx()"));
         assert!(found[0].log.trim_end().ends_with("mark_read 0"));
+    }
+
+    #[test]
+    fn error_numbers_in_all_spellings() {
+        for (line, number) in [
+            ("prog 'count': BPF program load failed: Permission denied", Some(13)),
+            ("prog 'count': BPF program load failed: -EACCES", Some(13)),
+            ("prog 'count': failed to load: -13", Some(13)),
+            ("prog 'count': failed to load: -ENOTSUPP", Some(524)),
+            ("Error loading vmlinux BTF: -3", Some(3)),
+            ("load program: permission denied:", Some(13)),
+            ("Permission denied (os error 13)", Some(13)),
+            ("failed to load object 'a'", None),
+            ("loading: -x", None),
+        ] {
+            assert_eq!(error_number(line), number, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_complaint_before_the_walk_belongs_to_the_log() {
+        let text = "JIT does not support calling kernel function\nprocessed 0 insns (limit 1000000) \
+                    max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0\n";
+        assert_eq!(extract(text)[0].log, text);
+    }
+
+    #[test]
+    fn what_stands_as_it_is_is_not_copied() {
+        let log = "0: R1=ctx() R10=fp0\n0: (95) exit\nR0 !read_ok\n";
+        for (text, borrowed) in [
+            (log.to_owned(), true),
+            (log.replace('\n', "\r\n"), true),
+            (format!("libbpf: -- BEGIN PROG LOAD LOG --\n{log}-- END PROG LOAD LOG --\n"), true),
+            (format!("[   12.345678] {}", log.replace("\n0", "\n[   12.345679] 0")), false),
+        ] {
+            let found = extract(&text);
+            assert_eq!(matches!(found[0].log, Cow::Borrowed(_)), borrowed, "{text}");
+            assert_eq!(found[0].log.replace('\r', ""), log);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::source::Source;
 use super::summary::Summary;
 
 /// How many lines of an error are kept.
-const MAX_ERROR_LINES: usize = 64;
+const MAX_ERROR_LINES: usize = 256;
 
 /// How many lines are asked for their dialect before the question is settled.
 const DIALECT_LINES: u32 = 4096;
@@ -81,6 +81,7 @@ impl<'t> Log<'t> {
         };
         let mut summary = Summary::default();
         let mut asked = 0;
+        let mut reported = false;
         let mut at = 0;
         for whole in text.split_inclusive('\n') {
             let start = at;
@@ -89,7 +90,12 @@ impl<'t> Log<'t> {
             let (Ok(offset), Ok(length)) = (u32::try_from(start), u32::try_from(line.len())) else {
                 break;
             };
-            let what = line::classify(line);
+            let what = match line::classify(line) {
+                what @ (Line::Summary | Line::Text) => what,
+                _ if reported => Line::Text,
+                what => what,
+            };
+            reported |= matches!(what, Line::Text) && structured::begins(line);
             if asked < DIALECT_LINES && !matches!(what, Line::Text) {
                 asked += 1;
                 log.dialect = dialect::detect(line).map_or(log.dialect, |it| it.max(log.dialect));

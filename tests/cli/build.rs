@@ -454,11 +454,12 @@ fn ctrl_c_ends_clang_and_leaves_nothing_half_written() {
     let script = format!("{COMPILES} echo $$ > pid.new; mv pid.new pid; sleep 60;; esac");
     let hung = clang_that(&place, "hung", &script);
     let place = place.env("SKEP_CLANG", &hung);
-    let mut build = place.command(&["build", "-j1"]).stderr(Stdio::null()).spawn().unwrap();
+    let mut build = place.command(&["build", "-j1", "--message-format", "json"]);
+    let build = build.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for(&place.path().join("pid"));
     signal(build.id(), libc::SIGINT);
-    let status = build.wait().unwrap();
-    assert_eq!(status.code(), Some(130));
+    let run = Run::from(build.wait_with_output().unwrap()).expect(130);
+    assert!(run.stdout.contains("\"E0130\""), "{run}");
     let clang = place.read("pid");
     assert!(!Path::new("/proc").join(clang.trim()).exists(), "clang lives");
     assert!(!place.path().join("target/skep/dev").exists());

@@ -345,3 +345,62 @@ fn the_oldest_kernel_of_a_project_counts() {
     place.file("Skep.toml", manifest("5.10"));
     place.skep(&["check", "--message-format", "short"]).expect(0);
 }
+
+#[test]
+fn a_call_into_a_programs_section_is_told_where() {
+    let place = Place::new();
+    let calling = |section: &str| {
+        let functions = format!(
+            "static __attribute__((noinline)) {section} int inner(int *n) {{ return *n; }}\n\
+             SEC(\"xdp\") int outer(void *ctx) {{ int n = 1; return inner(&n); }}\n\nchar LICENSE"
+        );
+        GOOD.replace("char LICENSE", &functions)
+    };
+    let check = ["check", "--message-format", "short", "calls.bpf.o"];
+    compile(&place, "calls.bpf.o", &calling("SEC(\"xdp\")"));
+    let run = place.skep(&check).expect(1);
+    let found = run.stdout.lines().find(|line| line.contains("error[E0408]"));
+    let found = found.unwrap_or_else(|| panic!("{run}"));
+    assert!(found.starts_with("calls.bpf.c:28:"), "{found}");
+    assert!(found.contains("a call leads to no function"), "{found}");
+    compile(&place, "calls.bpf.o", &calling(""));
+    place.skep(&check).expect(0);
+}
+
+#[test]
+fn line_records_beyond_the_code_are_told() {
+    let place = Place::new();
+    compile(&place, "good.bpf.o", GOOD);
+    place.skep(&["check", "good.bpf.o"]).expect(0);
+    let mut bytes = std::fs::read(place.path().join("good.bpf.o")).unwrap();
+    // .BTF.ext: magic, version, flags and the header's size; then the places
+    // of function records and of line records behind it.
+    let magic = [0x9f, 0xeb, 1, 0, 32, 0, 0, 0];
+    let at = bytes.windows(8).position(|window| window == magic).unwrap();
+    let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    // The records' size, the section's name and their count stand first.
+    let offset = at + 32 + number(at + 16) + 12;
+    bytes[offset..offset + 4].copy_from_slice(&80_000u32.to_le_bytes());
+    place.file("bad.bpf.o", bytes);
+    let run = place.skep(&["check", "--message-format", "short", "bad.bpf.o"]).expect(0);
+    assert!(run.stdout.contains("warning[W0411]: 1 line records lie beyond"), "{run}");
+}
+
+#[test]
+fn a_relocation_that_libbpf_would_refuse_is_told() {
+    let place = Place::new();
+    let asking = |of: &str| {
+        let program = format!(
+            "struct task_struct {{ int pid; char comm[16]; }} __attribute__((preserve_access_index));\n\
+             SEC(\"kprobe/do_unlinkat\") int is_signed(struct task_struct *task)\n\
+             {{ return __builtin_preserve_field_info({of}, 3); }}\n\nchar LICENSE"
+        );
+        GOOD.replace("char LICENSE", &program)
+    };
+    let check = ["check", "--message-format", "short", "--kernel", "debian/trixie", "core.bpf.o"];
+    compile(&place, "core.bpf.o", &asking("task->comm[2]"));
+    let run = place.skep(&check).expect(1);
+    assert!(run.stdout.contains("error[E0505]") && run.stdout.contains("comm[2]"), "{run}");
+    compile(&place, "core.bpf.o", &asking("task->pid"));
+    place.skep(&check).expect(0);
+}

@@ -53,3 +53,27 @@ fn what_check_finds_has_levels_and_what_does_not_compile_has_none() {
     let broken = UNUSED.replace("int unused;", "int unused = nothing; // skep: allow(E0201)");
     project("[lints]\nclang-error = \"allow\"\n", &broken).skep(&["build"]).expect(1);
 }
+
+#[test]
+fn a_name_that_is_no_findings_is_told_with_the_nearest() {
+    let source = UNUSED.replace("int unused;", "int unused; // skep: allow(W0201, clang-eror)");
+    let place = project("[lints]\nunknown-sektion = \"deny\"\nlarge = \"warn\"\n", &source);
+    let run = place.skep(&["build", "--message-format", "short"]).expect(0);
+    for line in [
+        "Skep.toml:2:1: warning[W0114]: no finding is called `unknown-sektion` [unknown-lint]",
+        "Skep.toml:3:1: warning[W0114]: no finding is called `large` [unknown-lint]",
+        "src/pass.bpf.c:7:36: warning[W0114]: no finding is called `clang-eror` [unknown-lint]",
+    ] {
+        assert!(run.stdout.contains(line), "{line}: {run}");
+    }
+    let human = place.skep(&["build"]).expect(0);
+    assert!(human.stdout.contains("did you mean E0404 unknown-section?"), "{human}");
+    assert!(human.stdout.contains("did you mean E0201 clang-error?"), "{human}");
+    // Once, whatever the command does besides building.
+    let check = place.skep(&["check", "--message-format", "short"]).expect(0);
+    assert_eq!(check.stdout.matches("W0114").count(), 3, "{check}");
+    place.skep(&["build", "--deny", "warnings"]).expect(1);
+    let quiet = "[lints]\nunknown-lint = \"allow\"\nlarge = \"warn\"\n";
+    let run = project(quiet, UNUSED).skep(&["build"]).expect(0);
+    assert!(!run.stdout.contains("W0114"), "{run}");
+}

@@ -234,6 +234,45 @@ fn every_line_of_json_is_as_its_schema_says() {
 }
 
 #[test]
+fn what_a_kernel_says_is_as_the_schema_says() {
+    let place = Place::new();
+    let source = |section: &str, body: &str| {
+        format!(
+            "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\nSEC(\"{section}\")\n\
+             int prog(void *ctx)\n{{\n\t{body}\n}}\nchar LICENSE[] SEC(\"license\") = \"GPL\";\n"
+        )
+    };
+    place.file("good.bpf.c", source("socket", "return 0;"));
+    place.file("bad.bpf.c", source("socket", "return *(volatile int *)4;"));
+    place.file("nowhere.bpf.c", source("fentry/no_such_function", "return 0;"));
+    place.file("odd.bpf.c", source("oddity", "return 0;"));
+    let files = ["good.bpf.c", "bad.bpf.c", "nowhere.bpf.c", "odd.bpf.c"];
+    let mut args = vec!["verify", "--message-format", "json", "-k", "debian/trixie", "--blame"];
+    args.extend(files);
+    let run = place.skep(&args).expect(1);
+    let lines: Vec<Value> =
+        run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of =
+        |reason: &str| lines.iter().filter(|line| line["reason"] == reason).collect::<Vec<_>>();
+    let verdicts = of("program-verdict");
+    let words: BTreeSet<&str> =
+        verdicts.iter().map(|row| row["verdict"].as_str().unwrap()).collect();
+    assert_eq!(verdicts.len(), files.len(), "{run}");
+    assert!(words.len() >= 3, "{words:?}");
+    assert!(!of("compiler-message").is_empty() && !of("line-cost").is_empty(), "{run}");
+    let schema = repository("docs/json.schema.json");
+    let schema = schema.to_str().unwrap();
+    for (line, wrong) in lines.iter().zip(wrong(schema, &lines)) {
+        assert!(wrong.is_empty(), "{wrong:#?}\n{line:#}");
+    }
+    // Nor is this part of it one.
+    let mut broken = verdicts[0].clone();
+    broken["verdict"] = Value::from("liked");
+    broken["instructions"] = Value::from("many");
+    assert!(wrong(schema, &[broken])[0].len() >= 2);
+}
+
+#[test]
 fn sarif_is_as_the_official_schema_says() {
     let mut documents = Vec::new();
     for (place, mut args) in runs() {

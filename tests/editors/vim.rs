@@ -2,7 +2,7 @@
 
 use crate::findings::{self, Seen};
 use crate::project;
-use crate::support::Place;
+use crate::support::{Place, shared_cache};
 use crate::tools::{repository, run, with_skep};
 use serde_json::Value;
 use std::path::Path;
@@ -137,10 +137,8 @@ fn the_files_that_skep_ide_writes_set_the_editor_up() {
     }
 }
 
-#[test]
-fn neovims_own_client_shows_what_the_language_server_finds() {
-    let place = project::write();
-    let expected = project::expected(&place);
+/// What Neovim's own client saw in a scene of `neovim.lua`.
+fn client(place: &Place, scene: &str) -> Value {
     place.skep(&["ide", "neovim"]).expect(0);
     let written = place.path().join("seen.json");
     let mut command = Command::new("nvim");
@@ -148,11 +146,18 @@ fn neovims_own_client_shows_what_the_language_server_finds() {
         .args(["-u", "NORC", "-i", "NONE", "-n", "--headless", "-S"])
         .arg(repository("tests/editors/neovim.lua"))
         .env("SKEP_SEEN", &written)
+        .env("SKEP_SCENE", scene)
+        .env("SKEP_CACHE_DIR", shared_cache())
         .env("HOME", place.path())
         .current_dir(place.path());
     run(with_skep(&mut command));
     let result: Value = serde_json::from_slice(&std::fs::read(&written).unwrap()).unwrap();
     assert_eq!(result["error"], Value::Null, "{result}");
+    result
+}
+
+/// The findings that Neovim's client showed.
+fn shown(place: &Place, result: &Value) -> Vec<Seen> {
     let root = format!("{}/", place.path().display());
     let seen = result["findings"].as_array().unwrap().iter().map(|finding| {
         assert_eq!(finding["source"], "skep");
@@ -165,7 +170,67 @@ fn neovims_own_client_shows_what_the_language_server_finds() {
             code: finding["code"].as_str().unwrap().to_owned(),
         }
     });
-    findings::assert_same(seen.collect(), &expected);
+    seen.collect()
+}
+
+#[test]
+fn neovims_own_client_shows_what_the_language_server_finds() {
+    let place = project::write();
+    let result = client(&place, "check");
+    findings::assert_same(shown(&place, &result), &project::expected(&place));
     assert!(result["hover"].as_str().unwrap().contains("program type `xdp`"), "{result}");
     assert!(result["completion"].as_u64().unwrap() > 50, "{result}");
 }
+
+#[test]
+fn neovims_own_client_shows_what_a_warm_kernel_says() {
+    let place = Place::new();
+    place.file("Skep.toml", "[kernels]\nmatrix = [\"debian/trixie\"]\n");
+    place.file("src/count.bpf.c", COUNT);
+    // The machine of the kernel is kept by the first run.
+    place.skep(&["verify"]).expect(1);
+    let result = client(&place, "verify");
+    let text = |key: &str| result[key].as_str().unwrap_or_else(|| panic!("{key}: {result}"));
+    let found = shown(&place, &result);
+    assert_eq!(found.len(), 1);
+    let found = &found[0];
+    let what = (found.file.as_str(), found.line, found.code.as_str(), found.severity.as_str());
+    assert_eq!(what, ("src/count.bpf.c", 17, "E0301", "error"));
+    // Where the value comes from.
+    assert_eq!(result["related"], 1, "{result}");
+    let before = text("lens_before");
+    assert!(before.starts_with("Linux 6.12.") && before.ends_with(": rejected"), "{before}");
+    assert!(text("fix").contains("if (!seen)"), "{result}");
+    let after = text("lens_after");
+    assert!(after.contains(": accepted, ") && after.ends_with(" insns verified"), "{after}");
+    assert!(place.read("src/count.bpf.c").contains("if (!seen)"));
+    let hints = result["hints"].as_array().unwrap();
+    let of_lookup = hints.iter().find(|hint| hint["position"]["line"] == 14);
+    let of_lookup = of_lookup.unwrap_or_else(|| panic!("{result}"));
+    assert!(of_lookup["label"].as_str().unwrap().ends_with(" insns"), "{result}");
+    assert!(text("hover").contains("bpf_map_lookup_elem"), "{result}");
+}
+
+/// A value that is not compared with NULL.
+const COUNT: &str = "#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16);
+	__type(key, __u32);
+	__type(value, __u64);
+} counts SEC(\".maps\");
+
+SEC(\"xdp\")
+int count(struct xdp_md *ctx)
+{
+	__u32 key = 1;
+	__u64 *seen = bpf_map_lookup_elem(&counts, &key);
+
+	*seen += 1;
+	return XDP_PASS;
+}
+
+char LICENSE[] SEC(\"license\") = \"GPL\";
+";

@@ -116,8 +116,20 @@ pub fn source(name: &str) -> PathBuf {
     })
 }
 
+/// Gives a package's file, fetched into a directory, to `use_it`.
+pub fn with_package(dir: &Path, name: &str, suite: &str, use_it: impl FnOnce(&Path)) {
+    let apt = Suite::new(dir, "deb", suite);
+    apt.run(&["download", name]).unwrap();
+    use_it(&apt.downloaded());
+}
+
+/// What the kernel of a suite calls itself.
+pub fn kernel_release(reference: &str) -> String {
+    kernel(reference).stored.release.clone()
+}
+
 /// What `fetch` leaves in a directory of its own, done once for all tests.
-fn fetched(name: &str, fetch: impl FnOnce(&Path) -> PathBuf) -> PathBuf {
+pub fn fetched(name: &str, fetch: impl FnOnce(&Path) -> PathBuf) -> PathBuf {
     let packages = shared_cache().join("packages");
     fs::create_dir_all(&packages).unwrap();
     let done = packages.join(name);

@@ -13,10 +13,12 @@ use crate::ops::pins;
 use crate::vm::{self, Blueprint, Initramfs, Loaded, Runner, Settings};
 use crate::wire;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// What is kept of a rejected program's log if nobody asked for it, in bytes.
 const LOG_LIMIT: u64 = 4 << 20;
-/// How many logs are kept in a directory; the oldest make way.
+/// How many logs are kept in a directory; the oldest make way, but none of
+/// the run that is under way.
 const LOGS_KEPT: usize = 200;
 
 /// What one kernel's job needs.
@@ -24,6 +26,8 @@ pub(super) struct Job<'j> {
     pub work: Work<'j>,
     pub settings: &'j Settings,
     pub initramfs: &'j Initramfs,
+    /// When the run began.
+    pub begun: SystemTime,
 }
 
 /// The kernel that a verdict is of.
@@ -208,7 +212,7 @@ impl Job<'_> {
             }
         };
         let path = dir.join(name.replace('/', "-"));
-        match fs::write_atomic(&path, log).and_then(|()| prune(&dir)) {
+        match fs::write_atomic(&path, log).and_then(|()| prune(&dir, self.begun)) {
             Ok(()) => Some(session.display(&path).to_owned()),
             Err(error) => {
                 session.note(format!("the verifier's log is not kept: {error}"));
@@ -218,17 +222,40 @@ impl Job<'_> {
     }
 }
 
-/// Removes the oldest logs of a directory, if there are too many.
-fn prune(dir: &Path) -> fs::Result<()> {
+/// Removes the oldest logs of a directory, if there are too many; those that
+/// a run left since it began stay, for its findings name them.
+fn prune(dir: &Path, begun: SystemTime) -> fs::Result<()> {
     let logs = fs::read_dir(dir)?;
     if logs.len() <= LOGS_KEPT {
         return Ok(());
     }
+    // Clocks of file systems are coarse.
+    let begun = begun.checked_sub(Duration::from_secs(1)).unwrap_or(begun);
     let age =
         |path: &PathBuf| fs::metadata(path).ok().and_then(|metadata| metadata.modified().ok());
     let mut logs: Vec<_> = logs.into_iter().map(|path| (age(&path), path)).collect();
     logs.sort();
     // A few more than needed, so that the next ones need not look again.
     let surplus = logs.len() - LOGS_KEPT * 3 / 4;
-    logs.into_iter().take(surplus).try_for_each(|(_, path)| fs::remove_file(&path))
+    let old = logs.into_iter().take(surplus).filter(|(age, _)| age.is_none_or(|age| age < begun));
+    old.map(|(_, path)| path).try_for_each(|path| fs::remove_file(&path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_logs_make_way_and_new_ones_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        for at in 0..LOGS_KEPT + 10 {
+            fs::write_atomic(&dir.path().join(format!("{at}.log")), b"x").unwrap();
+        }
+        let count = || fs::read_dir(dir.path()).unwrap().len();
+        let hour = Duration::from_secs(3600);
+        prune(dir.path(), SystemTime::now() - hour).unwrap();
+        assert_eq!(count(), LOGS_KEPT + 10);
+        prune(dir.path(), SystemTime::now() + hour).unwrap();
+        assert_eq!(count(), LOGS_KEPT * 3 / 4);
+    }
 }

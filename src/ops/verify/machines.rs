@@ -9,6 +9,7 @@ use crate::vm::{self, Accelerator, Initramfs, Qemu, Settings};
 use crate::wire::Placed;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 /// What every kernel's job is about.
 #[derive(Clone, Copy)]
@@ -38,9 +39,10 @@ impl Work<'_> {
                 append: Vec::new(),
             };
             let not_booted = AtomicBool::new(false);
+            let begun = SystemTime::now();
             let run = |task: &Task| {
                 let mut part = Results::default();
-                let job = Job { work: self, settings: &settings, initramfs: &initramfs };
+                let job = Job { work: self, settings: &settings, initramfs: &initramfs, begun };
                 if let Err(failure) = job.run(task, &mut part) {
                     let diagnostic = failure.into_diagnostic();
                     if diagnostic.code == codes::VM_DID_NOT_BOOT {

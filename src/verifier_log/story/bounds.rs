@@ -345,7 +345,13 @@ impl Story<'_> {
             });
         }
         let lost = register.filter(|_| !negative).and_then(|it| self.lost_check(last, it));
-        if let Some(check) = lost {
+        if let Some((check, true)) = lost {
+            draft.labels.extend(self.label(check, "what was read before is checked here"));
+            return draft
+                .note("the number is read from memory twice, and may be another one the second time: the check is of the first")
+                .help("read it once, into a variable that is not `volatile`, and check and use that");
+        }
+        if let Some((check, false)) = lost {
             let name = name.as_deref().unwrap_or("index");
             draft.labels.extend(self.label(check, "a copy of it is checked here"));
             return draft
@@ -377,19 +383,39 @@ impl Story<'_> {
 
     /// A check in the source that the compiler made of another copy of a
     /// number than the one that is used: the verifier of older kernels, and
-    /// for narrower copies that of newer ones, sees no connection.
-    fn lost_check(&self, last: At, register: Register) -> Option<At> {
-        let made = self.index_of(last, register)?.origin.at;
+    /// for narrower copies that of newer ones, sees no connection. Says, too,
+    /// whether the number is the same only if memory has not changed: it was
+    /// read once for the check and once for the use.
+    fn lost_check(&self, last: At, register: Register) -> Option<(At, bool)> {
+        let made = self.index_of(last, register)?.origin;
         let ordered = |operator: &str| operator.contains(['<', '>']);
-        let branches = self.path.branches_before(last).take_while(|(at, ..)| *at > made);
+        let branches = self.path.branches_before(last);
         branches.take(MAX_CHECKS).find_map(|(at, _, operation, _)| {
             let Operation::Branch { left, operator, right: Operand::Number(_), .. } = operation
             else {
                 return None;
             };
-            let same = self.path.origin(at, left, true)?.at == made;
-            (ordered(operator) && same).then_some(at)
+            if !ordered(operator) {
+                return None;
+            }
+            let checked = self.path.origin(at, left, true)?;
+            if checked.at == made.at {
+                return Some((at, false));
+            }
+            let again = at < made.at && self.reads_same(&checked, &made);
+            again.then_some((at, true))
         })
+    }
+
+    /// Whether two values were read from the same place in memory, which is
+    /// not the stack: there the verifier knows them to be the same.
+    fn reads_same(&self, one: &Origin<'_>, other: &Origin<'_>) -> bool {
+        let place = |origin: &Origin<'_>| {
+            let Operation::Load { base, offset, size, .. } = origin.operation else { return None };
+            let pointer = self.path.origin(origin.at, base, false)?;
+            Some((pointer.at, offset, size))
+        };
+        place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one))
     }
 
     /// Stack memory is read that was not written.
@@ -466,8 +492,11 @@ impl Story<'_> {
             return self.variable_set_at(computed).filter(simple);
         }
         let span = self.place(origin.at)?;
-        let assigned = self.variable_set_at(origin.at).filter(simple);
         let line = span.line_text.as_deref().unwrap_or_default();
+        if let Some(name) = c_text::declared_at(line, span.start.column) {
+            return Some(name.to_owned());
+        }
+        let assigned = self.variable_set_at(origin.at).filter(simple);
         if assigned.is_some() && c_text::copies(line, span.start.column) {
             return assigned;
         }

@@ -129,6 +129,36 @@ pub(super) fn copies(line: &str, column: u32) -> bool {
     only_casts && depth == 0 && !more.iter().any(|operator| behind.contains(operator))
 }
 
+/// The variable behind the first of a declaration that is set to just what
+/// stands at a column (counted from 1), but for casts: `b` of
+/// `int a = 0, b = ctx->len, c;` at `ctx` or its field.
+pub(super) fn declared_at(line: &str, column: u32) -> Option<&str> {
+    let column = usize::try_from(column).ok()?.checked_sub(1)?;
+    let before = line.get(..column)?;
+    let mut depth = 0;
+    let comma = before.bytes().enumerate().fold(None, |comma, (at, byte)| {
+        match byte {
+            b'(' | b'{' | b'[' => depth += 1,
+            b')' | b'}' | b']' => depth -= 1,
+            b',' if depth == 0 => return Some(at),
+            _ => {}
+        }
+        comma
+    })?;
+    let (name, value) = line.get(comma + 1..)?.split_once('=')?;
+    let name = name.trim().trim_start_matches('*').trim_start();
+    if name.is_empty() || !name.chars().all(is_word) {
+        return None;
+    }
+    // Casts, then one value and nothing more.
+    let mut value = value.split([',', ';']).next()?.trim();
+    while let Some(rest) = value.strip_prefix('(') {
+        value = rest.split_once(')')?.1.trim_start();
+    }
+    let is_value = |c: char| is_word(c) || "->.[]*".contains(c);
+    (!value.is_empty() && value.chars().all(is_value)).then_some(name)
+}
+
 /// Whether a line goes through a variable to what it points to.
 pub(super) fn follows(line: &str, name: &str) -> bool {
     line.match_indices(name).any(|(at, _)| {
@@ -279,6 +309,19 @@ pub(super) fn deeper(indent: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn declarations_of_several_variables() {
+        let line = "__u32 zero = 0, index = (int)ctx->queue, copy = f(a, b), last = index + 1;";
+        let at = |text: &str| u32::try_from(line.find(text).unwrap() + 1).unwrap();
+        assert_eq!(declared_at(line, at("ctx")), Some("index"));
+        assert_eq!(declared_at(line, at("queue")), Some("index"));
+        assert_eq!(declared_at(line, at("0")), None);
+        assert_eq!(declared_at(line, at("a, b")), None);
+        assert_eq!(declared_at(line, at("index + 1")), None);
+        assert_eq!(declared_at("f(x, y = z);", 9), None);
+        assert_eq!(declared_at("é", 2), None);
+    }
 
     #[test]
     fn names_of_variables() {

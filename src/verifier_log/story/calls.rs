@@ -59,6 +59,10 @@ impl Story<'_> {
             let mut kinds: Vec<String> =
                 rest.split(", ").map(|kind| kind_in_words(kind.trim())).collect();
             kinds.dedup();
+            // What takes any memory lists all its kinds.
+            if rest.starts_with("fp, ") && kinds.len() > 3 {
+                return "a pointer to the stack, a packet or the value of a map".to_owned();
+            }
             kinds.truncate(3);
             kinds.join(" or ")
         });
@@ -81,7 +85,10 @@ impl Story<'_> {
             draft = draft.help("reserve the largest record there can be; for records of variable size use bpf_ringbuf_output() or, since Linux 6.1, bpf_ringbuf_reserve_dynptr()");
         } else if needs_map_memory && callee == "bpf_strncmp" {
             draft = draft.help("the text must be a constant: `static const char name[] = \"…\";` outside of the function");
-        } else if self.line.contains("trusted") {
+        } else if reason == Reason::ArenaMisuse {
+            draft =
+                draft.help("helpers cannot read the arena: copy what is needed to the stack first");
+        } else if self.line.contains("trusted") && !self.line.contains("expected=") {
             draft = draft.help("pass what the program got as an argument, or what a kernel function acquired; an address that was read or computed is not trusted");
         } else if needs_map_memory {
             draft = draft.help("it must lie in the value of a map, or in global data");

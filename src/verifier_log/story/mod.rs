@@ -10,9 +10,11 @@ mod bounds;
 mod c_text;
 mod calls;
 mod flow;
+mod misuse;
 mod null;
 mod values;
 
+use super::dialect::structured::Statement;
 use super::disasm::{Callee, Operation, Register};
 use super::log::Log;
 use super::path::{At, Origin as Made, Path};
@@ -69,6 +71,11 @@ pub trait Places {
         false
     }
 
+    /// The last instruction that calls a helper.
+    fn helper_call(&self, _name: &str) -> Option<u32> {
+        None
+    }
+
     /// Where a file is that the log calls by the last part of its path.
     fn named(&self, _file: &str, _line: u32) -> Option<Span> {
         None
@@ -95,24 +102,31 @@ impl Places for NoPlaces {
 pub fn explain(rejection: &Rejection<'_>) -> Diagnostic {
     let log = Log::parse(rejection.log);
     let path = Path::new(&log);
-    let labelled = log.statement.as_ref().and_then(|statement| statement.reason);
-    let said = labelled
-        .and_then(|line| messages::reason_of([line]))
-        .or_else(|| messages::reason_of(log.error.iter().copied()));
+    // Where the kernel reports at length, the sentence before the report is
+    // what all kernels say; the report's own are prose.
+    let said = match &log.statement {
+        Some(report) => messages::reason_of(report.before.iter().copied())
+            .or_else(|| messages::reason_of([&*report.reason]))
+            .or_else(|| messages::reason_of([report.headline])),
+        None => messages::reason_of(log.error.iter().copied()),
+    };
     // libbpf's lines name what it could not resolve better than the text it
     // put into the program in its place.
     let draft = match said {
         Some((reason, line)) => Story::new(rejection, &log, &path, line).tell(reason),
-        None if log.error.is_empty() && log.summary.is_none() => unsaid(rejection),
-        None => Story::new(
-            rejection,
-            &log,
-            &path,
-            labelled.or(log.error.first().copied()).unwrap_or_default(),
-        )
-        .tell(Reason::Unknown),
+        None if log.error.is_empty() && (log.summary.is_none() || number_says(rejection)) => {
+            unsaid(rejection)
+        }
+        None => Story::new(rejection, &log, &path, log.error.first().copied().unwrap_or_default())
+            .tell(Reason::Unknown),
     };
     draft.finish(rejection, &log)
+}
+
+/// Whether the error number tells more than that there is an error.
+fn number_says(rejection: &Rejection<'_>) -> bool {
+    let unsaid = errno::explain(rejection.errno, rejection.stage, rejection.libbpf);
+    unsaid.reason != Reason::LoadFailed
 }
 
 /// The kernel gave no reason.
@@ -196,14 +210,8 @@ impl Draft {
     }
 
     fn finish(mut self, rejection: &Rejection<'_>, log: &Log<'_>) -> Diagnostic {
-        let advice = log.statement.as_ref().and_then(|statement| statement.suggestion);
-        self.helps.extend(advice.map(|advice| (format!("the kernel suggests: {advice}"), None)));
-        if self.primary.is_none()
-            && let Some((file, line)) = log.statement.as_ref().and_then(|known| known.place)
-        {
-            let known = rejection.places.named(file, line);
-            let span = known.unwrap_or_else(|| Span::line(file, line));
-            self.primary = Some(Label { span, message: String::new() });
+        if let Some(report) = &log.statement {
+            self.take_report(rejection, report);
         }
         if self.helps.is_empty() {
             self.helps.extend(self.reason.help().map(|help| (help.to_owned(), None)));
@@ -259,6 +267,34 @@ impl Draft {
     }
 }
 
+impl Draft {
+    /// What the kernel's own report adds: its advice, and the place where
+    /// nothing better is known.
+    fn take_report(&mut self, rejection: &Rejection<'_>, report: &Statement<'_>) {
+        if !report.suggestion.is_empty() {
+            self.helps.push((format!("the kernel suggests: {}", report.suggestion), None));
+        }
+        let reason = format!("the kernel says: {}", report.reason);
+        match self.reason {
+            _ if report.reason.is_empty() => {}
+            Reason::Unknown => self.notes.push(reason),
+            _ => self.details.push(reason),
+        }
+        if self.primary.is_none() {
+            let span = match (report.place, report.instruction) {
+                (Some((file, line)), _) => {
+                    let known = rejection.places.named(file, line);
+                    Some(known.unwrap_or_else(|| Span::line(file, line)))
+                }
+                (None, Some(instruction)) => rejection.places.span(instruction),
+                (None, None) => None,
+            };
+            self.primary = span.map(|span| Label { span, message: String::new() });
+        }
+        self.instruction = self.instruction.or(report.instruction);
+    }
+}
+
 /// What the tellers of stories work with.
 struct Story<'a> {
     rejection: &'a Rejection<'a>,
@@ -296,12 +332,22 @@ impl<'a> Story<'a> {
             GplOnlyHelper | UnknownHelper | HelperNotAllowed | WrongMapType | SleepableMisuse => {
                 self.call(reason)
             }
-            WrongArgument | SubprogramArgument => self.wrong_argument(reason),
+            WrongArgument | ArenaMisuse => self.wrong_argument(reason),
+            SubprogramArgument if self.register_names_argument() => self.wrong_argument(reason),
+            SubprogramArgument => self.own_function(),
             UnboundedLoop if self.is_recursion() => self.recursion(),
             CallDepth => self.recursion(),
             UnboundedLoop | TooComplex => self.endless(reason),
             LockMisuse | CriticalSection => self.section(reason),
             ModifiedPointer => self.modified_pointer(),
+            MisalignedAccess => self.misaligned(),
+            AtomicMisuse => self.atomic(),
+            InvalidRelease => self.invalid_release(),
+            IteratorMisuse => self.iterator(),
+            KfuncNotAllowed => self.kernel_function(),
+            ControlFlow => self.control_flow(),
+            InvalidInstruction => self.unknown_instruction(),
+            TailCallMisuse => self.tail_call(),
             CallbackMisuse => self.callback(),
             DynptrMisuse => self.dynptr(),
             AttachTarget => self.attach_target(),
@@ -316,7 +362,10 @@ impl<'a> Story<'a> {
             CoreRelocation => self.core_relocation(),
             _ => self.plain(reason),
         };
-        let named = || flow::instruction_in(self.line).filter(|_| self.last.is_none());
+        // An instruction that the sentence begins with is meant, wherever the
+        // walk was.
+        let is_meant = self.last.is_none() || self.line.starts_with("insn ");
+        let named = || flow::instruction_in(self.line).filter(|_| is_meant);
         if draft.primary.is_none()
             && let Some(index) = named()
         {
@@ -340,6 +389,9 @@ impl<'a> Story<'a> {
         if self.line.is_empty() {
             return Draft::new(reason, "the verifier rejects the program and says nothing more");
         }
+        if let Some(draft) = self.phrase(reason) {
+            return draft;
+        }
         let said = self.in_words();
         let said = match self.last.and_then(|at| self.callee(at)) {
             Some(callee) if !said.contains(callee) => format!("{callee}(): {said}"),
@@ -353,7 +405,10 @@ impl<'a> Story<'a> {
 
     /// The kernel's line with names instead of registers.
     fn in_words(&self) -> String {
-        let line = lower_first(self.line.trim_end_matches(['.', '\'']));
+        let line = self.line.trim_end_matches('.');
+        // A quotation that is closed stays closed.
+        let is_open = line.matches('\'').count() % 2 == 1;
+        let line = lower_first(if is_open { line.trim_end_matches('\'') } else { line });
         let Some(register) = self.register_named() else { return line };
         let token = format!("R{register}");
         let Some(at) = line.find(&token) else { return line };
@@ -379,6 +434,12 @@ impl<'a> Story<'a> {
             Some(value) => values::kind_in_words(value.kind),
             None => "this value".to_owned(),
         }
+    }
+
+    /// Whether the kernel's line is about a register at a call of a helper or
+    /// kernel function.
+    fn register_names_argument(&self) -> bool {
+        self.register_named().is_some() && self.last.is_some_and(|at| self.callee(at).is_some())
     }
 
     /// The C place of an instruction on the path.
@@ -647,12 +708,42 @@ from 5 to 12: frame1: R0=scalar(smin=smin32=0,smax=umax=255,var_off=(0x0; 0xff))
     }
 
     #[test]
-    fn labelled_errors_are_explained_by_their_reason() {
-        let log = "Verification failed: bad access\nReason: R2 !read_ok\nAt: a.bpf.c:9\nSuggestion: set it\n";
-        let diagnostic = told(log);
+    fn a_report_of_the_kernels_is_explained_by_the_sentence_before_it() {
+        let report = "\
+Verification failed: Register Type Safety: Something
+
+Reason:
+  R9 expected pointer to ctx, one might say.
+
+At:
+  sum @ a.bpf.c:9:2
+  Instruction context:
+  >>> 1 | (95) exit
+  R0=1
+
+Causal path:
+  R0=scalar() was made at insn 0
+
+Suggestion:
+  Set it on every
+  path.
+
+processed 2 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+";
+        let walk = "0: R1=ctx() R10=fp0\n0: (b7) r1 = 1\n1: (95) exit\n";
+        let diagnostic = told(&format!("{walk}R0 !read_ok\n\n{report}"));
         assert_eq!(diagnostic.code, Reason::UninitializedRegister.code());
-        let primary = diagnostic.primary.expect("the log has a place");
-        assert_eq!(primary.span.start.line, 9);
-        assert!(diagnostic.helps.iter().any(|help| help.message.contains("set it")));
+        let primary = diagnostic.primary.expect("the report has a place");
+        assert_eq!((primary.span.file.to_str(), primary.span.start.line), (Some("a.bpf.c"), 9));
+        let advice = "the kernel suggests: Set it on every path.";
+        assert!(diagnostic.helps.iter().any(|help| help.message == advice));
+        // A sentence that no kernel had before: its report is told.
+        let diagnostic = told(&format!(
+            "{walk}the gears grind\n\n{}",
+            report.replace("expected pointer to ctx, ", "")
+        ));
+        assert_eq!(diagnostic.code, Reason::Unknown.code());
+        assert!(diagnostic.message.ends_with("the gears grind"), "{}", diagnostic.message);
+        assert!(diagnostic.notes.iter().any(|note| note == "the kernel says: R9 one might say."));
     }
 }

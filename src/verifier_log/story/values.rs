@@ -170,6 +170,12 @@ impl Story<'_> {
                 "this access is reached with two kinds of pointer; an instruction can work on one kind only",
             );
             draft.primary = self.label(last, "accessed here");
+            if let Some(register) = self.accessed(last)
+                && let Some(origin) = self.path.origin(last, register, true)
+            {
+                let label = format!("on one path: {}", self.made_here(&origin));
+                draft.labels.extend(self.label(origin.at, label));
+            }
             return draft.help("access each through a variable of its own, in a branch of its own; clang may have merged two branches: `barrier_var(pointer);` in one of them keeps them apart");
         }
         let subject = match self.register_named() {
@@ -219,6 +225,17 @@ impl Story<'_> {
     pub(super) fn pointer_leak(&self) -> Draft {
         let reason = Reason::PointerLeak;
         let Some(last) = self.last else { return self.plain(reason) };
+        if self.line.starts_with("cannot return stack pointer") {
+            let message = "a function returns a pointer to its own stack, which is gone then";
+            let mut draft = Draft::new(reason, message);
+            draft.primary = self.label(last, "returned here");
+            if let Some(origin) = self.path.origin(last, 0, true) {
+                draft.labels.extend(self.label(origin.at, self.made_here(&origin)));
+            }
+            return draft.quoting(self.line).help(
+                "return the value itself, or let the caller pass a pointer to where it is to be written",
+            );
+        }
         let Some((_, place)) = self.line.split_once("leaks addr ") else {
             return self.plain(reason);
         };
