@@ -5,7 +5,9 @@ use super::Session;
 use crate::base::fs;
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::events::{Ending, Step};
-use crate::scaffold::{self, Template, folder, git};
+use crate::scaffold::{self, folder, git};
+
+pub use crate::scaffold::{Lang, Template, license};
 
 /// The templates there are: skep's own, or those at `place`, which is a
 /// directory, or what git takes for a repository, with the folder to look in

@@ -105,14 +105,20 @@ fn the_guide_lists_every_template() {
             continue;
         }
         let text = |key: &str| row[key].as_str().unwrap().to_owned();
-        let langs: Vec<&str> =
-            row["langs"].as_array().unwrap().iter().map(|lang| lang.as_str().unwrap()).collect();
+        let words = |key: &str| {
+            let words = row[key].as_array().unwrap().iter().map(|word| word.as_str().unwrap());
+            words.collect::<Vec<_>>().join(", ")
+        };
+        let config = match words("config") {
+            none if none.is_empty() => none,
+            options => format!("; needs {options}"),
+        };
         table += &format!(
-            "| {} | `{}` | {} | {} | {} |\n",
+            "| {} | `{}` | {} | {} | {}{config} |\n",
             text("topic"),
             text("name"),
             text("kernel"),
-            langs.join(", "),
+            words("langs"),
             text("summary")
         );
     }

@@ -13,6 +13,7 @@ mod faults;
 mod features;
 mod headers;
 mod kernels;
+mod loaders;
 mod lock;
 mod minimum;
 mod objects;

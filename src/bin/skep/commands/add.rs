@@ -3,10 +3,10 @@
 use super::CommandResult;
 use super::new::{self, Choices};
 use crate::shell::Shell;
+use skep::ops::Session;
 use skep::ops::add::{self, Outcome};
-use skep::ops::{Session, templates};
+use skep::ops::templates::{self, license};
 use skep::report::{Cell, Table};
-use skep::scaffold::license;
 
 /// Arguments of `skep add`.
 #[derive(Debug, clap::Args)]

@@ -6,9 +6,8 @@ use clap::ValueEnum;
 use skep::diagnostics::{Diagnostic, Failure, Origin, codes};
 use skep::ops::Session;
 use skep::ops::new::{self, Outcome, Request};
-use skep::ops::templates;
+use skep::ops::templates::{self, Lang, Template, license};
 use skep::report::{Cell, Table};
-use skep::scaffold::{Lang, Template, license};
 use std::collections::BTreeMap;
 
 /// Arguments of `skep new`.
@@ -221,6 +220,7 @@ fn list(templates: &[Template]) -> Table {
             ("kernel", "KERNEL"),
             ("langs", "LANGUAGES"),
             ("summary", "WHAT IT DOES"),
+            ("config", "NEEDS"),
         ],
     );
     for template in templates {
@@ -230,6 +230,7 @@ fn list(templates: &[Template]) -> Table {
             Cell::Text(template.kernel.to_string()),
             Cell::Words(template.langs.iter().map(|lang| lang.to_string()).collect()),
             Cell::Text(template.summary.clone()),
+            Cell::Words(template.config.clone()),
         ]);
     }
     table

@@ -176,6 +176,9 @@ static int on_sample(void *context, void *data, size_t size)
 	const struct stack_sample *sample = data;
 	int frame;
 
+	/* Samples may come faster than they are printed. */
+	if (stopped)
+		return -EINTR;
 	printf("%s (process %d) on CPU %u\n", sample->comm, sample->pid, sample->cpu);
 	printf("  kernel\n");
 	for (frame = 0; frame < sample->kernel_bytes / (int)sizeof(sample->kernel_stack[0]); frame++)

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: @{license}
 /* Attaches the program to functions of a binary and shows who calls them. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <glob.h>
+#include <limits.h>
+#include <link.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -33,7 +39,7 @@ static void usage(FILE *out, const char *program)
 	fprintf(out,
 		"Usage: %s [OPTIONS] BINARY FUNCTION...\n\n"
 		"Counts calls of functions of a program or library. A name without `/` is\n"
-		"looked up as the shell and the loader do: `libc.so.6`, `bash`.\n\n"
+		"looked for in the usual places: `libc.so.6`, `bash`.\n\n"
 		"  -p, --pid PID           look at this process only\n"
 		"  -n, --top N             show so many rows (20)\n"
 		"  -t, --interval SECONDS  pause between two tables (1)\n"
@@ -71,6 +77,77 @@ static void show(int calls, int top, char **functions)
 	fflush(stdout);
 }
 
+/* Where a program or library is that was named without a path: attaching to
+ * many functions at once does not look for it. The name itself if it is in none
+ * of the usual places.
+ */
+static const char *find(const char *binary, glob_t *found)
+{
+	static const char *const dirs[] = { "/lib64", "/usr/lib64", "/lib/*-linux-*", "/usr/lib",
+					    "/lib", "/usr/local/bin", "/usr/bin", "/usr/sbin" };
+	char pattern[PATH_MAX];
+	size_t i;
+
+	for (i = 0; !strchr(binary, '/') && i < sizeof(dirs) / sizeof(*dirs); i++) {
+		snprintf(pattern, sizeof(pattern), "%s/%s", dirs[i], binary);
+		if (!glob(pattern, 0, NULL, found))
+			return found->gl_pathv[0];
+	}
+	return binary;
+}
+
+/* Where functions are in a file; 0 if one is missing. libbpf finds them by their
+ * names, too, but up to 1.7 not in files without the section .symtab, and the
+ * libraries of distributions have none.
+ */
+static int locate(const char *path, char **functions, int count, unsigned long *offsets)
+{
+	int i, fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
+	const ElfW(Shdr) *sections, *table;
+	const ElfW(Ehdr) *header;
+	struct stat about;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &about))
+		err = -errno;
+	else if (about.st_size < (off_t)sizeof(*header))
+		err = -ENOEXEC;
+	header = err ? MAP_FAILED : mmap(NULL, about.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (header == MAP_FAILED)
+		err = err ? err : -errno;
+	close(fd);
+	if (err)
+		return err;
+	if (memcmp(header->e_ident, ELFMAG, SELFMAG) || header->e_shentsize != sizeof(*table)) {
+		err = -ENOEXEC;
+		goto out;
+	}
+	sections = (const void *)((const char *)header + header->e_shoff);
+	for (table = sections; table < sections + header->e_shnum; table++) {
+		const char *names = (const char *)header + sections[table->sh_link].sh_offset;
+		const ElfW(Sym) *symbol = (const void *)((const char *)header + table->sh_offset);
+		const ElfW(Sym) *end = symbol + table->sh_size / sizeof(*symbol);
+
+		if (table->sh_type != SHT_DYNSYM && table->sh_type != SHT_SYMTAB)
+			continue;
+		for (; symbol < end; symbol++) {
+			const ElfW(Shdr) *home = &sections[symbol->st_shndx];
+
+			if ((symbol->st_info & 0xf) != STT_FUNC || symbol->st_shndx == SHN_UNDEF ||
+			    symbol->st_shndx >= header->e_shnum)
+				continue;
+			for (i = 0; i < count; i++)
+				if (!strcmp(functions[i], names + symbol->st_name))
+					offsets[i] = symbol->st_value - home->sh_addr +
+						     home->sh_offset;
+		}
+	}
+out:
+	munmap((void *)header, about.st_size);
+	return err;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -84,7 +161,10 @@ int main(int argc, char **argv)
 	int option, pid = -1, top = 20, interval = 1, count, i, err = 1;
 	struct @{identifier}_bpf *skel = NULL;
 	unsigned long long *cookies;
+	unsigned long *offsets;
+	const char *binary;
 	char **functions;
+	glob_t found = {};
 
 	while ((option = getopt_long(argc, argv, "p:n:t:h", options, NULL)) != -1) {
 		switch (option) {
@@ -112,12 +192,25 @@ int main(int argc, char **argv)
 	functions = &argv[optind + 1];
 	count = argc - optind - 1;
 	cookies = calloc(count, sizeof(*cookies));
-	if (!cookies) {
+	offsets = calloc(count, sizeof(*offsets));
+	if (!cookies || !offsets) {
 		fprintf(stderr, "%s\n", strerror(errno));
-		return 1;
+		goto out;
 	}
-	for (i = 0; i < count; i++)
+	binary = find(argv[optind], &found);
+	err = locate(binary, functions, count, offsets);
+	if (err) {
+		fprintf(stderr, "%s: %s\n", binary, strerror(-err));
+		goto out;
+	}
+	err = 1;
+	for (i = 0; i < count; i++) {
+		if (!offsets[i]) {
+			fprintf(stderr, "%s has no function %s\n", binary, functions[i]);
+			goto out;
+		}
 		cookies[i] = i;
+	}
 
 	signal(SIGINT, on_signal);
 	signal(SIGTERM, on_signal);
@@ -127,13 +220,13 @@ int main(int argc, char **argv)
 		fprintf(stderr, "cannot load the program: %s\n", strerror(errno));
 		goto out;
 	}
-	opts.syms = (const char **)functions;
+	opts.offsets = offsets;
 	opts.cookies = (const __u64 *)cookies;
 	opts.cnt = count;
-	skel->links.on_call = bpf_program__attach_uprobe_multi(skel->progs.on_call, pid,
-							       argv[optind], NULL, &opts);
+	skel->links.on_call = bpf_program__attach_uprobe_multi(skel->progs.on_call, pid, binary,
+							       NULL, &opts);
 	if (!skel->links.on_call) {
-		fprintf(stderr, "cannot attach to %s: %s\n", argv[optind], strerror(errno));
+		fprintf(stderr, "cannot attach to %s: %s\n", binary, strerror(errno));
 		goto out;
 	}
 
@@ -144,6 +237,8 @@ int main(int argc, char **argv)
 	err = 0;
 out:
 	@{identifier}_bpf__destroy(skel);
+	globfree(&found);
+	free(offsets);
 	free(cookies);
-	return err;
+	return err ? 1 : 0;
 }

@@ -1,0 +1,153 @@
+//! The templates' user programs, run where their BPF programs work: in the
+//! machine of a kernel, with something going on (`loaders/stage.c`). Each
+//! attaches, says what it is there to say, and ends when Ctrl-C is pressed.
+
+use crate::support::{Place, Run};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A template, what its program is to print (an extended regular expression)
+/// and its arguments. `ENDS` are those that do so by themselves.
+type Case = (&'static str, &'static str, &'static str);
+
+const STAYS: &[Case] = &[
+    ("arena", "^ *[0-9.]+ +[0-9]+ caller$", ""),
+    ("bootstrap", " caller .*exit code 3 after", ""),
+    ("bootstrap_legacy", "ENDED +caller .*after", ""),
+    ("cgroup_skb", "^ +[1-9][0-9]* +[1-9][0-9]* ", "-c /sys/fs/cgroup 127.0.0.0/8"),
+    (
+        "cgroup_sock_addr",
+        "192.0.2.1:80 -> 127.0.0.1:7006",
+        "-c /sys/fs/cgroup 192.0.2.1:80=127.0.0.1:7006",
+    ),
+    ("dynptr", "caller.*caller --once", ""),
+    ("fentry", "stage +[0-9.]+ +opened +stirred", ""),
+    ("freplace", "by the replacement [1-9]", "-i lo -t 1"),
+    ("kfunc", "stage +-> +[0-9]+ caller +signal 9", ""),
+    ("kprobe", "stage +/tmp/stirred", ""),
+    ("kprobe_multi", "^ +[1-9][0-9]* vfs_unlink", "vfs_*"),
+    ("ksyscall", "stage .*Killed +sent", ""),
+    ("lsm", "stage +11 +seen", ""),
+    ("minimal", "^[1-9][0-9]* calls", ""),
+    ("minimal_legacy", "^[1-9][0-9]* calls", ""),
+    ("minimal_ns", "^[1-9][0-9]* calls", ""),
+    ("netfilter", "port 9: [1-9][0-9]* dropped", "--hook input 9"),
+    ("netkit", "^ +[1-9][0-9]* +[0-9]+ +[0-9]+$", "-i front 10.0.0.2"),
+    ("perf_event", "^ +[0-9]+ stage +[1-9]", "--event page-faults"),
+    ("profile", "^stage .*on CPU", ""),
+    ("raw_tp", "^ +[0-9]+ +[1-9][0-9]*$", ""),
+    // There is one CPU, and so none to choose.
+    ("sched_ext", "^ +[0-9]+ +[1-9][0-9]*$", ""),
+    ("sk_lookup", "127.0.0.1 chose port 7500", ""),
+    ("sockfilter", "127.0.0.1:9 .* bytes", "lo"),
+    ("sockmap", "^ +[1-9][0-9]* +[1-9][0-9]* +[1-9][0-9]*$", "-c /sys/fs/cgroup"),
+    ("struct_ops", "^ +[1-9][0-9]* +[0-9]+$", "--backoff 80"),
+    ("tc", "^ +[1-9][0-9]* +[1-9][0-9]* +[1-9][0-9]* +[1-9][0-9]*$", "lo --limit 1"),
+    ("tcx", "127.0.0.1 +[1-9]", "-i lo"),
+    ("timer", "caller +has been running for 1 s", "--seconds 1"),
+    ("tp_btf", "^ +[0-9]+ - +[0-9]+ +[1-9]", ""),
+    ("tracecon", "caller +looks up +localhost", ""),
+    ("uprobe", "uprobe +.*= 0x", ""),
+    ("uprobe_multi", "^ +[1-9][0-9]* +[0-9]+ caller +malloc", "libc.so.6 malloc free"),
+    ("usdt", "usdt +own:tick 1", ""),
+    ("xdp", "^17 +[1-9]", "lo"),
+];
+
+const ENDS: &[Case] = &[
+    ("iter_map", "^[1-9][0-9]* maps", ""),
+    ("iter_prog", "show_program", ""),
+    ("iter_task", " stage$", ""),
+    ("syscall", "^ +9 +81$", "--entries 10"),
+    ("task_iter", " stage$", ""),
+    ("user_ringbuf", "^sum 42$", ""),
+];
+
+/// The templates that have a program in C.
+fn templates(place: &Place) -> BTreeSet<String> {
+    let list = place.skep(&["new", "--list", "--message-format", "json"]).expect(0);
+    let rows = list.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    rows.filter(|row| row["langs"].as_array().is_some_and(|langs| langs.contains(&"c".into())))
+        .map(|row| row["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn cc(source: &str, program: &Path, arguments: &[&str]) {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vm/loaders").join(source);
+    let mut command = Command::new("cc");
+    command.args(["-Wall", "-Werror", "-Wno-unused-result", "-O1"]).args(arguments);
+    assert!(command.arg("-o").arg(program).arg(source).status().unwrap().success());
+}
+
+/// The libraries that a program is linked to, and what loads them.
+fn libraries(program: &Path) -> Vec<PathBuf> {
+    let listed = Command::new("ldd").arg(program).output().unwrap();
+    let text = String::from_utf8(listed.stdout).unwrap();
+    let paths = text.split_whitespace().filter(|word| word.starts_with('/'));
+    paths.map(PathBuf::from).collect()
+}
+
+#[test]
+fn the_templates_programs_do_what_they_say() {
+    let place = Place::new();
+    let names: Vec<&str> = [STAYS, ENDS].concat().iter().map(|(name, ..)| *name).collect();
+    assert_eq!(
+        names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>(),
+        templates(&place)
+    );
+    for name in &names {
+        place.skep(&["new", "--template", name, "--lang", "c", name]).expect(0);
+    }
+    place.skep(&[&["build"], &names[..]].concat()).expect(0);
+
+    let stage = place.path().join("stage");
+    std::fs::create_dir(&stage).unwrap();
+    for name in &names {
+        let program = place.path().join(format!("{name}/target/skep/dev/{name}"));
+        for library in libraries(&program) {
+            let copy = stage.join(library.file_name().unwrap());
+            if !copy.exists() {
+                std::fs::copy(&library, copy).unwrap();
+            }
+        }
+        std::fs::rename(program, stage.join(name)).unwrap();
+    }
+    cc("stage.c", &stage.join("stage"), &["-static"]);
+    cc("caller.c", &stage.join("caller"), &[]);
+
+    let mut commands = String::new();
+    for (word, cases) in [("stays", STAYS), ("ends", ENDS)] {
+        for (name, pattern, arguments) in cases {
+            commands +=
+                &format!("/bring/stage/stage {word} '{pattern}' /bring/stage/{name} {arguments}\n");
+        }
+    }
+    // Nothing is to be left behind.
+    commands += "echo --- left; bpf prog list; bpf map list\n";
+    let mut child = place
+        .command(&["kernel", "run", "debian/sid", "--bring", "stage"])
+        .args(["--module", "sch_ingress", "--module", "cls_bpf"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(commands.as_bytes()).unwrap();
+    let run = Run::from(child.wait_with_output().unwrap()).expect(0);
+
+    let mut parts = run.stdout.split("--- ").skip(1);
+    let mut wrong = Vec::new();
+    for name in &names {
+        let part = parts.next().unwrap_or_default();
+        if !part.starts_with(&format!("/bring/stage/{name}\n"))
+            || !part.ends_with("=== seen, exit code 0\n")
+        {
+            wrong.push(format!("{name}: {part}"));
+        }
+    }
+    let text = wrong.join("\n");
+    assert!(wrong.is_empty(), "{text}\n{}\n{} of {}", run.stderr, wrong.len(), names.len());
+    assert_eq!(parts.next().unwrap_or_default().trim_end(), "left", "{}", run.stdout);
+}
