@@ -55,6 +55,9 @@ pub struct Btf {
     /// Whether an integer uses only some of its bits, as bit-fields had it
     /// before kind_flag.
     has_partial_ints: bool,
+    /// Whether a function's type has another one in it that is not behind a
+    /// pointer, as in no C.
+    has_bare_protos: bool,
     /// The number of the first own type.
     first: u32,
     /// How many bytes of strings the base has.
@@ -143,6 +146,7 @@ impl Btf {
             kinds: Vec::new(),
             extents: Vec::new(),
             has_partial_ints: base.as_ref().is_some_and(|base| base.has_partial_ints),
+            has_bare_protos: false,
             first: base.as_ref().map_or(1, |base| base.len()),
             base_strings,
             base,
@@ -153,13 +157,14 @@ impl Btf {
         btf.index(&header)?;
         let count = btf.kinds.len();
         let extents = std::mem::take(&mut btf.extents);
-        let mut checker = Checker { btf: &btf, extents };
+        let mut checker = Checker { btf: &btf, extents, has_bare_protos: btf.has_bare_protos };
         for id in btf.first..btf.len() {
             if checker.known(id).is_none() {
                 checker.contain(id, 0)?;
             }
         }
-        let Checker { extents, .. } = checker;
+        let Checker { extents, has_bare_protos, .. } = checker;
+        btf.has_bare_protos = has_bare_protos;
         let mut speller = Speller { btf: &btf, known: vec![0; count] };
         for (id, kind) in (btf.first..).zip(&btf.kinds) {
             // Nothing is spelled with a function or a variable in it, and
@@ -176,7 +181,12 @@ impl Btf {
     }
 
     fn check_strings(&self) -> Result<(), Error> {
+        // Every use of a name costs as much as it is long.
+        const LONG: usize = 16 << 10;
         let strings = &self.data[self.strings.clone()];
+        if strings.chunks_exact(LONG).any(|block| !block.contains(&0)) {
+            return Err(Error::Header("a string in it is longer than any name"));
+        }
         match (strings.first(), strings.last()) {
             // Split BTF may have no string of its own.
             (None, None) if self.base.is_some() => Ok(()),
@@ -204,7 +214,7 @@ impl Btf {
             ascii: self.data[self.strings.clone()].is_ascii(),
         };
         let mut rest = types;
-        let mut partial = false;
+        let (mut partial, mut bare) = (false, false);
         while !rest.is_empty() {
             let at = types.len() - rest.len();
             let id = self.first.saturating_add(kinds.len() as u32);
@@ -247,11 +257,15 @@ impl Btf {
                 }
                 Kind::Func if known(third) == Some(Kind::FuncProto) => extent.depth = 1,
                 Kind::FuncProto => {
-                    let mut all = known(third).is_some_and(is_value);
+                    let returned = known(third);
+                    let mut all = returned.is_some_and(is_value);
+                    bare |= returned == Some(Kind::FuncProto);
                     for param in own.as_chunks::<8>().0 {
                         let [name, ty] = words(param);
                         names.check(id, name)?;
-                        all &= known(ty).is_some_and(is_value);
+                        let ty = known(ty);
+                        all &= ty.is_some_and(is_value);
+                        bare |= ty == Some(Kind::FuncProto);
                     }
                     extent.depth = all.into();
                 }
@@ -282,6 +296,7 @@ impl Btf {
         self.kinds = kinds;
         self.extents = extents;
         self.has_partial_ints |= partial;
+        self.has_bare_protos = bare;
         Ok(())
     }
 
@@ -735,6 +750,8 @@ fn is_value(kind: Kind) -> bool {
 struct Checker<'b> {
     btf: &'b Btf,
     extents: Vec<Extent>,
+    /// As of the BTF; [`Btf::index`] sees only types that came before.
+    has_bare_protos: bool,
 }
 
 const BUSY: u8 = u8::MAX;
@@ -893,9 +910,10 @@ impl Checker<'_> {
                 }
             }
             Kind::FuncProto => {
-                self.value_kind(id, record.third)?;
-                for param in record.rest.as_chunks::<8>().0 {
-                    self.value_kind(id, words::<2>(param)[1])?;
+                let params = record.rest.as_chunks::<8>().0.iter();
+                let params = params.map(|param| words::<2>(param)[1]);
+                for ty in std::iter::once(record.third).chain(params) {
+                    self.has_bare_protos |= self.value_kind(id, ty)? == Kind::FuncProto;
                 }
             }
             Kind::Datasec => {
@@ -965,6 +983,7 @@ impl Speller<'_> {
     fn is_leaf(&self, id: u32, kind: Kind) -> bool {
         const FEW: usize = 32 * 8;
         kind == Kind::FuncProto
+            && !self.btf.has_bare_protos
             && self.btf.record_bytes(id).is_some_and(|bytes| bytes.len() <= 12 + FEW)
     }
 

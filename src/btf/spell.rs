@@ -3,8 +3,9 @@
 
 use super::{Btf, Kind, Type, TypeId};
 
-/// The longest text of one type; signatures of functions within signatures
-/// can be longer than anybody reads.
+/// The longest text of one type, and the most types that are looked at for
+/// it; signatures of functions within signatures can be longer than anybody
+/// reads.
 const MAX_LENGTH: usize = 1000;
 
 impl Btf {
@@ -12,14 +13,20 @@ impl Btf {
     /// `const char *name`, `int (*handler)(struct pt_regs *)`. With an empty
     /// name, the type alone.
     pub fn spell(&self, id: TypeId, name: &str) -> String {
+        self.spell_some(id, name, &mut { MAX_LENGTH })
+    }
+
+    /// [`Btf::spell`] as long as `left` types are left to be looked at.
+    fn spell_some(&self, id: TypeId, name: &str, left: &mut usize) -> String {
         let mut inner = name.to_owned();
         let mut qualifiers = String::new();
         let mut id = id;
         // Every step goes along a relation that was checked to end.
         loop {
-            if inner.len() > MAX_LENGTH {
+            if inner.len() > MAX_LENGTH || *left == 0 {
                 return "…".to_owned();
             }
+            *left -= 1;
             let ty = self.ty(id);
             id = match ty {
                 Type::Const(target) => {
@@ -67,7 +74,7 @@ impl Btf {
                             if is_rest {
                                 "...".to_owned()
                             } else {
-                                self.spell(param.ty, param.name)
+                                self.spell_some(param.ty, param.name, left)
                             }
                         })
                         .collect();
@@ -135,5 +142,22 @@ mod tests {
         assert_eq!(btf.spell(tag, "x"), "struct {…} x");
         assert_eq!(btf.spell(nothing, "f"), "void f(void)");
         assert_eq!(btf.spell(TypeId::VOID, ""), "void");
+    }
+
+    #[test]
+    fn what_grows_with_every_level_is_cut_short() {
+        let mut b = Builder::new();
+        let int = b.int("int", 4, 1);
+        let mut inner = int;
+        for _ in 0..17 {
+            let proto = b.proto(int, &[("a", inner), ("b", inner)]);
+            inner = b.reference(Kind::Ptr, "", proto);
+        }
+        let members: Vec<(&str, TypeId, u32, u8)> =
+            (0..200).map(|n| ("m", inner, n * 64, 0)).collect();
+        b.composite(Kind::Struct, "s", 8 * 200, &members);
+        let btf = Btf::parse(b.finish(Endian::Little)).unwrap();
+        let s = btf.as_composite(btf.find(Kind::Struct, "s").unwrap()).unwrap();
+        assert!(s.members().all(|member| btf.spell(member.ty, member.name).len() < 20_000));
     }
 }

@@ -66,7 +66,10 @@ fn split_btf_continues_its_base() {
 fn refusal(make: impl FnOnce(&mut Builder)) -> String {
     let mut builder = Builder::new();
     make(&mut builder);
-    Btf::parse(builder.finish(Endian::Little)).unwrap_err().to_string()
+    match Btf::parse(builder.finish(Endian::Little)) {
+        Ok(btf) => format!("nothing against its {} types", btf.len() - 1),
+        Err(error) => error.to_string(),
+    }
 }
 
 #[test]
@@ -89,6 +92,35 @@ fn hostile_types_are_refused_with_their_number() {
         b.int("int", 4, 1);
     });
     assert!(said.ends_with("is nested too deep"), "{said}");
+    // A hundred thousand levels, from the inside and from the outside.
+    type Level = fn(&mut Builder, TypeId) -> TypeId;
+    let levels: [Level; 5] = [
+        |b, inner| b.array(inner, TypeId(1), 1),
+        |b, inner| b.reference(Kind::Ptr, "", inner),
+        |b, inner| b.reference(Kind::Typedef, "t", inner),
+        |b, inner| b.composite(Kind::Struct, "", 4, &[("", inner, 0, 0)]),
+        |b, inner| b.proto(inner, &[]),
+    ];
+    for level in levels {
+        let said = refusal(|b| {
+            let mut inner = b.int("int", 4, 1);
+            for _ in 0..100_000 {
+                inner = level(b, inner);
+            }
+        });
+        assert!(said.ends_with("is nested too deep"), "{said}");
+        let said = refusal(|b| {
+            b.int("int", 4, 1);
+            for _ in 0..100_000 {
+                let next = TypeId(b.next_id().0 + 1);
+                level(b, next);
+            }
+            level(b, TypeId(1));
+        });
+        assert!(said.ends_with("is nested too deep"), "{said}");
+    }
+    let said = refusal(|b| _ = b.int(&"long".repeat(10_000), 4, 1));
+    assert!(said.ends_with("a string in it is longer than any name"), "{said}");
     let said = refusal(|b| _ = b.raw("", Kind::Struct, false, 0xff_ffff, 8, &[]));
     assert!(said.starts_with("the BTF data is cut off: a type's list needs"), "{said}");
     let said = refusal(|b| _ = b.raw("x", Kind::Int, false, 0, 4, &[0x40 << 16 | 32]));

@@ -294,16 +294,24 @@ impl<'b> Names<'b> {
         if builtin_va_list != 0 {
             names.va_lists = va_lists(btf, builtin_va_list, &typedefs);
         }
+        let mut meant = HashMap::new();
         for id in incomplete {
             names.is_incomplete[id as usize] = true;
-            names.resolve_incomplete(btf, &mut tags, id);
+            names.resolve_incomplete(btf, &mut tags, &mut meant, id);
         }
         names
     }
 
     /// A forward declaration means the first complete type of its name and
-    /// kind; if there is none, it is a type of its own.
-    fn resolve_incomplete(&mut self, btf: &Btf, tags: &mut Table<'_>, id: u32) {
+    /// kind; if there is none, it is a type of its own. `meant` has what was
+    /// found for earlier ones.
+    fn resolve_incomplete(
+        &mut self,
+        btf: &'b Btf,
+        tags: &mut Table<'_>,
+        meant: &mut HashMap<(&'b [u8], u32), u32>,
+        id: u32,
+    ) {
         let Some(record) = raw::record(btf, id) else { return };
         if record.name == 0 {
             return;
@@ -322,6 +330,10 @@ impl<'b> Names<'b> {
         };
         if btf.kind(TypeId(known.first)) == wanted {
             self.resolved.insert(id, known.first);
+            return;
+        }
+        if let Some(meant) = meant.get(&(name, wanted as u32)) {
+            self.resolved.insert(id, *meant);
             return;
         }
         let text = std::str::from_utf8(name).unwrap_or_default();
@@ -346,16 +358,15 @@ impl<'b> Names<'b> {
                 break;
             }
         }
-        match complete {
-            Some(other) => {
-                let other = self.resolved.get(&other).copied().unwrap_or(other);
-                self.resolved.insert(id, other);
-            }
+        let found = match complete {
+            Some(other) => self.resolved.get(&other).copied().unwrap_or(other),
             None => {
                 self.suffixes[id as usize] = tags.count(record.name, id);
-                self.resolved.insert(id, id);
+                id
             }
-        }
+        };
+        self.resolved.insert(id, found);
+        meant.insert((name, wanted as u32), found);
     }
 
     /// Whether a name at an offset of the own strings, which is not empty, is
@@ -401,8 +412,8 @@ impl<'b> Names<'b> {
 
     /// The number behind an enumerator's name, if it has one there.
     pub fn enumerator_suffix(&self, id: u32, index: u32) -> Option<u32> {
-        let renamed = self.renamed_enumerators(id);
-        renamed.iter().find(|known| known.1 == index).map(|known| known.2)
+        let known = self.enumerators.binary_search_by_key(&(id, index), |known| (known.0, known.1));
+        known.ok().map(|at| self.enumerators[at].2)
     }
 }
 

@@ -314,3 +314,33 @@ fn long_chains_end_in_a_result() {
         assert_eq!(prune(&btf, &words).is_ok(), is_written);
     }
 }
+
+#[test]
+fn what_repeats_a_long_name_or_spells_out_too_much_is_refused() {
+    let long = "n".repeat(15 << 10);
+    let refused = |fill: &dyn Fn(&mut Builder, TypeId)| {
+        let mut b = Builder::new();
+        let int = b.int("int", 4, 1);
+        fill(&mut b, int);
+        let btf = Btf::parse(b.finish(Endian::Little)).unwrap();
+        matches!(header(&btf, &Request::default()), Err(Error::TooLong(_)))
+    };
+    assert!(refused(&|b, int| {
+        let members: Vec<_> = (0..2000).map(|n| (&*long, int, n * 32, 0)).collect();
+        b.composite(Kind::Struct, "s", 8000, &members);
+    }));
+    assert!(refused(&|b, _| {
+        let values: Vec<_> = (0..2000).map(|n| (&*long, n)).collect();
+        b.enumeration("e", 4, false, &values);
+    }));
+    assert!(refused(&|b, int| {
+        // Twice as much with every level, in each of many members.
+        let mut inner = int;
+        for _ in 0..17 {
+            let proto = b.proto(int, &[("a", inner), ("b", inner)]);
+            inner = b.reference(Kind::Ptr, "", proto);
+        }
+        let members: Vec<_> = (0..1000).map(|n| ("m", inner, n * 64, 0)).collect();
+        b.composite(Kind::Struct, "s", 8000, &members);
+    }));
+}

@@ -44,8 +44,11 @@ pub(super) struct Writer<'b> {
     /// that is declared with it: the start, and in the low byte the length; 0
     /// if it is nowhere.
     spelled: Vec<u64>,
-    /// Output beyond this many bytes is a BTF made to blow up.
+    /// Output beyond this many bytes is a BTF made to blow up; and so is one
+    /// in which as many types have to be looked at for others.
     limit: usize,
+    /// How many types were.
+    visits: usize,
     depth: u32,
     /// Whether a struct or union was written.
     has_records: bool,
@@ -168,6 +171,7 @@ impl<'b> Writer<'b> {
             spelled: vec![0; btf.len() as usize],
             out: Vec::with_capacity(if pruned.is_some() { 1 << 16 } else { size / 8 * 5 }),
             limit: size.saturating_mul(32).saturating_add(1 << 20),
+            visits: 0,
             depth: 0,
             has_records: false,
             pads: 0,
@@ -191,7 +195,8 @@ impl<'b> Writer<'b> {
                 }
             }
         }
-        Ok(())
+        // The last of them was as long as it was.
+        self.check_length(0)
     }
 
     fn anonymous(&self) -> &Anonymous {
@@ -298,13 +303,23 @@ impl<'b> Writer<'b> {
 
     fn deeper(&mut self, id: u32) -> Result<(), Error> {
         self.depth += 1;
+        self.visits += 1;
         if self.depth > MAX_DEPTH {
             return Err(Error::TooDeep(TypeId(id)));
         }
-        if self.out.len() > self.limit {
+        if self.visits > self.limit {
             return Err(Error::TooLong(TypeId(id)));
         }
-        Ok(())
+        self.check_length(id)
+    }
+
+    /// Refuses what gets too long at a type.
+    #[inline]
+    fn check_length(&self, id: u32) -> Result<(), Error> {
+        match self.out.len() > self.limit {
+            true => Err(Error::TooLong(TypeId(id))),
+            false => Ok(()),
+        }
     }
 
     /// Writes what has to stand before a mention of a type. `inside` is the
@@ -548,6 +563,10 @@ impl<'b> Writer<'b> {
         }
         let renamed = self.names.renamed_enumerators(id);
         for (index, value) in values.enumerate() {
+            // Whoever wrote the enumeration finds that it is too long.
+            if self.out.len() > self.limit {
+                return;
+            }
             let (name, value) = read(value);
             self.indent(level + 1);
             self.identifier(name);
@@ -596,9 +615,7 @@ impl<'b> Writer<'b> {
     /// ` { … }` of a struct or union, and its attribute.
     fn composite_body(&mut self, id: u32, level: usize) -> Result<(), Error> {
         let Some(record) = raw::record(self.btf, id) else { return Ok(()) };
-        if self.out.len() > self.limit {
-            return Err(Error::TooLong(TypeId(id)));
-        }
+        self.check_length(id)?;
         self.has_records = true;
         let layout = self.layouts.of(self.btf, id);
         let size = u64::from(record.third) * 8;
@@ -801,6 +818,7 @@ impl<'b> Writer<'b> {
     }
 
     fn member(&mut self, field: &Field, level: usize) -> Result<(), Error> {
+        self.check_length(field.ty)?;
         self.indent(level);
         if field.name == 0 {
             // An anonymous struct or union; one that has a tag or is a
@@ -1122,6 +1140,7 @@ impl<'b> Writer<'b> {
 
     /// `(int a, ...)`.
     fn params(&mut self, id: u32, level: usize) -> Result<(), Error> {
+        self.check_length(id)?;
         let params = raw::record(self.btf, id).map_or(&[][..], |record| record.rest);
         self.out.push(b'(');
         let count = params.len() / 8;
