@@ -2,7 +2,7 @@
 
 use crate::findings::{Seen, WIDE};
 use crate::project;
-use crate::support::Place;
+use crate::support::{Place, debian, shared_cache};
 use crate::tools;
 use lsp_server::{Message, Notification, Request, RequestId, Response};
 use serde_json::{Value, json};
@@ -517,5 +517,45 @@ fn a_warm_kernel_says_its_verdict_on_save() {
     let hover = editor.at("textDocument/hover", file, 0, 15);
     let text = hover["contents"]["value"].as_str().unwrap();
     assert!(text.contains("debian/trixie") && text.contains("bpf_task_release("), "{text}");
+    editor.quit();
+}
+
+#[test]
+fn without_a_matrix_the_newest_warm_kernel_says_its_verdict() {
+    let cache = Place::new();
+    let kernels = cache.path().join("kernels");
+    std::fs::create_dir(&kernels).unwrap();
+    let mut keys = Vec::new();
+    for suite in ["bookworm", "trixie"] {
+        debian::kernel_release(&format!("debian/{suite}"));
+        let name = format!("debian-{suite}.json");
+        let stored = shared_cache().join("kernels");
+        let meaning: Value =
+            serde_json::from_slice(&std::fs::read(stored.join(&name)).unwrap()).unwrap();
+        let key = meaning["key"].as_str().unwrap().to_owned();
+        std::fs::copy(stored.join(&name), kernels.join(&name)).unwrap();
+        std::os::unix::fs::symlink(stored.join(&key), kernels.join(&key)).unwrap();
+        keys.push(key);
+    }
+    let place = Place::new().env("SKEP_CACHE_DIR", cache.path());
+    let file = "src/count.bpf.c";
+    place.file("Skep.toml", "");
+    place.file(file, OPENED.replace("SEC(\"fentry/vfs_op\")\n", ""));
+    place.skep(&["verify", "-k", "debian/trixie"]).expect(1);
+    // The older one is warm, too.
+    cache.file(&format!("snapshots/{}-0/seal", keys[0]), "");
+    let mut editor = Editor::start(&place);
+    editor.open(file);
+    editor.until("the verdict", |published| {
+        published.get(file).is_some_and(|found| found.iter().any(|one| one["code"] == "E0301"))
+    });
+    while !editor.refreshed.iter().any(|refreshed| refreshed == "workspace/codeLens/refresh") {
+        let message = editor.receive("lenses");
+        editor.take(message);
+    }
+    let document = json!({ "uri": uri(&place.path().join(file)) });
+    let lenses = editor.ask("textDocument/codeLens", json!({ "textDocument": document }));
+    let title = lenses[0]["command"]["title"].as_str().unwrap();
+    assert!(title.starts_with("Linux 6.12.") && !title.contains("6.1.0"), "{title}");
     editor.quit();
 }

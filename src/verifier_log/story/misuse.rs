@@ -63,6 +63,24 @@ const PHRASES: &[Phrase] = &[
         help: "",
     },
     Phrase {
+        said: "expected pointer to allocated object",
+        message: "what {callee}() gets is not an object that the program owns",
+        label: "called here",
+        help: "pass an object of bpf_obj_new(), or one that was taken out of a list or tree; what was added to one belongs to it",
+    },
+    Phrase {
+        said: "cannot call exception cb directly",
+        message: "the function that handles exceptions cannot be called like others",
+        label: "",
+        help: "throw instead: `bpf_throw(cookie);`",
+    },
+    Phrase {
+        said: "total number of maps per program has reached",
+        message: "the program uses more than 64 maps",
+        label: "",
+        help: "keep several values in one map, or the maps in a map of maps",
+    },
+    Phrase {
         said: "must have a GPL compatible license",
         message: "{section} must have a GPL-compatible license",
         label: "",
@@ -280,6 +298,43 @@ impl Story<'_> {
         draft
             .quoting(self.line)
             .help("make the function `static`; or pass numbers, or the context itself")
+    }
+
+    /// A member of a kernel structure that programs cannot implement.
+    pub(super) fn struct_ops_member(&self) -> Draft {
+        let reason = Reason::StructOpsMember;
+        // `attach to unsupported member get_info of struct tcp_congestion_ops`
+        let rest = self.line.strip_prefix("attach to unsupported member ");
+        let Some((member, structure)) = rest.and_then(|rest| rest.split_once(" of struct ")) else {
+            return self.plain(reason);
+        };
+        let message = format!("no program may implement `{member}` of `struct {structure}`");
+        Draft::new(reason, message)
+            .quoting(self.line)
+            .help("leave the member out; the structure's subsystem says which ones programs may implement")
+    }
+
+    /// A program that does not fit what it replaces or traces.
+    pub(super) fn extension(&self) -> Draft {
+        let reason = Reason::ExtensionMismatch;
+        // `better() has 1 args while choose() has 2 args`
+        let parts = || {
+            let (own, other) = self.line.strip_suffix(" args")?.split_once(" args while ")?;
+            Some((own.split_once(" has ")?, other.split_once(" has ")?))
+        };
+        let Some(((own, count), (other, wanted))) = parts() else { return self.plain(reason) };
+        let arguments = |count: &str| match count {
+            "1" => "1 argument".to_owned(),
+            count => format!("{count} arguments"),
+        };
+        let message = format!(
+            "{own} has {}, and {other}, which it is to replace, has {}",
+            arguments(count),
+            arguments(wanted)
+        );
+        Draft::new(reason, message)
+            .quoting(self.line)
+            .help(format!("give {own} the arguments and the result of {other}"))
     }
 
     /// The function that the log says was being verified: its name and

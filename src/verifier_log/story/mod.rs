@@ -348,6 +348,8 @@ impl<'a> Story<'a> {
             ControlFlow => self.control_flow(),
             InvalidInstruction => self.unknown_instruction(),
             TailCallMisuse => self.tail_call(),
+            StructOpsMember => self.struct_ops_member(),
+            ExtensionMismatch => self.extension(),
             CallbackMisuse => self.callback(),
             DynptrMisuse => self.dynptr(),
             AttachTarget => self.attach_target(),
