@@ -128,7 +128,7 @@ impl<'r> Headers<'r> {
         let Some(whole) = &self.whole else { return Ok(()) };
         let mut whole = whole.lock().unwrap_or_else(PoisonError::into_inner);
         if !whole.1 {
-            workspace.run(files, std::slice::from_ref(&whole.0))?;
+            workspace.run(files, std::slice::from_ref(&whole.0), None)?;
             whole.1 = true;
         }
         Ok(())

@@ -17,6 +17,7 @@
 //! | `include/vmlinux.h`, `include/bpf/*.h` | headers that skep supplies |
 //! | `PROFILE/vmlinux/SOURCE/vmlinux.h` | what one source uses of it |
 //! | `.state/PROFILE/{vmlinux,compile,link,skeleton,user,program}/`, `.state/include/` | records of the steps |
+//! | `.state/PROFILE/summary` | the records of the last build that had nothing to do |
 //! | `.state/PROFILE/{objects,user}/` | objects on their way to a linker |
 //! | `.state/{clang,cc,pkg-config}.json` | what these programs said |
 //! | `.state/aside/PID/` | files that are being written; emptied by each build |
@@ -38,6 +39,7 @@ mod link;
 mod record;
 pub mod skeleton;
 mod steps;
+mod summary;
 pub mod user;
 
 pub use arch::Arch;
@@ -286,11 +288,19 @@ impl<'w, 'r> Workspace<'w, 'r> {
         }
     }
 
-    fn run(&self, files: &Files, steps: &[Step<'_>]) -> Result<Vec<Outcome>, Error> {
+    /// Does some steps. `summary` is the file with the summary of their
+    /// records.
+    fn run(
+        &self,
+        files: &Files,
+        steps: &[Step<'_>],
+        summary: Option<&Path>,
+    ) -> Result<Vec<Outcome>, Error> {
         let request = self.request;
         let runner = Runner {
             files,
             records: &self.state,
+            summary,
             aside: &self.aside,
             jobs: request.jobs,
             cancel: request.cancel,
@@ -404,7 +414,8 @@ pub fn build(request: &Request<'_>) -> Result<Report, Error> {
         let next = steps.len();
         steps.extend(user::steps::steps(&workspace, user, &after, next));
     }
-    let outcomes = workspace.run(&files, &steps);
+    let summary = workspace.state.join(request.profile).join("summary");
+    let outcomes = workspace.run(&files, &steps, Some(&summary));
     if request.compile_commands {
         let refused = |index: usize| match &outcomes {
             Ok(outcomes) => matches!(outcomes[first + index], Outcome::Refused(_)),
@@ -434,7 +445,7 @@ pub fn preprocess(request: &Request<'_>, source: usize) -> Result<Preprocessed, 
     let found = follow_includes(request, std::slice::from_ref(source));
     let headers = Headers::new(&workspace, std::slice::from_ref(source), &found)?;
     let files = Files::new(request.root);
-    workspace.run(&files, &headers.steps)?;
+    workspace.run(&files, &headers.steps, None)?;
     let pruned = headers.own[0].as_ref().and_then(|own| own.pruned.as_ref());
     let pruned = pruned.filter(|pruned| !pruned.is_refused()).map(|pruned| &*pruned.dir);
     if pruned.is_none() {

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The version of the format and of what steps do: records of another one
 /// count as none.
-const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 
 /// The part of a key that says which clang it was.
 pub const COMPILER: &str = "the compiler";
@@ -28,7 +28,10 @@ pub const COMPILER: &str = "the compiler";
 /// What identifies a state of a file without reading it: seconds and
 /// nanoseconds of its last change in content and in status, size, inode,
 /// device.
-type Stamp = [i64; 7];
+pub type Stamp = [i64; STAMP_LEN];
+
+/// How many numbers a stamp has.
+pub const STAMP_LEN: usize = 7;
 
 /// A file as a step read or wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +114,11 @@ impl Files {
         Self { root: root.to_owned(), known: Mutex::default() }
     }
 
+    /// The project's directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     fn relative<'p>(&self, path: &'p Path) -> &'p Path {
         path.strip_prefix(&self.root).unwrap_or(path)
     }
@@ -120,10 +128,7 @@ impl Files {
         if let Some(file) = known.get(path) {
             return Arc::clone(file);
         }
-        let file = Arc::new(Known {
-            stamp: fs::metadata(path).ok().map(|meta| stamp(&meta)),
-            digest: Mutex::new(None),
-        });
+        let file = Arc::new(Known { stamp: stamp_of(path), digest: Mutex::new(None) });
         known.insert(path.to_owned(), Arc::clone(&file));
         file
     }
@@ -131,7 +136,7 @@ impl Files {
     /// Looks at a file anew, because a step has taken time or written it.
     /// The hash is kept if it looks the same.
     fn look_again(&self, path: &Path) -> Option<Stamp> {
-        let stamp = fs::metadata(path).ok().map(|meta| stamp(&meta));
+        let stamp = stamp_of(path);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.get(path).is_some_and(|file| file.stamp != stamp) {
             known.remove(path);
@@ -200,6 +205,11 @@ impl Files {
     }
 }
 
+/// The stamp of the file at a path; nothing if there is none.
+pub fn stamp_of(path: &Path) -> Option<Stamp> {
+    fs::metadata(path).ok().map(|meta| stamp(&meta))
+}
+
 fn stamp(meta: &std::fs::Metadata) -> Stamp {
     let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     [
@@ -266,6 +276,14 @@ impl Record {
     /// inside.
     pub fn inputs(&self) -> impl Iterator<Item = &Path> {
         self.inputs.iter().map(|state| state.path.as_path())
+    }
+
+    /// The files that the step read and wrote, relative to the project where
+    /// they lie inside, with the stamps they had, as far as those can be
+    /// trusted.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, Option<Stamp>)> {
+        let states = self.inputs.iter().chain(&self.outputs);
+        states.map(|state| (state.path.as_path(), state.stamp.filter(|_| state.digest.is_some())))
     }
 
     /// The record in a file, if there is one that can be read.

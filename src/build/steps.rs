@@ -6,16 +6,18 @@
 //! and not times, a step whose result came out as before wakes nobody.
 //!
 //! What happens when:
-//! 1. In the order of the graph, every step whose predecessors are fresh is
-//!    looked at. If all are fresh, that was all: no thread, no process.
+//! 1. Where everything is as the last such run found it, every step is fresh
+//!    ([`super::summary`]).
+//!    Else, in the order of the graph, every step whose predecessors are fresh
+//!    is looked at. If all are fresh, that was all: no thread, no process.
 //! 2. The others wait for their predecessors, are looked at again, and run if
 //!    they must, as many at once as there are jobs.
 //! 3. A step writes its results aside and renames them, then its record. A
 //!    crash in between leaves a record that does not fit its output, which is
 //!    as good as none.
 
-use super::Error;
 use super::record::{COMPILER, Files, Record, Stale, next_tick};
+use super::{Error, summary};
 use crate::base::{Cancel, fs, process};
 use crate::events::{Ending, Event, Sink, Step as Progress};
 use std::num::NonZeroUsize;
@@ -88,6 +90,9 @@ pub struct Runner<'a> {
     pub files: &'a Files,
     /// The directory of records.
     pub records: &'a Path,
+    /// The file with the summary of the records, for a run of all the steps of
+    /// a build.
+    pub summary: Option<&'a Path>,
     /// A directory of the same file system for files that are being written.
     pub aside: &'a Path,
     /// How many steps run at once.
@@ -113,13 +118,24 @@ impl Runner<'_> {
     /// The first step that could not be done at all ends the run; those under
     /// way are brought to their end.
     pub fn run(&self, steps: &[Step<'_>]) -> Result<Vec<Outcome>, Error> {
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; steps.len()];
+        let known = self.summary.and_then(|path| summary::read(path, self.files.root(), steps));
+        if let Some(logs) = known {
+            return Ok(logs.into_iter().map(Outcome::Fresh).collect());
+        }
+        let mut records: Vec<Option<Record>> = Vec::with_capacity(steps.len());
         for (index, step) in steps.iter().enumerate() {
             debug_assert!(step.after.iter().all(|&before| before < index));
-            if step.after.iter().all(|&before| outcomes[before].is_some()) {
-                outcomes[index] = self.look(step).ok().map(Outcome::Fresh);
-            }
+            let is_next = step.after.iter().all(|&before| records[before].is_some());
+            records.push(is_next.then(|| self.look(step).ok()).flatten());
         }
+        let all: Option<Vec<&Record>> = records.iter().map(Option::as_ref).collect();
+        if let (Some(path), Some(all)) = (self.summary, all) {
+            // Only the next run's speed is at stake.
+            drop(summary::write(path, steps, &all, self.aside));
+        }
+        let fresh = |record: Record| Outcome::Fresh(record.log);
+        let mut outcomes: Vec<Option<Outcome>> =
+            records.into_iter().map(|record| record.map(fresh)).collect();
         if outcomes.iter().any(Option::is_none) {
             // Whatever was saved just now counts as settled from here on.
             next_tick();
@@ -184,7 +200,7 @@ impl Runner<'_> {
             return Err(process::Error::Cancelled.into());
         }
         let stale = match self.look(step) {
-            Ok(log) => return Ok(Outcome::Fresh(log)),
+            Ok(record) => return Ok(Outcome::Fresh(record.log)),
             Err(stale) => stale,
         };
         if let Stale::Changed { what, .. } = &stale
@@ -230,14 +246,14 @@ impl Runner<'_> {
         }
     }
 
-    /// Whether a step is fresh; what its tool said when it ran.
-    fn look(&self, step: &Step<'_>) -> Result<String, Stale> {
+    /// The record of a step, if it is fresh.
+    fn look(&self, step: &Step<'_>) -> Result<Record, Stale> {
         let mut record = Record::read(&self.record_path(step)).ok_or(Stale::New)?;
         if record.check(self.files, &step.key, &step.inputs, &step.outputs)? {
             // Only the next run's speed is at stake.
             drop(self.write(step, &record));
         }
-        Ok(record.log)
+        Ok(record)
     }
 
     fn record_path(&self, step: &Step<'_>) -> PathBuf {
@@ -318,6 +334,7 @@ mod tests {
             let runner = Runner {
                 files: &files,
                 records: &self.path("records"),
+                summary: None,
                 aside: &self.path("aside"),
                 jobs: NonZeroUsize::new(2).unwrap(),
                 cancel: &Cancel::new(),
