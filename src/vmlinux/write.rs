@@ -42,8 +42,8 @@ pub(super) struct Writer<'b> {
     out: Vec<u8>,
     /// For each type, where in the output stands what comes before the name
     /// that is declared with it: the start, and in the low byte the length; 0
-    /// if it is nowhere.
-    spelled: Vec<u64>,
+    /// if it is nowhere, or too far behind.
+    spelled: Vec<u32>,
     /// Output beyond this many bytes is a BTF made to blow up; and so is one
     /// in which as many types have to be looked at for others.
     limit: usize,
@@ -1013,9 +1013,11 @@ impl<'b> Writer<'b> {
         }
         let length = self.out.len() - start;
         self.name(name);
+        const FARTHEST: usize = u32::MAX as usize >> 8;
         if let (Ok(length), Some(slot)) = (u8::try_from(length), self.spelled.get_mut(id as usize))
+            && start <= FARTHEST
         {
-            *slot = (start as u64) << 8 | u64::from(length);
+            *slot = (start as u32) << 8 | u32::from(length);
         }
         true
     }
