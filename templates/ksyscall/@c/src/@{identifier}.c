@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: @{license}
-#include <argp.h>
 #include <errno.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <bpf/libbpf.h>
@@ -30,34 +31,49 @@ static int print(enum libbpf_print_level level, const char *format, va_list args
 	return vfprintf(stderr, format, args);
 }
 
-const char *argp_program_version = "@{name} 0.1.0";
-
-static const struct argp_option option_list[] = {
-	{ "failed", 'f', NULL, 0, "Only those that failed" },
-	{ "verbose", 'v', NULL, 0, "Print what libbpf does" },
-	{},
-};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
+static void usage(FILE *out, const char *program)
 {
-	switch (key) {
-	case 'f':
-		options.failed = true;
-		break;
-	case 'v':
-		options.verbose = true;
-		break;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-	return 0;
+	fprintf(out,
+		"Usage: %s [OPTIONS]\n\n"
+		"Reports the signals that processes send each other.\n\n"
+		"  -f, --failed   only those that failed\n"
+		"  -v, --verbose  print what libbpf does\n"
+		"  -h, --help     show this text\n",
+		program);
 }
 
-static const struct argp argp = {
-	.options = option_list,
-	.parser = parse,
-	.doc = "Reports the signals that processes send each other.",
-};
+/* Reads the arguments; if they are wrong, or help is asked for, it ends here. */
+static void parse(int argc, char **argv)
+{
+	static const struct option known[] = {
+		{ "failed", no_argument, NULL, 'f' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{},
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "fvh", known, NULL)) != -1) {
+		switch (option) {
+		case 'f':
+			options.failed = true;
+			break;
+		case 'v':
+			options.verbose = true;
+			break;
+		case 'h':
+			usage(stdout, argv[0]);
+			exit(0);
+		default:
+			usage(stderr, argv[0]);
+			exit(2);
+		}
+	}
+	if (optind != argc) {
+		usage(stderr, argv[0]);
+		exit(2);
+	}
+}
 
 static int on_event(void *context, void *data, size_t size)
 {
@@ -80,7 +96,7 @@ int main(int argc, char **argv)
 	int status = 1;
 	int error;
 
-	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	parse(argc, argv);
 	libbpf_set_print(print);
 	signal(SIGINT, stop);
 	signal(SIGTERM, stop);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: @{license}
-#include <argp.h>
 #include <errno.h>
+#include <getopt.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -31,53 +31,70 @@ static int print(enum libbpf_print_level level, const char *format, va_list args
 }
 
 /* A number that must not be below `min`, or the program ends. */
-static long number(const char *text, long min, struct argp_state *state)
+static long number(const char *text, long min)
 {
 	char *end;
 	long value;
 
 	errno = 0;
 	value = strtol(text, &end, 10);
-	if (errno || end == text || *end || value < min || value > INT_MAX)
-		argp_error(state, "'%s' is no number from %ld up", text, min);
+	if (errno || end == text || *end || value < min || value > INT_MAX) {
+		fprintf(stderr, "'%s' is no number from %ld up\n", text, min);
+		exit(2);
+	}
 	return value;
 }
 
-const char *argp_program_version = "@{name} 0.1.0";
-
-static const struct argp_option option_list[] = {
-	{ "pid", 'p', "PID", 0, "Only the process PID" },
-	{ "verbose", 'v', NULL, 0, "Print what libbpf does" },
-	{},
-};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
+static void usage(FILE *out, const char *program)
 {
-	switch (key) {
-	case 'p':
-		options.pid = number(arg, 1, state);
-		break;
-	case 'v':
-		options.verbose = true;
-		break;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-	return 0;
+	fprintf(out,
+		"Usage: %s [OPTIONS]\n\n"
+		"Counts write(2) calls, and prints every second how many there were.\n\n"
+		"  -p, --pid PID  only the process PID\n"
+		"  -v, --verbose  print what libbpf does\n"
+		"  -h, --help     show this text\n",
+		program);
 }
 
-static const struct argp argp = {
-	.options = option_list,
-	.parser = parse,
-	.doc = "Counts write(2) calls, and prints every second how many there were.",
-};
+/* Reads the arguments; if they are wrong, or help is asked for, it ends here. */
+static void parse(int argc, char **argv)
+{
+	static const struct option known[] = {
+		{ "pid", required_argument, NULL, 'p' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{},
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "p:vh", known, NULL)) != -1) {
+		switch (option) {
+		case 'p':
+			options.pid = number(optarg, 1);
+			break;
+		case 'v':
+			options.verbose = true;
+			break;
+		case 'h':
+			usage(stdout, argv[0]);
+			exit(0);
+		default:
+			usage(stderr, argv[0]);
+			exit(2);
+		}
+	}
+	if (optind != argc) {
+		usage(stderr, argv[0]);
+		exit(2);
+	}
+}
 
 int main(int argc, char **argv)
 {
 	struct @{identifier}_bpf *skel;
 	int status = 1;
 
-	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	parse(argc, argv);
 	libbpf_set_print(print);
 	signal(SIGINT, stop);
 	signal(SIGTERM, stop);

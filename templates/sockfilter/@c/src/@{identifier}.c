@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: @{license}
-#include <argp.h>
 #include <errno.h>
+#include <getopt.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <arpa/inet.h>
@@ -36,40 +37,45 @@ static int print(enum libbpf_print_level level, const char *format, va_list args
 	return vfprintf(stderr, format, args);
 }
 
-const char *argp_program_version = "@{name} 0.1.0";
-
-static const struct argp_option option_list[] = {
-	{ "verbose", 'v', NULL, 0, "Print what libbpf does" },
-	{},
-};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
+static void usage(FILE *out, const char *program)
 {
-	switch (key) {
-	case ARGP_KEY_ARG:
-		if (options.interface)
-			argp_usage(state);
-		options.interface = arg;
-		break;
-	case ARGP_KEY_END:
-		if (!options.interface)
-			argp_usage(state);
-		break;
-	case 'v':
-		options.verbose = true;
-		break;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-	return 0;
+	fprintf(out,
+		"Usage: %s [OPTIONS] INTERFACE\n\n"
+		"Shows the IPv4 packets of an interface.\n\n"
+		"  -v, --verbose  print what libbpf does\n"
+		"  -h, --help     show this text\n",
+		program);
 }
 
-static const struct argp argp = {
-	.options = option_list,
-	.parser = parse,
-	.args_doc = "INTERFACE",
-	.doc = "Shows the IPv4 packets of an interface.",
-};
+/* Reads the arguments; if they are wrong, or help is asked for, it ends here. */
+static void parse(int argc, char **argv)
+{
+	static const struct option known[] = {
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{},
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "vh", known, NULL)) != -1) {
+		switch (option) {
+		case 'v':
+			options.verbose = true;
+			break;
+		case 'h':
+			usage(stdout, argv[0]);
+			exit(0);
+		default:
+			usage(stderr, argv[0]);
+			exit(2);
+		}
+	}
+	if (optind + 1 != argc) {
+		usage(stderr, argv[0]);
+		exit(2);
+	}
+	options.interface = argv[optind];
+}
 
 static int on_packet(void *context, void *data, size_t size)
 {
@@ -114,7 +120,7 @@ int main(int argc, char **argv)
 	unsigned int index;
 	int packets = -1;
 
-	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	parse(argc, argv);
 	index = if_nametoindex(options.interface);
 	if (!index) {
 		fprintf(stderr, "there is no interface %s\n", options.interface);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: @{license}
-#include <argp.h>
 #include <errno.h>
+#include <getopt.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -42,58 +42,78 @@ static int print(enum libbpf_print_level level, const char *format, va_list args
 }
 
 /* A number that must not be below `min`, or the program ends. */
-static long number(const char *text, long min, struct argp_state *state)
+static long number(const char *text, long min)
 {
 	char *end;
 	long value;
 
 	errno = 0;
 	value = strtol(text, &end, 10);
-	if (errno || end == text || *end || value < min || value > INT_MAX)
-		argp_error(state, "'%s' is no number from %ld up", text, min);
+	if (errno || end == text || *end || value < min || value > INT_MAX) {
+		fprintf(stderr, "'%s' is no number from %ld up\n", text, min);
+		exit(2);
+	}
 	return value;
 }
 
-const char *argp_program_version = "@{name} 0.1.0";
-
-static const struct argp_option option_list[] = {
-	{ "binary", 'b', "PATH", 0, "The program or library (default: this program)" },
-	{ "provider", 'r', "NAME", 0, "The probe's provider (default: own)" },
-	{ "probe", 'n', "NAME", 0, "The probe (default: tick)" },
-	{ "pid", 'p', "PID", 0, "Only the process PID" },
-	{ "verbose", 'v', NULL, 0, "Print what libbpf does" },
-	{},
-};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
+static void usage(FILE *out, const char *program)
 {
-	switch (key) {
-	case 'b':
-		options.binary = arg;
-		break;
-	case 'r':
-		options.provider = arg;
-		break;
-	case 'n':
-		options.probe = arg;
-		break;
-	case 'p':
-		options.pid = number(arg, 1, state);
-		break;
-	case 'v':
-		options.verbose = true;
-		break;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-	return 0;
+	fprintf(out,
+		"Usage: %s [OPTIONS]\n\n"
+		"Follows a static probe of a program or library.\n\n"
+		"  -b, --binary PATH    the program or library (this program)\n"
+		"  -r, --provider NAME  the probe's provider (own)\n"
+		"  -n, --probe NAME     the probe (tick)\n"
+		"  -p, --pid PID        only the process PID\n"
+		"  -v, --verbose        print what libbpf does\n"
+		"  -h, --help           show this text\n",
+		program);
 }
 
-static const struct argp argp = {
-	.options = option_list,
-	.parser = parse,
-	.doc = "Follows a static probe of a program or library.",
-};
+/* Reads the arguments; if they are wrong, or help is asked for, it ends here. */
+static void parse(int argc, char **argv)
+{
+	static const struct option known[] = {
+		{ "binary", required_argument, NULL, 'b' },
+		{ "provider", required_argument, NULL, 'r' },
+		{ "probe", required_argument, NULL, 'n' },
+		{ "pid", required_argument, NULL, 'p' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{},
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "b:r:n:p:vh", known, NULL)) != -1) {
+		switch (option) {
+		case 'b':
+			options.binary = optarg;
+			break;
+		case 'r':
+			options.provider = optarg;
+			break;
+		case 'n':
+			options.probe = optarg;
+			break;
+		case 'p':
+			options.pid = number(optarg, 1);
+			break;
+		case 'v':
+			options.verbose = true;
+			break;
+		case 'h':
+			usage(stdout, argv[0]);
+			exit(0);
+		default:
+			usage(stderr, argv[0]);
+			exit(2);
+		}
+	}
+	if (optind != argc) {
+		usage(stderr, argv[0]);
+		exit(2);
+	}
+}
 
 /* A static probe is a `nop` in the code, which costs nothing, and a note in the
  * file that says where it is and where its arguments are: "8@%rax" is eight
@@ -137,7 +157,7 @@ int main(int argc, char **argv)
 	long count = 0;
 	time_t last = 0;
 
-	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	parse(argc, argv);
 	libbpf_set_print(print);
 	signal(SIGINT, stop);
 	signal(SIGTERM, stop);

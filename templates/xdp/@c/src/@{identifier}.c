@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: @{license}
-#include <argp.h>
 #include <errno.h>
+#include <getopt.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -32,40 +32,45 @@ static int print(enum libbpf_print_level level, const char *format, va_list args
 	return vfprintf(stderr, format, args);
 }
 
-const char *argp_program_version = "@{name} 0.1.0";
-
-static const struct argp_option option_list[] = {
-	{ "verbose", 'v', NULL, 0, "Print what libbpf does" },
-	{},
-};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
+static void usage(FILE *out, const char *program)
 {
-	switch (key) {
-	case ARGP_KEY_ARG:
-		if (options.interface)
-			argp_usage(state);
-		options.interface = arg;
-		break;
-	case ARGP_KEY_END:
-		if (!options.interface)
-			argp_usage(state);
-		break;
-	case 'v':
-		options.verbose = true;
-		break;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-	return 0;
+	fprintf(out,
+		"Usage: %s [OPTIONS] INTERFACE\n\n"
+		"Counts the packets that an interface receives, by IP protocol.\n\n"
+		"  -v, --verbose  print what libbpf does\n"
+		"  -h, --help     show this text\n",
+		program);
 }
 
-static const struct argp argp = {
-	.options = option_list,
-	.parser = parse,
-	.args_doc = "INTERFACE",
-	.doc = "Counts the packets that an interface receives, by IP protocol.",
-};
+/* Reads the arguments; if they are wrong, or help is asked for, it ends here. */
+static void parse(int argc, char **argv)
+{
+	static const struct option known[] = {
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{},
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "vh", known, NULL)) != -1) {
+		switch (option) {
+		case 'v':
+			options.verbose = true;
+			break;
+		case 'h':
+			usage(stdout, argv[0]);
+			exit(0);
+		default:
+			usage(stderr, argv[0]);
+			exit(2);
+		}
+	}
+	if (optind + 1 != argc) {
+		usage(stderr, argv[0]);
+		exit(2);
+	}
+	options.interface = argv[optind];
+}
 
 /* Slots are IP protocol numbers; one more is for all that is not IP. */
 #define SLOTS 257
@@ -118,7 +123,7 @@ int main(int argc, char **argv)
 	unsigned int index;
 	int status = 1;
 
-	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	parse(argc, argv);
 	index = if_nametoindex(options.interface);
 	if (!index) {
 		fprintf(stderr, "there is no interface %s\n", options.interface);
