@@ -27,14 +27,16 @@ impl Project {
     pub fn at(dir: &Path) -> Result<Option<Self>, Error> {
         let path = dir.join(MANIFEST);
         if fs::is_file(&path) {
-            let manifest = manifest::parse(&path, &read_text(&path)?).map_err(Error::Manifest)?;
+            let shared = workspace::shared_with(dir)?;
+            let manifest = manifest::parse_member(&path, &read_text(&path)?, &shared.manifest)
+                .map_err(Error::Manifest)?;
             if !manifest.is_package {
                 return Err(Error::NoPackage { manifest: path });
             }
             let name = manifest.package.name.clone().unwrap_or_else(|| directory_name(dir));
             let workspace = match manifest.workspace {
                 Some(_) => Some(dir.to_owned()),
-                None => workspace::root_of(dir)?,
+                None => shared.root,
             };
             let target = |root: &Path| root.join("target").join("skep");
             let project = Self {

@@ -68,6 +68,9 @@ pub struct Members {
     pub members: Vec<Located<String>>,
     /// Patterns of directories that are none of them.
     pub exclude: Vec<Located<String>>,
+    /// `[workspace.package]`, `[workspace.bpf]` and their like: what holds for
+    /// every package whose own manifest does not say otherwise.
+    pub shared: Box<Manifest>,
 }
 
 /// `[package]`: what the project is.
@@ -329,15 +332,33 @@ type Value<'v, 'd> = &'v Spanned<DeValue<'d>>;
 /// # Errors
 /// Every mistake in it, in the order of the text; at least one.
 pub fn parse(path: &Path, text: &str) -> Result<Manifest, Vec<Diagnostic>> {
+    parse_member(path, text, &Manifest::default())
+}
+
+/// Reads the `Skep.toml` of a package in a workspace: `shared` says what the
+/// package's own does not.
+///
+/// # Errors
+/// As for [`parse`].
+pub fn parse_member(
+    path: &Path,
+    text: &str,
+    shared: &Manifest,
+) -> Result<Manifest, Vec<Diagnostic>> {
     let mut reader = Reader::new(path, text);
     let (document, errors) = DeTable::parse_recoverable(text);
     // After a syntax error the tree is a guess; what else it says is noise.
     let broken = !errors.is_empty();
     reader.syntax(errors);
     let table = document.get_ref();
-    let mut manifest = if broken { Manifest::default() } else { read(&mut reader, table) };
-    if let Some(value) = table.get("workspace").filter(|_| !broken) {
-        manifest.workspace = Some(workspace(&mut reader, value));
+    if broken {
+        return reader.finish().map(|()| Manifest::default());
+    }
+    let own = table.get("workspace").map(|value| workspace(&mut reader, value));
+    let shared = own.as_ref().map_or(shared, |own| &*own.shared);
+    let mut manifest = read(&mut reader, table, shared.clone());
+    if own.is_some() {
+        manifest.workspace = own;
         manifest.is_package = table.contains_key("package");
         let of_package = |name: &str| name != "workspace" && KEYS.contains(&name);
         let homeless = table.keys().filter(|key| of_package(key.get_ref()));
@@ -367,7 +388,7 @@ pub fn parse_cargo(path: &Path, text: &str) -> Result<Option<Manifest>, Vec<Diag
         .and_then(|package| package.get_ref().get("metadata"))
         .and_then(|metadata| metadata.get_ref().get("skep"))
         .and_then(|skep| reader.table(skep, "skep"))
-        .map(|table| read(&mut reader, table));
+        .map(|table| read(&mut reader, table, Manifest::default()));
     reader.finish().map(|()| manifest)
 }
 
@@ -376,42 +397,52 @@ pub fn parse_cargo(path: &Path, text: &str) -> Result<Option<Manifest>, Vec<Diag
 const KEYS: &[&str] =
     &["package", "workspace", "bpf", "user", "profile", "kernels", "lints", "budget"];
 
-fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Manifest {
-    let mut manifest = Manifest::default();
+/// Those of them that may stand in `[workspace]` for all of its packages.
+const SHARED: &[&str] = &["package", "bpf", "user", "profile", "kernels", "lints"];
+
+/// Reads a manifest's tables over what `manifest` says already.
+fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, mut manifest: Manifest) -> Manifest {
     for (key, value) in table {
         match key.get_ref().as_ref() {
-            "package" => section(reader, value, "[package]", |reader, key, value| {
-                package(reader, &mut manifest.package, key, value);
-            }),
-            "bpf" => section(reader, value, "[bpf]", |reader, key, value| {
-                bpf(reader, &mut manifest.bpf, key, value);
-            }),
-            "user" => section(reader, value, "[user]", |reader, key, value| {
-                user(reader, &mut manifest.user, key, value);
-            }),
-            "profile" => section(reader, value, "[profile]", |reader, key, value| {
-                let (place, profile) = match key.get_ref().as_ref() {
-                    "dev" => ("[profile.dev]", &mut manifest.dev),
-                    "release" => ("[profile.release]", &mut manifest.release),
-                    _ => return reader.unknown_key(key, "[profile]", &["dev", "release"]),
-                };
-                section(reader, value, place, |reader, key, value| {
-                    self::profile(reader, profile, place, key, value);
-                });
-            }),
-            "kernels" => section(reader, value, "[kernels]", |reader, key, value| {
-                kernels(reader, &mut manifest.kernels, key, value);
-            }),
-            "lints" => section(reader, value, "[lints]", |reader, key, value| {
-                manifest.lint_names.push(Located::written(key.get_ref().to_string(), key.span()));
-                lint(reader, &mut manifest.lints, key, value);
-            }),
             "budget" => budgets(reader, &mut manifest.budgets, value),
             "workspace" if !reader.is_cargo => {}
+            name if SHARED.contains(&name) => part(reader, &mut manifest, name, value),
             _ => reader.unknown_key(key, "", KEYS),
         }
     }
     manifest
+}
+
+/// Reads one of the tables that a workspace may have for its packages.
+fn part(reader: &mut Reader<'_>, manifest: &mut Manifest, name: &str, value: Value<'_, '_>) {
+    match name {
+        "package" => section(reader, value, "[package]", |reader, key, value| {
+            package(reader, &mut manifest.package, key, value);
+        }),
+        "bpf" => section(reader, value, "[bpf]", |reader, key, value| {
+            bpf(reader, &mut manifest.bpf, key, value);
+        }),
+        "user" => section(reader, value, "[user]", |reader, key, value| {
+            user(reader, &mut manifest.user, key, value);
+        }),
+        "profile" => section(reader, value, "[profile]", |reader, key, value| {
+            let (place, profile) = match key.get_ref().as_ref() {
+                "dev" => ("[profile.dev]", &mut manifest.dev),
+                "release" => ("[profile.release]", &mut manifest.release),
+                _ => return reader.unknown_key(key, "[profile]", &["dev", "release"]),
+            };
+            section(reader, value, place, |reader, key, value| {
+                self::profile(reader, profile, place, key, value);
+            });
+        }),
+        "kernels" => section(reader, value, "[kernels]", |reader, key, value| {
+            kernels(reader, &mut manifest.kernels, key, value);
+        }),
+        _ => section(reader, value, "[lints]", |reader, key, value| {
+            manifest.lint_names.push(Located::written(key.get_ref().to_string(), key.span()));
+            lint(reader, &mut manifest.lints, key, value);
+        }),
+    }
 }
 
 fn section(
@@ -435,7 +466,17 @@ fn workspace(reader: &mut Reader<'_>, value: Value<'_, '_>) -> Members {
         let patterns = match name {
             "members" => &mut members.members,
             "exclude" => &mut members.exclude,
-            _ => return reader.unknown_key(key, "[workspace]", &["members", "exclude"]),
+            _ if SHARED.contains(&name) => {
+                part(reader, &mut members.shared, name, value);
+                if members.shared.package.name.take().is_some() {
+                    reader.wrong(value.span(), "`name` cannot be shared: packages differ in it");
+                }
+                return;
+            }
+            _ => {
+                let known = [&["members", "exclude"], SHARED].concat();
+                return reader.unknown_key(key, "[workspace]", &known);
+            }
         };
         has_members |= name == "members";
         *patterns = reader.strings(value, name).unwrap_or_default();

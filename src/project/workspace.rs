@@ -64,10 +64,26 @@ impl Workspace {
     }
 }
 
-/// The directory of the workspace that counts the package in `dir` among its
-/// own.
-pub(super) fn root_of(dir: &Path) -> Result<Option<PathBuf>, Error> {
-    Ok(Root::above(dir)?.map(|root| root.dir))
+/// What a package has of its workspace.
+pub(super) struct Shared {
+    /// The workspace's directory; none for a package that stands alone.
+    pub root: Option<PathBuf>,
+    /// What holds where the package's own manifest says nothing, with paths as
+    /// the package would write them.
+    pub manifest: Manifest,
+}
+
+/// What the package in `dir` has of the workspace that counts it among its own.
+pub(super) fn shared_with(dir: &Path) -> Result<Shared, Error> {
+    let Some(root) = Root::above(dir)? else {
+        return Ok(Shared { root: None, manifest: Manifest::default() });
+    };
+    let mistakes = root.missing_includes();
+    if !mistakes.is_empty() {
+        return Err(Error::Manifest(mistakes));
+    }
+    let manifest = root.shared_with(dir);
+    Ok(Shared { root: Some(root.dir), manifest })
 }
 
 impl Root {
@@ -109,7 +125,65 @@ impl Root {
         self.manifest
             .workspace
             .as_ref()
-            .is_some_and(|Members { members, exclude }| is_in(members) && !is_in(exclude))
+            .is_some_and(|Members { members, exclude, .. }| is_in(members) && !is_in(exclude))
+    }
+
+    /// What it says for all packages, as the one in `dir` would write it. Places
+    /// in the text are left out: they are not of the package's manifest.
+    fn shared_with(&self, dir: &Path) -> Manifest {
+        fn forget<T>(value: &mut Located<T>) {
+            value.range = None;
+        }
+        let depth = dir.strip_prefix(&self.dir).map_or(0, |below| below.components().count());
+        let up: PathBuf = std::iter::repeat_n("..", depth).collect();
+        let seen_from_there = |path: &str| up.join(path).to_string_lossy().into_owned();
+        let mut manifest =
+            self.manifest.workspace.as_ref().map(|own| (*own.shared).clone()).unwrap_or_default();
+        let bpf = &mut manifest.bpf;
+        // A default is each package's own.
+        for path in bpf.include.iter_mut().filter(|path| path.range.is_some()) {
+            path.value = seen_from_there(&path.value);
+            forget(path);
+        }
+        if let manifest::Vmlinux::Path(path) = &mut bpf.vmlinux.value {
+            *path = up.join(&*path);
+        }
+        let kernels =
+            bpf.btf.iter_mut().map(|btf| &mut btf.from).chain(&mut manifest.kernels.matrix);
+        for kernel in kernels {
+            // A reference may be a file.
+            if fs::exists(&self.dir.join(&kernel.value)) {
+                kernel.value = seen_from_there(&kernel.value);
+            }
+            forget(kernel);
+        }
+        // They are of no place in the package's manifest.
+        manifest.lint_names.clear();
+        let user = &mut manifest.user;
+        forget(&mut bpf.vmlinux);
+        forget(&mut bpf.mcpu);
+        forget(&mut user.kind);
+        forget(&mut user.libbpf);
+        bpf.clang.iter_mut().chain(&mut bpf.launcher).for_each(forget);
+        bpf.sources.iter_mut().chain(&mut user.sources).for_each(forget);
+        for own in &mut bpf.overrides {
+            own.sources.iter_mut().for_each(forget);
+            own.mcpu.iter_mut().for_each(forget);
+        }
+        manifest
+    }
+
+    /// The include directories for all packages that are not there.
+    fn missing_includes(&self) -> Vec<Diagnostic> {
+        let shared = self.manifest.workspace.as_ref().map(|own| &own.shared.bpf.include);
+        let written = shared.into_iter().flatten().filter(|dir| dir.range.is_some());
+        let missing = written.filter(|dir| !fs::is_dir(&self.dir.join(&dir.value)));
+        missing
+            .map(|dir| {
+                let message = format!("the include directory `{}` is not there", dir.value);
+                self.wrong(dir, message)
+            })
+            .collect()
     }
 
     fn workspace(self) -> Result<Workspace, Error> {
@@ -259,6 +333,39 @@ mod tests {
         let dir = place(&[("Skep.toml", root), ("a/Skep.toml", ""), ("src/x", "")]);
         assert_eq!(names(dir.path()), ["root", "a"]);
         assert!(Project::find(dir.path()).unwrap().manifest.bpf.link);
+    }
+
+    #[test]
+    fn packages_have_what_the_workspace_says_for_all() {
+        let root = "[package]\nname = \"root\"\n[workspace]\nmembers = [\"net/*\"]\n\
+                    [workspace.package]\nversion = \"1.2\"\n[workspace.bpf]\nmcpu = \"v2\"\n\
+                    include = [\"common\"]\nbtf = \"kernels/a.btf\"\ndefines = [\"A\"]\n\
+                    [workspace.kernels]\nmin = \"5.10\"\nmatrix = [\"debian/sid\"]\n\
+                    [workspace.lints]\n\"large-stack\" = \"deny\"\n\"dead-code\" = \"allow\"\n";
+        let own = "[package]\nversion = \"2\"\n[bpf]\ndefines = [\"B\"]\n[lints]\n\
+                   \"large-stack\" = \"warn\"\n";
+        let dir = place(&[
+            ("Skep.toml", root),
+            ("common/x.h", ""),
+            ("kernels/a.btf", ""),
+            ("net/a/Skep.toml", own),
+            ("net/b/Skep.toml", ""),
+        ]);
+        let packages = Workspace::find(dir.path()).unwrap().unwrap().packages;
+        let [root, a, b] = [0, 1, 2].map(|index| &packages[index].manifest);
+        let versions = [root, a, b].map(|manifest| manifest.package.version.clone().unwrap());
+        assert_eq!(versions, ["1.2", "2", "1.2"]);
+        assert_eq!([&a.bpf.defines[0], &b.bpf.defines[0]], ["B", "A"]);
+        for manifest in [a, b] {
+            assert_eq!(manifest.bpf.mcpu.value, manifest::Mcpu::V2);
+            assert_eq!(manifest.bpf.include, [Located::default_value("../../common".to_owned())]);
+            assert_eq!(manifest.bpf.btf.as_ref().unwrap().from.value, "../../kernels/a.btf");
+            assert_eq!(manifest.kernels.matrix[0].value, "debian/sid");
+            assert_eq!(manifest.kernels.matrix[0].range, None);
+        }
+        assert_eq!(root.bpf.include[0].value, "common");
+        use crate::diagnostics::Level;
+        assert_eq!([a.lints["large-stack"], a.lints["dead-code"]], [Level::Warn, Level::Allow]);
     }
 
     #[test]

@@ -54,6 +54,35 @@ fn all_or_one_or_where_one_stands() {
 }
 
 #[test]
+fn what_all_packages_share_is_written_once() {
+    let place = workspace();
+    let shared = "[workspace]\nmembers = [\"packages/*\"]\n[workspace.bpf]\n\
+                  include = [\"common\"]\ndefines = [\"VALUE=SHARED\"]\n";
+    place.file("Skep.toml", shared);
+    place.file("common/shared.h", "#define SHARED 7\n");
+    place.file("packages/ant/Skep.toml", "");
+    let source = format!("#include <shared.h>\n{SOURCE}");
+    place.file("packages/ant/src/main.bpf.c", &source);
+    place.file("packages/bee/src/main.bpf.c", source);
+    assert_eq!(built(&place, &[]), ["ant", "bee"]);
+    let returned = |name: &str| {
+        let object = format!("target/skep/{name}/dev/main.bpf.o");
+        place.skep(&["disasm", &object]).expect(0).stdout
+    };
+    assert!(returned("ant").contains("w0 = 7") && returned("bee").contains("w0 = 2"));
+    // A header of the workspace's wakes those who read it.
+    place.file("common/shared.h", "#define SHARED 8\n");
+    assert_eq!(built(&place, &["-C", "packages/ant"]), ["ant"]);
+    place.file("Skep.toml", shared.replace("common", "nowhere"));
+    let run = place.skep(&["build", "-p", "ant"]).expect(2);
+    let said = "Skep.toml:4:12";
+    assert!(run.stderr.contains(said) && run.stderr.contains("`nowhere` is not there"), "{run}");
+    place.file("Skep.toml", format!("{shared}[workspace.package]\nname = \"x\"\n"));
+    let run = place.skep(&["build"]).expect(2);
+    assert!(run.stderr.contains("`name` cannot be shared"), "{run}");
+}
+
+#[test]
 fn what_a_former_package_left_goes_with_the_last() {
     let place = workspace();
     place.skep(&["build"]).expect(0);
