@@ -76,10 +76,10 @@ fn what_all_packages_share_is_written_once() {
     place.file("Skep.toml", shared.replace("common", "nowhere"));
     let run = place.skep(&["build", "-p", "ant"]).expect(2);
     let said = "Skep.toml:4:12";
-    assert!(run.stderr.contains(said) && run.stderr.contains("`nowhere` is not there"), "{run}");
+    assert!(run.stdout.contains(said) && run.stdout.contains("`nowhere` is not there"), "{run}");
     place.file("Skep.toml", format!("{shared}[workspace.package]\nname = \"x\"\n"));
     let run = place.skep(&["build"]).expect(2);
-    assert!(run.stderr.contains("`name` cannot be shared"), "{run}");
+    assert!(run.stdout.contains("`name` cannot be shared"), "{run}");
 }
 
 #[test]
