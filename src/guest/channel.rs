@@ -10,17 +10,28 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the guest looks whether the host wrote something.
 const PAUSE: Duration = Duration::from_micros(300);
+/// How long it looks all the time before it sleeps in between: to sleep and
+/// to wake up costs an emulated kernel a millisecond or more.
+const ATTENTION: Duration = Duration::from_millis(3);
+/// The same for a guest that is about to be saved. What it does then is what
+/// a restored one begins with, and that is to have an answer soon.
+const LONG_ATTENTION: Duration = Duration::from_secs(20);
 /// The machine's second serial line.
 const SERIAL: &str = "/dev/ttyS1";
 
 /// The guest's end.
 pub enum Channel {
     /// Through memory.
-    Memory(Ring),
+    Memory {
+        /// The streams.
+        ring: Ring,
+        /// How long to look for the next message all the time.
+        attention: Duration,
+    },
     /// Through a serial line.
     Serial(File),
 }
@@ -31,7 +42,7 @@ impl Channel {
     /// # Errors
     /// If neither does; with what kept the memory from being used.
     pub fn open() -> io::Result<Self> {
-        memory().map(Self::Memory).or_else(|error| {
+        memory().map(|ring| Self::Memory { ring, attention: ATTENTION }).or_else(|error| {
             eprintln!("skep: {error}; using the serial line");
             serial().map(Self::Serial).map_err(|_| error)
         })
@@ -40,13 +51,20 @@ impl Channel {
     /// Whether the host has said something.
     pub fn is_waiting(&self) -> io::Result<bool> {
         match self {
-            Self::Memory(ring) => Ok(!ring.is_empty()?),
+            Self::Memory { ring, .. } => Ok(!ring.is_empty()?),
             Self::Serial(file) => {
                 let mut entry =
                     libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
                 // SAFETY: one valid entry.
                 Ok(unsafe { libc::poll(&mut entry, 1, 0) } > 0)
             }
+        }
+    }
+
+    /// Looks for the next message all the time.
+    pub fn stay_awake(&mut self) {
+        if let Self::Memory { attention, .. } = self {
+            *attention = LONG_ATTENTION;
         }
     }
 }
@@ -97,23 +115,28 @@ fn serial() -> io::Result<File> {
 
 impl Read for Channel {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let ring = match self {
-            Self::Memory(ring) => ring,
+        let (ring, attention) = match self {
+            Self::Memory { ring, attention } => (ring, attention),
             Self::Serial(file) => return file.read(bytes),
         };
-        loop {
-            match ring.read(bytes)? {
-                0 if !bytes.is_empty() => std::thread::sleep(PAUSE),
-                count => return Ok(count),
-            }
+        let mut count = ring.read(bytes)?;
+        if count == 0 && !bytes.is_empty() {
+            attend(ring, *attention)?;
+            count = ring.read(bytes)?;
         }
+        while count == 0 && !bytes.is_empty() {
+            std::thread::sleep(PAUSE);
+            count = ring.read(bytes)?;
+        }
+        *attention = ATTENTION;
+        Ok(count)
     }
 }
 
 impl Write for Channel {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let ring = match self {
-            Self::Memory(ring) => ring,
+            Self::Memory { ring, .. } => ring,
             Self::Serial(file) => return file.write(bytes),
         };
         loop {
@@ -128,10 +151,27 @@ impl Write for Channel {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if let Self::Memory(_) = self {
+        if let Self::Memory { .. } = self {
             doorbell::ring();
         }
         Ok(())
+    }
+}
+
+/// Waits without sleeping until there is something to read, or for so long.
+fn attend(ring: &Ring, attention: Duration) -> io::Result<()> {
+    /// Looks between two looks at the clock.
+    const LOOKS: u32 = 1000;
+    let started = Instant::now();
+    loop {
+        for _ in 0..LOOKS {
+            if !ring.is_empty()? {
+                return Ok(());
+            }
+        }
+        if started.elapsed() > attention {
+            return Ok(());
+        }
     }
 }
 

@@ -46,16 +46,17 @@ pub fn prepare() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether this machine was booted to be saved.
+pub fn is_to_be_saved() -> bool {
+    let line = fs::read_to_string(Path::new("/proc/cmdline")).unwrap_or_default();
+    line.split_whitespace().any(|word| word == TO_BE_SAVED)
+}
+
 /// Takes nearly all free memory and gives it back: the kernel clears what it
-/// hands out, so that what it read at boot does not end up in a snapshot. Done
-/// only if there is to be one.
+/// hands out, so that what it read at boot does not end up in a snapshot.
 pub fn clear_free_memory() {
     /// What is left alone: the kernel must not run short, in bytes.
     const MARGIN: usize = 24 << 20;
-    let line = fs::read_to_string(Path::new("/proc/cmdline")).unwrap_or_default();
-    if !line.split_whitespace().any(|word| word == TO_BE_SAVED) {
-        return;
-    }
     let about = fs::read_to_string(Path::new("/proc/meminfo")).unwrap_or_default();
     let free = about.lines().find_map(|line| line.strip_prefix("MemFree:"));
     let free = free.and_then(|free| free.split_whitespace().next()?.parse::<usize>().ok());

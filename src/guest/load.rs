@@ -5,24 +5,24 @@
 //! marked to be loaded. What stands in the way of loading but not of
 //! verifying is set right, and every such change is reported.
 
-use super::child::{self, Ended, Shared};
-use super::{extension, kernel_btf};
+use super::child::{Desk, Ended, Worker, Workers};
+use super::{extension, kernel_btf, target};
 use crate::base::{fs, libbpf};
 use crate::wire::{
-    Entry, Hello, Load, Opened, Outcome, Patch, Program, Refusal, Reply, Stage, VERSION, frame, gap,
+    Entry, Hello, Load, Opened, Outcome, Patch, Program, Refusal, Reply, Request, Stage,
+    Unattachable, VERSION, frame, gap,
 };
 use libbpf_sys as sys;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::ffi::{CStr, CString, c_char};
 use std::io;
-use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// The size of a verifier log, in bytes. Older kernels refuse a program whose
 /// log does not fit; newer ones keep its end.
-const LOG: usize = 32 << 20;
+pub const LOG: usize = 32 << 20;
 /// How much of a log's end tells the verdict, in bytes.
 const VERDICT: usize = 16 << 10;
 /// The verifier's log level for statistics (`BPF_LOG_STATS`).
@@ -45,89 +45,207 @@ pub fn hello() -> Hello {
     }
 }
 
-/// Loads the programs of an object and reports each.
-pub fn object(request: &Load, bytes: &[u8], channel: &mut impl io::Write) -> io::Result<()> {
+/// What a worker that opened an object is to do with it.
+#[derive(Serialize, Deserialize)]
+struct Attempt {
+    program: Program,
+    /// The verifier's log level.
+    log_level: u32,
+}
+
+/// An object whose programs are being loaded.
+struct Job<'j> {
+    request: &'j Load,
+    bytes: &'j [u8],
+    limit: Duration,
+    workers: &'j mut Workers,
+    /// Has opened the object, and nothing else.
+    ready: Option<Worker>,
+}
+
+/// Opens an object, asks which of its programs are meant, loads those and
+/// reports each.
+pub fn object(
+    request: &Load,
+    bytes: &[u8],
+    workers: &mut Workers,
+    channel: &mut (impl io::Read + io::Write),
+) -> io::Result<()> {
     let limit = Duration::from_millis(request.limit_ms);
-    let opened = open(request, bytes, limit)?;
+    let mut job = Job { request, bytes, limit, workers, ready: None };
+    let opened = job.open()?;
     frame::write(channel, &Reply::Opened(opened.clone()), &[])?;
-    for (index, entry) in (0_u32..).zip(opened.programs) {
-        if request.only.as_ref().is_some_and(|only| !only.contains(&index)) {
-            continue;
-        }
+    if opened.error.is_some() {
+        return Ok(());
+    }
+    let (Request::Choose(chosen), _) = frame::read(channel)? else {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "no programs are chosen"));
+    };
+    for index in chosen {
+        let Some(entry) = opened.programs.get(index as usize) else { continue };
         frame::write(channel, &Reply::Loading { index }, &[])?;
-        let (program, log) = program(request, bytes, index, entry, limit)?;
+        let (program, log) = job.program(index, entry)?;
         frame::write(channel, &Reply::Program(Box::new(program)), &log)?;
     }
     Ok(())
 }
 
-/// Lists an object's programs, in a child: reading a hostile object may crash.
-fn open(request: &Load, bytes: &[u8], limit: Duration) -> io::Result<Opened> {
-    let shared = Shared::new(0)?;
-    let ended = child::run(&shared, limit, || {
-        let opened = match Object::open(&request.name, bytes) {
-            Ok(object) => Opened { programs: object.programs().map(entry).collect(), error: None },
-            Err(errno) => Opened {
-                programs: Vec::new(),
-                error: Some(Refusal { stage: Stage::Open, errno, messages: libbpf::said() }),
-            },
-        };
-        message(&opened)
-    })?;
-    let refused = |message: String| Opened {
-        programs: Vec::new(),
-        error: Some(Refusal { stage: Stage::Open, errno: 0, messages: vec![message] }),
+/// What a worker does: opens an object and lists its programs, then loads one
+/// of them. Reading a hostile object may crash as well as loading it.
+pub fn work(desk: &mut Desk) {
+    let Ok((request, bytes)) = desk.receive::<Load>() else { return };
+    desk.stage().store(Stage::Open as u8, Ordering::Relaxed);
+    let object = match Object::open(&request.name, &bytes) {
+        Ok(object) => object,
+        Err(errno) => {
+            let error = Refusal { stage: Stage::Open, errno, messages: libbpf::said() };
+            return desk.report(&message(&Opened { programs: Vec::new(), error: Some(error) }));
+        }
     };
-    Ok(match ended {
-        Ended::Reported(report) => frame::read(&mut &report[..])?.0,
-        Ended::TimedOut => refused("libbpf did not finish opening the object".into()),
-        Ended::Died(signal) => refused(format!("libbpf crashed on the object (signal {signal})")),
-    })
+    desk.report(&message(&Opened {
+        programs: object.programs().map(entry).collect(),
+        error: None,
+    }));
+    if let Ok((Attempt { mut program, log_level }, _)) = desk.receive::<Attempt>() {
+        match load(&request, &bytes, &object, log_level, desk, &mut program) {
+            Ok(()) => {
+                program.warnings = libbpf::said();
+                program.unattachable = unattachable(&request, &program.entry.name);
+            }
+            Err(refusal) => program.outcome = Outcome::Refused(refusal),
+        }
+        desk.report(&message(&program));
+    }
+    // Never closed: the child ends, and what it has goes with it.
+    std::mem::forget(object);
 }
 
-/// Loads one program, in a child; a rejected one again, to learn more.
-fn program(
-    request: &Load,
-    bytes: &[u8],
-    index: u32,
-    entry: Entry,
-    limit: Duration,
-) -> io::Result<(Program, Vec<u8>)> {
-    let (mut result, mut log) = attempt(request, bytes, index, &entry, request.level, limit)?;
-    if result.log_truncated && errno_of(&result) == Some(libc::ENOSPC) {
-        // Before 6.4 a log that is too small refuses the program: ask again
-        // for the verdict alone.
-        let head = std::mem::take(&mut log);
-        (result, log) = attempt(request, bytes, index, &entry, 0, limit)?;
-        if request.level > 0 {
-            result.log_level = request.level;
-            result.log_truncated = true;
-            log = [head, log].concat();
-        }
+/// Why an accepted program cannot be attached, if that is to be tried.
+fn unattachable(request: &Load, program: &str) -> Option<Unattachable> {
+    let target = request.kprobes.iter().find(|target| target.program == program)?;
+    let errno = target::try_kprobe(&target.function).filter(|&errno| errno != 0)?;
+    Some(Unattachable { function: target.function.clone(), errno })
+}
+
+impl Job<'_> {
+    /// Lists the object's programs.
+    fn open(&mut self) -> io::Result<Opened> {
+        let mut worker = self.workers.take()?;
+        worker.order(self.request, self.bytes);
+        let refused = |message: String| Opened {
+            programs: Vec::new(),
+            error: Some(Refusal { stage: Stage::Open, errno: 0, messages: vec![message] }),
+        };
+        Ok(match worker.wait(self.limit)? {
+            Ended::Reported(report) => {
+                self.ready = Some(worker);
+                frame::read(&mut &report[..])?.0
+            }
+            Ended::TimedOut => refused("libbpf did not finish opening the object".into()),
+            Ended::Died(signal) => {
+                refused(format!("libbpf crashed on the object (signal {signal})"))
+            }
+        })
     }
-    let errno = errno_of(&result);
-    if request.explain && errno.is_some() && request.level < 2 {
-        // Level 2 has the state behind every instruction, level 1 only that
-        // of the path that failed. Either may take much longer than the
-        // verdict itself, and is worth only so much waiting.
-        let took = Duration::from_nanos(result.load_ns);
-        let patience = (took * 5).clamp(Duration::from_secs(2), Duration::from_secs(5));
-        let reason = result.verdict.lines().next().unwrap_or_default().to_owned();
-        for level in [2, 1] {
-            let (again, detailed) =
-                attempt(request, bytes, index, &entry, level, patience.min(limit))?;
-            // Only the same refusal explains the first. A log that lost its
-            // beginning, and says so with another number, still ends with it.
-            let is_cut = errno_of(&again) == Some(libc::ENOSPC);
-            if errno_of(&again) == errno || (is_cut && again.verdict.contains(&reason)) {
-                result.log_level = level;
-                result.log_truncated = again.log_truncated;
-                log = detailed;
-                break;
+
+    /// Loads one program; a rejected one again, to learn more.
+    fn program(&mut self, index: u32, entry: &Entry) -> io::Result<(Program, Vec<u8>)> {
+        let (request, limit) = (self.request, self.limit);
+        let (mut result, mut log) = self.attempt(index, entry, request.level, limit)?;
+        if result.log_truncated && errno_of(&result) == Some(libc::ENOSPC) {
+            // Before 6.4 a log that is too small refuses the program: ask again
+            // for the verdict alone.
+            let head = std::mem::take(&mut log);
+            (result, log) = self.attempt(index, entry, 0, limit)?;
+            if request.level > 0 {
+                result.log_level = request.level;
+                result.log_truncated = true;
+                log = [head, log].concat();
             }
         }
+        let errno = errno_of(&result);
+        if request.explain && errno.is_some() && request.level < 2 {
+            // Level 2 has the state behind every instruction, level 1 only that
+            // of the path that failed. Either may take much longer than the
+            // verdict itself, and is worth only so much waiting.
+            let took = Duration::from_nanos(result.load_ns);
+            let patience = (took * 5).clamp(Duration::from_secs(2), Duration::from_secs(5));
+            let reason = result.verdict.lines().next().unwrap_or_default().to_owned();
+            for level in [2, 1] {
+                let (again, detailed) = self.attempt(index, entry, level, patience.min(limit))?;
+                // Only the same refusal explains the first. A log that lost its
+                // beginning, and says so with another number, still ends with it.
+                let is_cut = errno_of(&again) == Some(libc::ENOSPC);
+                if errno_of(&again) == errno || (is_cut && again.verdict.contains(&reason)) {
+                    result.log_level = level;
+                    result.log_truncated = again.log_truncated;
+                    log = detailed;
+                    break;
+                }
+            }
+        }
+        Ok((result, shorten(log, request.log_limit)))
     }
-    Ok((result, shorten(log, request.log_limit)))
+
+    /// Has a worker load one program, with this log level and statistics.
+    fn attempt(
+        &mut self,
+        index: u32,
+        entry: &Entry,
+        level: u32,
+        limit: Duration,
+    ) -> io::Result<(Program, Vec<u8>)> {
+        let mut result = Program {
+            index,
+            entry: entry.clone(),
+            outcome: Outcome::Accepted,
+            warnings: Vec::new(),
+            fixups: Vec::new(),
+            unattachable: None,
+            verdict: String::new(),
+            log_level: level,
+            log_truncated: false,
+            instructions: 0,
+            load_ns: 0,
+            xlated_bytes: 0,
+            jited_bytes: 0,
+            verified_instructions: 0,
+        };
+        let started = Instant::now();
+        let mut ended = Ended::Reported(Vec::new());
+        let mut worker = match self.ready.take() {
+            Some(worker) => worker,
+            None => {
+                let mut worker = self.workers.take()?;
+                worker.order(self.request, self.bytes);
+                ended = worker.wait(limit)?;
+                worker
+            }
+        };
+        if let Ended::Reported(_) = ended {
+            worker.order(&Attempt { program: result.clone(), log_level: level | STATISTICS }, &[]);
+            ended = worker.wait(limit.saturating_sub(started.elapsed()))?;
+        }
+        let mut stage = Stage::from_number(worker.stage());
+        result.load_ns = started.elapsed().as_nanos() as u64;
+        match ended {
+            Ended::Reported(report) => result = frame::read(&mut &report[..])?.0,
+            Ended::TimedOut => {
+                // What takes time in the system call that loads is the verifier.
+                if stage == Stage::Load {
+                    stage = Stage::Verifier;
+                }
+                result.outcome = Outcome::TimedOut { stage };
+            }
+            Ended::Died(signal) => result.outcome = Outcome::Crashed { stage, signal },
+        }
+        let log = worker.log();
+        self.workers.give_back(worker);
+        result.log_truncated = log.len() >= LOG - 2;
+        let verdict = &log[log.len().saturating_sub(VERDICT)..];
+        result.verdict = String::from_utf8_lossy(verdict).into_owned();
+        Ok((result, log))
+    }
 }
 
 /// The error number of a rejection by the verifier.
@@ -150,78 +268,18 @@ fn shorten(log: Vec<u8>, limit: u64) -> Vec<u8> {
     [&log[..head], gap(tail - head).as_bytes(), &log[tail..]].concat()
 }
 
-/// Loads one program in a child process, with this log level and statistics.
-fn attempt(
-    request: &Load,
-    bytes: &[u8],
-    index: u32,
-    entry: &Entry,
-    level: u32,
-    limit: Duration,
-) -> io::Result<(Program, Vec<u8>)> {
-    let shared = Shared::new(LOG)?;
-    let started = Instant::now();
-    let mut result = Program {
-        index,
-        entry: entry.clone(),
-        outcome: Outcome::Accepted,
-        warnings: Vec::new(),
-        fixups: Vec::new(),
-        verdict: String::new(),
-        log_level: level,
-        log_truncated: false,
-        instructions: 0,
-        load_ns: 0,
-        xlated_bytes: 0,
-        jited_bytes: 0,
-        verified_instructions: 0,
-    };
-    let template = result.clone();
-    let ended = child::run(&shared, limit, || {
-        let mut program = template;
-        match load(request, bytes, index as usize, level | STATISTICS, &shared, &mut program) {
-            Ok(()) => program.warnings = libbpf::said(),
-            Err(refusal) => program.outcome = Outcome::Refused(refusal),
-        }
-        message(&program)
-    })?;
-    let mut stage = Stage::from_number(shared.stage().load(Ordering::Relaxed));
-    result.load_ns = started.elapsed().as_nanos() as u64;
-    match ended {
-        Ended::Reported(report) => result = frame::read(&mut &report[..])?.0,
-        Ended::TimedOut => {
-            // What takes time in the system call that loads is the verifier.
-            if stage == Stage::Load {
-                stage = Stage::Verifier;
-            }
-            result.outcome = Outcome::TimedOut { stage };
-        }
-        Ended::Died(signal) => result.outcome = Outcome::Crashed { stage, signal },
-    }
-    let log = shared.log_bytes();
-    result.log_truncated = log.len() >= LOG - 2;
-    let verdict = &log[log.len().saturating_sub(VERDICT)..];
-    result.verdict = String::from_utf8_lossy(verdict).into_owned();
-    Ok((result, log))
-}
-
-/// One load of one program with a fresh object.
+/// Loads one program of an object that was only opened.
 fn load(
     request: &Load,
     bytes: &[u8],
-    index: usize,
+    object: &Object,
     log_level: u32,
-    shared: &Shared,
+    desk: &Desk,
     result: &mut Program,
 ) -> Result<(), Refusal> {
-    let at = |stage: Stage| shared.stage().store(stage as u8, Ordering::Relaxed);
+    let at = |stage: Stage| desk.stage().store(stage as u8, Ordering::Relaxed);
     let refusal = |stage, errno| Refusal { stage, errno, messages: libbpf::said() };
-    drop(libbpf::said());
-    at(Stage::Open);
-    // Never closed: the child ends, and what it has goes with it.
-    let object = Object::open(&request.name, bytes).map_err(|errno| refusal(Stage::Open, errno))?;
-    let object = ManuallyDrop::new(object);
-    let Some(chosen) = object.choose(index) else {
+    let Some(chosen) = object.choose(result.index as usize) else {
         return Err(refusal(Stage::Open, libc::ENOENT));
     };
     result.fixups = object.fix_up();
@@ -244,7 +302,7 @@ fn load(
         // Of programs that turned out not to be the one.
         drop(libbpf::said());
     }
-    let log = shared.log().cast::<c_char>();
+    let log = desk.log().cast::<c_char>();
     // SAFETY: the log's memory outlives the object; `chosen` belongs to it.
     unsafe {
         *log = 0;

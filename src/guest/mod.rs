@@ -21,10 +21,13 @@ mod modules;
 mod probe;
 mod run;
 mod shell;
+mod target;
+mod warm;
 
 use crate::base::fs;
 use crate::wire::{self, Reply, Request, frame};
 use channel::Channel;
+use child::Workers;
 use std::io;
 use std::path::Path;
 
@@ -43,21 +46,36 @@ pub fn run() -> ! {
 
 fn serve() -> io::Result<()> {
     init::prepare()?;
+    warm::up();
     kernel_btf::prepare();
-    init::clear_free_memory();
+    let mut workers = Workers::new(load::work, load::LOG);
+    workers.rehearse(warm::up)?;
+    let is_to_be_saved = init::is_to_be_saved();
+    if is_to_be_saved {
+        init::clear_free_memory();
+    }
     let mut channel = Channel::open()?;
     loop {
         let (request, blob) = frame::read::<Request>(&mut channel)?;
         match request {
-            Request::Wake { now_ns, seed } => {
+            Request::Wake => {
+                frame::write(&mut channel, &Reply::Hello(load::hello()), &[])?;
+                if is_to_be_saved {
+                    channel.stay_awake();
+                }
+            }
+            Request::Refresh { now_ns, seed } => {
                 init::set_clock(now_ns);
                 init::stir_random(&seed);
-                frame::write(&mut channel, &Reply::Hello(load::hello()), &[])?;
-            }
-            Request::Load(request) => {
-                load::object(&request, &blob, &mut channel)?;
                 frame::write(&mut channel, &Reply::Done, &[])?;
             }
+            Request::Load(request) => {
+                load::object(&request, &blob, &mut workers, &mut channel)?;
+                frame::write(&mut channel, &Reply::Done, &[])?;
+                workers.prepare()?;
+            }
+            // It belongs to an object that was opened just before.
+            Request::Choose(_) => return Err(io::ErrorKind::InvalidData.into()),
             Request::Probe(probes) => {
                 let answers = probes.iter().map(probe::ask).collect();
                 frame::write(&mut channel, &Reply::Probed(answers), &[])?;

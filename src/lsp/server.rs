@@ -4,7 +4,6 @@
 use super::text::Text;
 use super::worker::{Refreshes, Worker};
 use super::{about, complete, lens, uri};
-use crate::bpf::KernelVersion;
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::events::Silent;
 use crate::ops::{self, Session};
@@ -214,7 +213,8 @@ impl Server {
         let at = params.text_document_position_params;
         let (path, text) = self.open(&at)?;
         let names = self.worker.names();
-        let (value, range) = about::about(text, at.position, oldest(&path), names.as_deref())?;
+        let (value, range) =
+            about::about(text, at.position, ops::ide::oldest_kernel(&path), names.as_deref())?;
         let contents = MarkupContent { kind: MarkupKind::Markdown, value };
         Some(Hover { contents: HoverContents::Markup(contents), range: Some(range) })
     }
@@ -224,7 +224,7 @@ impl Server {
         let (path, text) = self.open(&at)?;
         let names = self.worker.names();
         let (items, is_incomplete) =
-            complete::complete(text, at.position, oldest(&path), names.as_deref());
+            complete::complete(text, at.position, ops::ide::oldest_kernel(&path), names.as_deref());
         Some(CompletionResponse::List(CompletionList { is_incomplete, items }))
     }
 
@@ -279,12 +279,6 @@ impl Server {
 /// Whether two ranges have a place in common; their ends count.
 fn touch(a: Range, b: Range) -> bool {
     a.start <= b.end && b.start <= a.end
-}
-
-/// The oldest kernel that a file's project supports, where it says so.
-fn oldest(path: &std::path::Path) -> Option<KernelVersion> {
-    let (major, minor) = ops::ide::oldest_kernel(path)?;
-    Some(KernelVersion::new(major, minor))
 }
 
 fn heard<P: DeserializeOwned>(notification: Notification) -> Option<P> {

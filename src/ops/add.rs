@@ -118,7 +118,7 @@ fn say(session: &Session, project: &Project, request: &Request, files: &[PathBuf
     let manifest = project.manifest_name();
     let template = &request.template;
     if let Some(min) = project.manifest.kernels.min
-        && (template.kernel.major, template.kernel.minor) > (min.major, min.minor)
+        && template.kernel > min
     {
         session.note(format!(
             "the program needs Linux {}; {manifest} says `min = \"{min}\"`",

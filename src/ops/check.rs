@@ -9,7 +9,6 @@ use super::build::{self, Artifact, Profile};
 use super::{Packages, Session, levels, min_core, packages};
 use crate::analysis::{self, kernel::Kernel};
 use crate::base::fs;
-use crate::bpf::KernelVersion;
 use crate::diagnostics::{self, Diagnostic, Failure, Origin, Severity, codes};
 use crate::elf::Object;
 use crate::project::{self, Project};
@@ -105,8 +104,7 @@ pub fn run(session: &Session, request: &Request) -> Result<Outcome, Failure> {
 /// The oldest kernel that a project is for, of which only the version is
 /// known.
 fn oldest(project: &Project) -> Option<Kernel<'static>> {
-    let min = project.manifest.kernels.min?;
-    let version = KernelVersion::new(min.major, min.minor);
+    let version = project.manifest.kernels.min?;
     Some(Kernel::of_version(format!("linux {version}"), version))
 }
 

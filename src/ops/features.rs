@@ -7,19 +7,19 @@
 //! [`bpf::allowed`](crate::bpf::allowed), by which `skep check` predicts, is
 //! made of these answers.
 
+use super::machines::{Machines, Wish};
 use super::{Session, kernel, min_core};
 use crate::analysis::kernel::Kernel;
 use crate::bpf::{AttachRule, AttachType, Helper, ProgramType, SectionDef, SectionTarget, allowed};
 use crate::btf::{Btf, Kind};
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::relocate::core::Target;
-use crate::vm::{Accelerator, Blueprint, Initramfs, Qemu, Runner, Settings};
+use crate::vm::{Runner, Settings};
 use crate::wire::{Probe, Probed};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long a machine may take to come up, or a handful of tiny programs to
-/// be refused.
+/// How long a handful of tiny programs may take to be refused.
 const LIMIT: Duration = Duration::from_secs(120);
 /// `BPF_F_SLEEPABLE` (include/uapi/linux/bpf.h).
 const SLEEPABLE: u32 = 1 << 4;
@@ -88,48 +88,20 @@ pub fn ask(
     text: &str,
     section: Option<&'static SectionDef>,
 ) -> Result<Features, Failure> {
-    let reference = kernel::reference(session, text)?;
-    let kernel = kernel::store(session).get(&reference, &session.cancel, &*session.sink)?;
+    let kernel = kernel::named(session, text)?;
     let target = min_core::target(session, &PathBuf::from(text), &[])?;
-    let qemu = Qemu::find(&session.programs)?;
-    let initramfs = Initramfs::of_skep(&session.executable);
-    let memory = session.cache.join("accelerator");
-    let note = |text| session.note(text);
-    let mut accelerator = Accelerator::choose(&qemu, &memory, &session.cancel, &note);
-    let snapshots = session.cache.join("snapshots");
-    let name = kernel.reference.clone();
-    loop {
-        let settings = Settings {
-            qemu: qemu.clone(),
-            accelerator,
-            boot_limit: LIMIT,
-            program_limit: LIMIT,
-            append: Vec::new(),
-        };
-        let blueprint = Blueprint {
-            settings: &settings,
-            initramfs: &initramfs,
-            name: format!("{name} ({})", kernel.stored.release),
-            key: kernel.key().to_owned(),
-            image: &|| Ok(kernel.bootable()?),
-            snapshots: Some(&snapshots),
-            sink: &*session.sink,
-        };
-        let mut runner = Runner::new(&blueprint, &session.cancel);
-        match offers(&mut runner, &target, section) {
-            Ok(kinds) => {
-                let release = kernel.stored.release.clone();
-                return Ok(Features { reference: name, release, kinds });
-            }
-            Err(failure)
-                if accelerator == Accelerator::Kvm
-                    && failure.diagnostic().code == codes::VM_DID_NOT_BOOT =>
-            {
-                accelerator = Accelerator::give_up_kvm(&qemu, &memory, &note);
-            }
-            Err(failure) => return Err(failure),
-        }
-    }
+    let machines = Machines::new(session)?;
+    let wish = Wish { program_limit: LIMIT, ..Wish::default() };
+    let ask = |settings: &Settings| {
+        let blueprint = machines.blueprint(&wish, settings, &kernel);
+        offers(&mut Runner::new(&blueprint, &session.cancel), &target, section)
+    };
+    let failed = |result: &Result<Vec<Offer>, Failure>| {
+        let failure = result.as_ref().err();
+        failure.is_some_and(|failure| failure.diagnostic().code == codes::VM_DID_NOT_BOOT)
+    };
+    let kinds = machines.with(&wish, ask, failed)?;
+    Ok(Features { reference: kernel.reference, release: kernel.stored.release, kinds })
 }
 
 fn offers(

@@ -2,6 +2,7 @@
 
 use super::Session;
 use crate::base::fs;
+use crate::bpf::KernelVersion;
 use crate::diagnostics::Failure;
 use crate::project::{self, Project};
 use std::path::{Path, PathBuf};
@@ -26,11 +27,11 @@ pub fn manifest_of(root: &Path) -> PathBuf {
     if fs::is_file(&own) { own } else { root.join("Cargo.toml") }
 }
 
-/// The oldest kernel that the project around a file supports, major and
-/// minor, where its manifest can be read and says so.
-pub fn oldest_kernel(file: &Path) -> Option<(u16, u16)> {
+/// The oldest kernel that the project around a file supports, where its
+/// manifest can be read and says so.
+pub fn oldest_kernel(file: &Path) -> Option<KernelVersion> {
     let project = Project::at(&root_above(file.parent()?)?).ok()??;
-    project.manifest.kernels.min.map(|version| (version.major, version.minor))
+    project.manifest.kernels.min
 }
 
 /// What stands in a file, if there is one.

@@ -1,13 +1,12 @@
 //! `skep kernel run`: a look around in a kernel's machine.
 
+use super::machines::{Machines, Wish};
 use super::{Session, kernel};
 use crate::base::fs;
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
-use crate::vm::{self, Accelerator, Blueprint, Brought, Initramfs, Output, Qemu, Settings};
-use crate::vm::{Visit, Visitor};
+use crate::vm::{self, Brought, Output, Visit, Visitor};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// No more is taken into a guest: it has no disk.
 const MAX_BROUGHT: u64 = 64 << 20;
@@ -40,7 +39,7 @@ pub fn run(
     output: Output<'_>,
 ) -> Result<i32, Failure> {
     let brought = brought(session, &request.bring)?;
-    let qemu = Qemu::find(&session.programs)?;
+    let machines = Machines::new(session)?;
     let kernel = kernel::named(session, &request.kernel)?;
     let mut modules: Vec<vm::Module> = Vec::new();
     for name in &request.modules {
@@ -50,41 +49,20 @@ pub fn run(
             }
         }
     }
-    let initramfs = Initramfs::of_skep(&session.executable);
-    let memory = session.cache.join("accelerator");
-    let note = |text| session.note(text);
-    let mut accelerator = Accelerator::choose(&qemu, &memory, &session.cancel, &note);
-    let snapshots = session.cache.join("snapshots");
-    loop {
-        let settings = Settings {
-            qemu: qemu.clone(),
-            accelerator,
-            boot_limit: accelerator.boot_limit(),
-            program_limit: Duration::ZERO,
-            append: request.append.clone(),
-        };
-        let blueprint = Blueprint {
-            settings: &settings,
-            initramfs: &initramfs,
-            name: format!("{} ({})", kernel.reference, kernel.stored.release),
-            key: kernel.key().to_owned(),
-            image: &|| Ok(kernel.bootable()?),
-            snapshots: (!request.cold).then_some(snapshots.as_path()),
-            sink: &*session.sink,
-        };
+    let wish = Wish { append: request.append.clone(), cold: request.cold, ..Wish::default() };
+    let look_around = |settings: &vm::Settings| {
         let visit = Visit {
             words: request.words.clone(),
             modules: modules.clone(),
             brought: brought.clone(),
             input: request.input.clone(),
         };
-        match vm::visit(&blueprint, visit, visitor, output, &session.cancel) {
-            Err(vm::Error::NotBooted { .. }) if accelerator == Accelerator::Kvm => {
-                accelerator = Accelerator::give_up_kvm(&qemu, &memory, &note);
-            }
-            result => return Ok(result?),
-        }
-    }
+        let blueprint = machines.blueprint(&wish, settings, &kernel);
+        vm::visit(&blueprint, visit, visitor, output, &session.cancel)
+    };
+    let failed =
+        |result: &Result<i32, vm::Error>| matches!(result, Err(vm::Error::NotBooted { .. }));
+    Ok(machines.with(&wish, look_around, failed)?)
 }
 
 /// Reads what is to be brought: a file under its name, a directory with all

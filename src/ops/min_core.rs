@@ -240,17 +240,15 @@ pub(super) fn release(session: &Session, from: &Path) -> Result<String, Failure>
         let name = name.strip_suffix(".btf").unwrap_or(&name);
         name.strip_prefix("vmlinux-").unwrap_or(name).to_owned()
     };
-    let reference = match fs::is_file(&path) {
-        false => kernel::reference(session, &from.to_string_lossy())?,
-        true => {
-            let bytes = fs::map(&path)?;
-            let is_elf = bytes.starts_with(b"\x7fELF");
-            if is_elf || !(looks_like_package(&bytes) || image::looks_like_image(&bytes)) {
-                return Ok(name());
-            }
-            Reference::File(path.clone())
-        }
-    };
+    if !fs::is_file(&path) {
+        return Ok(kernel::named(session, &from.to_string_lossy())?.stored.release);
+    }
+    let bytes = fs::map(&path)?;
+    let is_elf = bytes.starts_with(b"\x7fELF");
+    if is_elf || !(looks_like_package(&bytes) || image::looks_like_image(&bytes)) {
+        return Ok(name());
+    }
+    let reference = Reference::File(path.clone());
     let kernel = kernel::store(session).get(&reference, &session.cancel, &*session.sink);
     if vmlinux::is_foreign(&kernel) {
         return Ok(name());

@@ -25,6 +25,7 @@ pub mod inspect;
 pub mod kernel;
 pub mod kernel_run;
 mod levels;
+mod machines;
 pub mod metadata;
 pub mod min_core;
 pub mod needs;

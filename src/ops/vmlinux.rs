@@ -113,12 +113,11 @@ pub fn kernel(session: &Session, from: Option<&Path>) -> Result<Btf, Failure> {
     };
     let path = session.absolute(from);
     if !fs::exists(&path)
-        && let Ok(reference) = Reference::parse(from.to_str().unwrap_or_default(), |_| false)
+        && let Some(text) = from.to_str()
+        && let Ok(reference) = Reference::parse(text, |_| false)
         && !matches!(reference, Reference::File(_))
     {
-        let store = super::kernel::store(session);
-        let kernel = store.get(&reference, &session.cancel, &*session.sink)?;
-        return stored(session, &kernel);
+        return stored(session, &super::kernel::named(session, text)?);
     }
     file(session, &path, None)
 }

@@ -6,6 +6,7 @@
 use super::name;
 use super::reader::Reader;
 use crate::base::digest::Digest;
+use crate::bpf::KernelVersion;
 use crate::diagnostics::{Diagnostic, Level};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -273,38 +274,18 @@ pub struct Kernels {
     pub matrix: Vec<Located<String>>,
 }
 
-/// A kernel version: major and minor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KernelVersion {
-    /// The 6 of 6.12.
-    pub major: u16,
-    /// The 12 of 6.12.
-    pub minor: u16,
-}
-
-impl std::fmt::Display for KernelVersion {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.major, self.minor)
-    }
-}
-
-impl std::str::FromStr for KernelVersion {
-    type Err = ();
-
-    /// Reads `6.12`, and ignores a patch level as in `6.12.3`.
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let mut parts = text.split('.');
-        let mut number = || -> Option<u16> {
-            let part = parts.next()?;
-            let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-            digits.then(|| part.parse().ok()).flatten()
-        };
-        let (Some(major), Some(minor)) = (number(), number()) else { return Err(()) };
-        match (parts.next().map(str::parse::<u16>), parts.next()) {
-            (None | Some(Ok(_)), None) => Ok(Self { major, minor }),
-            _ => Err(()),
-        }
-    }
+/// Reads `6.12`, and ignores a patch level as in `6.12.3`.
+fn version(text: &str) -> Option<KernelVersion> {
+    let mut parts = text.split('.');
+    let mut number = || -> Option<u16> {
+        let part = parts.next()?;
+        let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| part.parse().ok()).flatten()
+    };
+    let (major, minor) = (number()?, number()?);
+    let is_whole =
+        matches!((parts.next().map(str::parse::<u16>), parts.next()), (None | Some(Ok(_)), None));
+    is_whole.then(|| KernelVersion::new(major, minor))
 }
 
 /// `[[budget]]`: what programs may cost. A limit that is not written is none.
@@ -750,9 +731,9 @@ fn kernels(reader: &mut Reader<'_>, kernels: &mut Kernels, key: Key<'_, '_>, val
     match key.get_ref().as_ref() {
         "min" => {
             if let Some(text) = reader.string(value, "min") {
-                match text.value.parse() {
-                    Ok(version) => kernels.min = Some(version),
-                    Err(()) => {
+                match version(&text.value) {
+                    Some(version) => kernels.min = Some(version),
+                    None => {
                         let text = text.value.escape_debug();
                         let message = format!("`{text}` is no kernel version; write \"5.10\"");
                         reader.wrong(value.span(), message);
@@ -948,8 +929,8 @@ mod tests {
     #[test]
     fn kernel_versions() {
         for (text, good) in [("5.10", true), ("6.12.3", true), ("6", false), ("6.x", false)] {
-            assert_eq!(text.parse::<KernelVersion>().is_ok(), good, "{text}");
+            assert_eq!(version(text).is_some(), good, "{text}");
         }
-        assert!("5.9".parse::<KernelVersion>() < "5.10".parse::<KernelVersion>());
+        assert!(version("5.9") < version("5.10"));
     }
 }

@@ -40,6 +40,11 @@ impl Initramfs {
         Self { executable: executable.to_owned(), archive: Mutex::new(None) }
     }
 
+    /// The skep that it is made of.
+    pub(super) fn executable(&self) -> &Path {
+        &self.executable
+    }
+
     /// What stands for the archive's bytes without making them: which files
     /// it is made of, and when they were changed last.
     pub(super) fn identity(&self) -> Result<Digest, Error> {

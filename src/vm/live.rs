@@ -4,7 +4,7 @@
 use super::Error;
 use super::machine::Machine;
 use super::runner::{Blueprint, Module, load_modules};
-use super::visit::{Brought, bring};
+use super::visit::{Brought, bring, refresh};
 use crate::base::Cancel;
 use crate::wire::{Attach, Attached, Refusal, Reply, Request};
 use std::time::Duration;
@@ -49,6 +49,7 @@ impl Live {
         cancel: &Cancel,
     ) -> Result<Result<Self, Refusal>, Error> {
         let mut machine = blueprint.machine(cancel)?;
+        refresh(&mut machine, cancel)?;
         if !plan.modules.is_empty()
             && let Err(reason) = load_modules(&mut machine, &plan.modules, cancel)?
         {

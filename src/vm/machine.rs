@@ -14,7 +14,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// What is kept of a console: enough for a kernel's last words.
 const CONSOLE: usize = 64 << 10;
@@ -238,12 +238,7 @@ impl Line {
             }
         }
         let deadline = Instant::now() + limit;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let mut seed = [0; 32];
-        // SAFETY: the buffer has this size. If there is no randomness to be
-        // had, the guest does without.
-        unsafe { libc::getrandom(seed.as_mut_ptr().cast(), seed.len(), 0) };
-        let wake = Request::Wake { now_ns: now.as_nanos() as u64, seed };
+        let wake = Request::Wake;
         self.send(&wake, &[], deadline, cancel)?;
         let answer = match self.receive(deadline, cancel) {
             // The guest cannot use the ring, and said so while we waited.

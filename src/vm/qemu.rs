@@ -162,7 +162,7 @@ impl Settings {
     fn kernel_command_line(&self) -> String {
         format!(
             "console=ttyS0 quiet panic=-1 oops=panic nokaslr tsc=reliable no_timer_check \
-             random.trust_cpu=on cryptomgr.notests lsm=landlock,lockdown,yama,integrity,bpf \
+             random.trust_cpu=on cryptomgr.notests psi=0 lsm=landlock,lockdown,yama,integrity,bpf \
              memmap={}M${}M LD_LIBRARY_PATH={}{}",
             CHANNEL_SIZE >> 20,
             CHANNEL_AT >> 20,

@@ -10,7 +10,7 @@ use crate::base::digest::Digest;
 use crate::diagnostics::Failure;
 use crate::events::{Ending, Event, Sink, Step};
 use crate::wire::{
-    Entry, Hello, Load, Opened, Patch, Placed, Probe, Probed, Program, Reply, Request,
+    Entry, Hello, Kprobe, Load, Opened, Patch, Placed, Probe, Probed, Program, Reply, Request,
 };
 use std::fs::File;
 use std::path::Path;
@@ -51,6 +51,8 @@ pub struct Options<'o> {
     pub globals: &'o [Patch],
     /// Programs that are loaded as if they stood in another section.
     pub placed: &'o [Placed],
+    /// Programs that it is tried of whether they could be attached.
+    pub kprobes: &'o [Kprobe],
 }
 
 /// What machines of one kernel are made of.
@@ -64,7 +66,7 @@ pub struct Blueprint<'b> {
     /// What stands for the kernel's bytes.
     pub key: String,
     /// Gets an image that QEMU's `-kernel` takes. Called only for a boot.
-    pub image: &'b dyn Fn() -> Result<Vec<u8>, Failure>,
+    pub image: Box<dyn Fn() -> Result<Vec<u8>, Failure> + 'b>,
     /// Where snapshots are; none to boot every time.
     pub snapshots: Option<&'b Path>,
     /// Who listens.
@@ -103,7 +105,7 @@ impl Blueprint<'_> {
         let digests = [self.settings.digest(), self.initramfs.identity()?];
         let parts = digests.map(|digest| digest.to_string());
         let key = Digest::of_parts(parts.iter().map(|part| part.as_bytes()));
-        let place = Place::new(root, &self.key, key);
+        let place = Place::new(root, &self.key, key, &self.made_with());
         for _ in 0..2 {
             if let Some(snapshot) = place.open() {
                 match Machine::start(self.settings, &Start::Restore(&snapshot), cancel) {
@@ -124,6 +126,11 @@ impl Blueprint<'_> {
             }
         }
         self.boot(None, cancel)
+    }
+
+    /// The programs that a snapshot is made with.
+    fn made_with(&self) -> [&Path; 2] {
+        [self.initramfs.executable(), self.settings.qemu.path()]
     }
 
     /// Boots a machine only to save it.
@@ -198,24 +205,34 @@ impl<'r> Runner<'r> {
         wanted: &dyn Fn(&Entry) -> bool,
         each: &mut dyn FnMut(Loaded),
     ) -> Result<Opened, Error> {
-        // First the list alone, so that nothing unwanted is loaded.
-        let mut opened = None;
-        self.converse(name, object, options, Some(Vec::new()), &mut |reply| {
-            if let Reply::Opened(list) = reply.0 {
-                opened = Some(list);
-            }
-        })?;
-        let opened = opened.ok_or_else(|| Error::Guest("it did not open the object".into()))?;
-        let mut left: Vec<u32> = (0..)
-            .zip(&opened.programs)
-            .filter(|(_, entry)| wanted(entry))
-            .map(|(index, _)| index)
-            .collect();
-        while !left.is_empty() {
+        let request = Request::Load(Load {
+            name: name.to_owned(),
+            level: options.level,
+            explain: options.explain,
+            log_limit: options.log_limit,
+            limit_ms: self.blueprint.settings.program_limit.as_millis() as u64,
+            globals: options.globals.to_vec(),
+            placed: options.placed.to_vec(),
+            kprobes: options.kprobes.to_vec(),
+        });
+        let mut opened: Option<Opened> = None;
+        let mut left: Vec<u32> = Vec::new();
+        loop {
             let mut current = None;
-            let only = Some(left.clone());
-            let result =
-                self.converse(name, object, options, only, &mut |(reply, log)| match reply {
+            let result = self.talk(&request, object, &mut |(reply, log)| {
+                match reply {
+                    Reply::Opened(list) => {
+                        let is_open = list.error.is_none();
+                        if opened.is_none() {
+                            let programs = (0..).zip(&list.programs);
+                            left = programs
+                                .filter(|(_, entry)| wanted(entry))
+                                .map(|(index, _)| index)
+                                .collect();
+                            opened = Some(list);
+                        }
+                        return is_open.then(|| Request::Choose(left.clone()));
+                    }
                     Reply::Loading { index } => current = Some(index),
                     Reply::Program(program) => {
                         left.retain(|&index| index != program.index);
@@ -223,19 +240,24 @@ impl<'r> Runner<'r> {
                         each(Loaded::Reported { program, log });
                     }
                     _ => {}
-                });
-            match (result, current) {
-                (Ok(()), _) => break,
-                (Err(error @ Error::Lost { .. }), Some(culprit)) => {
+                }
+                None
+            });
+            match (result, current, &opened) {
+                (Ok(()), ..) => break,
+                (Err(error @ Error::Lost { .. }), Some(culprit), Some(opened)) => {
                     left.retain(|&index| index != culprit);
                     if let Some(entry) = opened.programs.get(culprit as usize) {
                         each(Loaded::Lost { index: culprit, entry: entry.clone(), error });
                     }
+                    if left.is_empty() {
+                        break;
+                    }
                 }
-                (Err(error), _) => return Err(error),
+                (Err(error), ..) => return Err(error),
             }
         }
-        Ok(opened)
+        opened.ok_or_else(|| Error::Guest("it did not open the object".into()))
     }
 
     /// Asks the kernel about programs given as bare instructions; the answers
@@ -246,39 +268,18 @@ impl<'r> Runner<'r> {
             if let Reply::Probed(probed) = reply {
                 answers = Some(probed);
             }
+            None
         })?;
         answers.ok_or_else(|| Error::Guest("it did not answer".into()))
     }
 
-    /// Has the programs of an object loaded, at places `only` of its list.
-    fn converse(
-        &mut self,
-        name: &str,
-        object: &[u8],
-        options: Options<'_>,
-        only: Option<Vec<u32>>,
-        each: &mut dyn FnMut((Reply, Vec<u8>)),
-    ) -> Result<(), Error> {
-        let limit = self.blueprint.settings.program_limit;
-        let request = Request::Load(Load {
-            name: name.to_owned(),
-            level: options.level,
-            explain: options.explain,
-            log_limit: options.log_limit,
-            limit_ms: limit.as_millis() as u64,
-            only,
-            globals: options.globals.to_vec(),
-            placed: options.placed.to_vec(),
-        });
-        self.talk(&request, object, each)
-    }
-
-    /// One request and its replies. After an error there is no machine.
+    /// One request and its replies, to which `each` may have an answer. After
+    /// an error there is no machine.
     fn talk(
         &mut self,
         request: &Request,
         blob: &[u8],
-        each: &mut dyn FnMut((Reply, Vec<u8>)),
+        each: &mut dyn FnMut((Reply, Vec<u8>)) -> Option<Request>,
     ) -> Result<(), Error> {
         let (limit, cancel) = (self.blueprint.settings.program_limit, self.cancel);
         let machine = self.machine()?;
@@ -290,7 +291,11 @@ impl<'r> Runner<'r> {
             loop {
                 match machine.receive(patience, cancel)? {
                     (Reply::Done, _) => return Ok(()),
-                    reply => each(reply),
+                    reply => {
+                        if let Some(answer) = each(reply) {
+                            machine.send(&answer, &[], patience, cancel)?;
+                        }
+                    }
                 }
             }
         };

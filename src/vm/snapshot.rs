@@ -14,6 +14,11 @@
 //! into place; nothing in it is ever changed, and machines map its memory
 //! copy-on-write, so any number of them share it.
 //!
+//! A snapshot of another key serves nobody once the skep or the QEMU that it
+//! was made with is replaced, or when it has not been used for a week. It goes
+//! when the next one of its kernel is made, unless a machine still runs on it
+//! (which holds a lock on `state`).
+//!
 //! A flipped bit could turn into a wrong verdict. So the seal keeps hashes;
 //! they are compared whenever the files' times are not those the seal knows,
 //! which any change through the file system brings about.
@@ -25,10 +30,15 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-/// How many snapshots of one kernel are kept: different builds of skep and
-/// versions of QEMU in turn.
+/// How many snapshots of one kernel are kept: accelerators and command lines
+/// in turn.
 const KEPT: usize = 3;
+/// How long one is kept that nobody uses.
+const UNUSED: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How exactly its last use is known.
+const USE_STEP: Duration = Duration::from_secs(600);
 /// Memory is hashed in pieces of this size; those that are all zero, or holes,
 /// are left out.
 const PIECE: usize = 64 << 10;
@@ -39,6 +49,7 @@ pub(super) struct Place {
     root: PathBuf,
     kernel: String,
     name: String,
+    made_with: Vec<PathBuf>,
 }
 
 /// A snapshot, open.
@@ -64,6 +75,15 @@ struct Seal {
     ram: Sealed,
     state: Sealed,
     serial: bool,
+    /// The programs it was made with: none of it is of use with others.
+    made_with: Vec<Program>,
+}
+
+/// A program's file, and what changes when it is replaced.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Program {
+    path: PathBuf,
+    identity: String,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,10 +97,11 @@ struct Sealed {
 
 impl Place {
     /// Below `root`, for a kernel (its key in the store), with all that the
-    /// snapshot depends on in `key`.
-    pub fn new(root: &Path, kernel: &str, key: Digest) -> Self {
+    /// snapshot depends on in `key`, and the programs among that.
+    pub fn new(root: &Path, kernel: &str, key: Digest, made_with: &[&Path]) -> Self {
         let name = format!("{kernel}-{}", key.short());
-        Self { root: root.to_owned(), kernel: kernel.to_owned(), name }
+        let made_with = made_with.iter().map(|path| path.to_path_buf()).collect();
+        Self { root: root.to_owned(), kernel: kernel.to_owned(), name, made_with }
     }
 
     fn dir(&self) -> PathBuf {
@@ -91,18 +112,22 @@ impl Place {
     pub fn open(&self) -> Option<Snapshot> {
         let dir = self.dir();
         let seal_path = dir.join("seal");
-        let seal: Seal = serde_json::from_slice(&fs::read_if_exists(&seal_path).ok()??).ok()?;
+        let mut seal: Seal = serde_json::from_slice(&fs::read_if_exists(&seal_path).ok()??).ok()?;
         let ram = fs::open_rw(&dir.join("ram")).ok()?;
         let state = fs::open_rw(&dir.join("state")).ok()?;
+        // QEMU gets the same open file, so this lasts as long as both of us.
+        // Who cannot have it goes on: nothing that is removed is lost to him.
+        drop(state.try_lock_shared());
+        note_use(&dir);
         let trusted = seal.ram.is_fresh(&ram) && seal.state.is_fresh(&state);
         if !trusted {
-            let now =
-                Seal { ram: Sealed::of(&ram)?, state: Sealed::of(&state)?, serial: seal.serial };
-            if now.ram.hash != seal.ram.hash || now.state.hash != seal.state.hash {
+            let now = (Sealed::of(&ram)?, Sealed::of(&state)?);
+            if now.0.hash != seal.ram.hash || now.1.hash != seal.state.hash {
                 return None;
             }
             // Copied, say, but whole: look at it less closely next time.
-            drop(now.write(&seal_path));
+            (seal.ram, seal.state) = now;
+            drop(seal.write(&seal_path));
         }
         Some(Snapshot { ram, state, serial: seal.serial })
     }
@@ -135,6 +160,7 @@ impl Place {
             ram: Sealed::of(&draft.ram).ok_or_else(unreadable)?,
             state: Sealed::of(&draft.state).ok_or_else(unreadable)?,
             serial,
+            made_with: self.made_with.iter().map(|path| Program::at(path)).collect(),
         };
         seal.write(&draft.dir.path().join("seal"))?;
         let dir = self.dir();
@@ -144,22 +170,68 @@ impl Place {
         self.prune()
     }
 
+    /// Removes the kernel's other snapshots that serve nobody any more.
     fn prune(&self) -> Result<(), Error> {
-        let mut known = Vec::new();
+        let mut others = Vec::new();
         for path in fs::read_dir(&self.root)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name.starts_with(&format!("{}-", self.kernel)) && fs::is_dir(&path) {
-                let made = fs::metadata(&path).map_or(0, |metadata| metadata.mtime());
-                known.push((made, path));
+            let is_other = name != self.name && name.starts_with(&format!("{}-", self.kernel));
+            if is_other && fs::is_dir(&path) {
+                let used = fs::metadata(&path).ok().and_then(|metadata| metadata.modified().ok());
+                others.push((used.unwrap_or(SystemTime::UNIX_EPOCH), path));
             }
         }
-        known.sort();
-        let surplus = known.len().saturating_sub(KEPT);
-        for (_, path) in known.into_iter().take(surplus) {
-            fs::remove_dir_all(&path)?;
-            fs::remove_file(&path.with_extension("lock"))?;
+        others.sort();
+        let mut surplus = others.len().saturating_sub(KEPT - 1);
+        for (used, path) in others {
+            let is_old = used.elapsed().is_ok_and(|age| age > UNUSED);
+            if (surplus > 0 || is_old || !is_current(&path)) && !is_in_use(&path) {
+                surplus = surplus.saturating_sub(1);
+                fs::remove_dir_all(&path)?;
+                fs::remove_file(&path.with_extension("lock"))?;
+            }
         }
         Ok(())
+    }
+}
+
+/// Whether the programs that a snapshot was made with are still there.
+fn is_current(dir: &Path) -> bool {
+    let seal = fs::read(&dir.join("seal")).ok();
+    let seal: Option<Seal> = seal.and_then(|seal| serde_json::from_slice(&seal).ok());
+    seal.is_some_and(|seal| {
+        seal.made_with.iter().all(|program| *program == Program::at(&program.path))
+    })
+}
+
+/// Whether somebody has a snapshot open.
+fn is_in_use(dir: &Path) -> bool {
+    fs::open_rw(&dir.join("state")).is_ok_and(|state| state.try_lock().is_err())
+}
+
+/// Has the directory's time say that the snapshot is used. Not every time:
+/// that would be a write for every run.
+fn note_use(dir: &Path) {
+    let Ok(dir) = fs::open(dir) else { return };
+    let now = SystemTime::now();
+    let modified = dir.metadata().and_then(|metadata| metadata.modified());
+    let is_recent = |time: SystemTime| now.duration_since(time).is_ok_and(|age| age < USE_STEP);
+    if !modified.is_ok_and(is_recent) {
+        // Where the cache cannot be written, nothing is removed either.
+        drop(dir.set_modified(now));
+    }
+}
+
+impl Program {
+    fn at(path: &Path) -> Self {
+        let identity = fs::metadata(path).map_or_else(
+            |_| String::new(),
+            |file| {
+                let (mtime, nanoseconds) = (file.mtime(), file.mtime_nsec());
+                format!("{} {} {} {mtime} {nanoseconds}", file.dev(), file.ino(), file.len())
+            },
+        );
+        Self { path: path.to_owned(), identity }
     }
 }
 
@@ -267,7 +339,7 @@ mod tests {
     use std::os::unix::fs::FileExt as _;
 
     fn place(root: &Path) -> Place {
-        Place::new(root, "0123456789abcdef", Digest::of(b"key"))
+        Place::new(root, "0123456789abcdef", Digest::of(b"key"), &[])
     }
 
     fn make(place: &Place) {
@@ -322,9 +394,41 @@ mod tests {
     fn only_the_newest_of_a_kernel_are_kept() {
         let root = tempfile::tempdir().unwrap();
         for key in 0..5_u8 {
-            make(&Place::new(root.path(), "0123456789abcdef", Digest::of(&[key])));
+            make(&Place::new(root.path(), "0123456789abcdef", Digest::of(&[key]), &[]));
         }
         let dirs = fs::read_dir(root.path()).unwrap().into_iter().filter(|path| fs::is_dir(path));
         assert_eq!(dirs.count(), KEPT);
+    }
+
+    #[test]
+    fn what_nobody_can_or_does_use_makes_way_unless_it_runs() {
+        let root = tempfile::tempdir().unwrap();
+        let program = root.path().join("skep");
+        fs::write_atomic(&program, b"one").unwrap();
+        let kernel = "0123456789abcdef";
+        let place = |key: &[u8]| Place::new(root.path(), kernel, Digest::of(key), &[&program]);
+        let (old, kept, unused, new) =
+            (place(b"old"), place(b"kept"), place(b"unused"), place(b"new"));
+        make(&old);
+        let held = old.open().unwrap();
+        fs::write_atomic(&program, b"another").unwrap();
+        make(&kept);
+        make(&unused);
+        let long_ago = SystemTime::now() - UNUSED - Duration::from_secs(60);
+        fs::open(&unused.dir()).unwrap().set_modified(long_ago).unwrap();
+        make(&new);
+        // A machine runs on the old one; the unused one goes by its age.
+        assert!(fs::is_dir(&old.dir()) && fs::is_dir(&kept.dir()) && !fs::is_dir(&unused.dir()));
+        drop(held);
+        make(&new);
+        assert!(!fs::is_dir(&old.dir()) && kept.open().is_some() && new.open().is_some());
+        // Another kernel's are not touched, and use is noted.
+        let other = Place::new(root.path(), "fedcba9876543210", Digest::of(b"old"), &[]);
+        make(&other);
+        fs::open(&other.dir()).unwrap().set_modified(long_ago).unwrap();
+        make(&new);
+        assert!(other.open().is_some());
+        let used = fs::metadata(&other.dir()).unwrap().modified().unwrap();
+        assert!(used.elapsed().unwrap() < USE_STEP);
     }
 }

@@ -7,7 +7,7 @@ use crate::base::Cancel;
 use crate::wire::{Reply, Request, Run, Terminal};
 use std::io::Write as _;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How long the guest may take for anything but the command itself.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -73,6 +73,7 @@ pub fn visit(
     cancel: &Cancel,
 ) -> Result<i32, Error> {
     let mut machine = blueprint.machine(cancel)?;
+    refresh(&mut machine, cancel)?;
     if !visit.modules.is_empty() {
         load_modules(&mut machine, &visit.modules, cancel)?.map_err(Error::Guest)?;
     }
@@ -112,6 +113,19 @@ pub(super) fn bring(
         }
     }
     Ok(())
+}
+
+/// Gives a machine what a restored one lacks: the time, and random numbers of
+/// its own.
+pub(super) fn refresh(machine: &mut Machine, cancel: &Cancel) -> Result<(), Error> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let mut seed = [0; 32];
+    // SAFETY: the buffer has this size. If there is no randomness to be had,
+    // the guest does without.
+    unsafe { libc::getrandom(seed.as_mut_ptr().cast(), seed.len(), 0) };
+    let request = Request::Refresh { now_ns: now.as_nanos() as u64, seed };
+    machine.send(&request, &[], PATIENCE, cancel)?;
+    machine.receive(PATIENCE, cancel).map(drop)
 }
 
 /// Connects a terminal with the console.

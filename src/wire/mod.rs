@@ -35,16 +35,22 @@ pub const MARK: &str = "/.skep-guest";
 /// What the host asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
-    /// Say whether you are there, and take what a restored guest lacks.
-    Wake {
+    /// Say whether you are there.
+    Wake,
+    /// Take what a restored guest lacks, for somebody who looks around:
+    /// verdicts depend on neither.
+    Refresh {
         /// The wall clock in nanoseconds since 1970: a restored guest's
         /// stands at the time of its snapshot.
         now_ns: u64,
         /// Random bytes: restored guests would draw the same ones.
         seed: [u8; 32],
     },
-    /// Load the programs of an object, whose bytes are the message's blob.
+    /// Open an object, whose bytes are the message's blob. The answer is
+    /// [`Reply::Opened`]; if it could be opened, [`Request::Choose`] comes next.
     Load(Load),
+    /// Load the programs at these places of the list that was the answer.
+    Choose(Vec<u32>),
     /// Ask the kernel about programs given as bare instructions, one after
     /// the other. None stays loaded.
     Probe(Vec<Probe>),
@@ -130,12 +136,31 @@ pub struct Load {
     pub log_limit: u64,
     /// How long one program may take, in milliseconds.
     pub limit_ms: u64,
-    /// Only programs at these places of the object's list; all if `None`.
-    pub only: Option<Vec<u32>>,
     /// Global data that is changed before the object is loaded.
     pub globals: Vec<Patch>,
     /// Programs that are loaded as if they stood in another section.
     pub placed: Vec<Placed>,
+    /// Programs that are to be attached where nobody knows whether the kernel
+    /// lets them: it is tried if they are accepted.
+    pub kprobes: Vec<Kprobe>,
+}
+
+/// A program and the function that it is to be attached to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kprobe {
+    /// The program's name.
+    pub program: String,
+    /// The kernel's function.
+    pub function: String,
+}
+
+/// A function that the kernel lets no probe be attached to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unattachable {
+    /// The function.
+    pub function: String,
+    /// The error number with which it refuses, positive.
+    pub errno: i32,
 }
 
 /// Bytes of global data that are changed before an object is loaded.
@@ -408,6 +433,8 @@ pub struct Program {
     pub warnings: Vec<String>,
     /// What was changed so that it could be loaded at all.
     pub fixups: Vec<String>,
+    /// Why it cannot be attached, of an accepted one of [`Load::kprobes`].
+    pub unattachable: Option<Unattachable>,
     /// What the verifier wrote when it came to its verdict: its statistics
     /// and, of a rejected program, at least the reason.
     pub verdict: String,

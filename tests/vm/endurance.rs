@@ -1,5 +1,6 @@
-//! What a run has to bear: a guest's end, a cache that vanishes, Ctrl-C at any
-//! moment.
+//! What a run has to bear: floods, crowds, a guest's end, a cache that
+//! vanishes, Ctrl-C at any moment; and that nothing depends on whether a
+//! machine was booted or restored.
 
 use crate::objects::{GOOD, object};
 use crate::support::{Place, Run, debian, shared_cache};
@@ -27,6 +28,34 @@ fn place() -> Place {
     std::fs::create_dir(&cache).unwrap();
     std::os::unix::fs::symlink(shared_cache().join("kernels"), cache.join("kernels")).unwrap();
     place.env("SKEP_CACHE_DIR", cache)
+}
+
+#[test]
+fn three_hundred_objects_go_through_one_machine() {
+    let place = Place::new();
+    let source = r#"SEC("socket") int nothing(void *ctx) { return 0; }"#;
+    let bytes = std::fs::read(object(&place, "one", source)).unwrap();
+    let names: Vec<String> = (0..300).map(|n| format!("many/{n}.bpf.o")).collect();
+    for name in &names {
+        place.file(name, &bytes);
+    }
+    let mut args = vec!["verify", "-v", "--kernel", "debian/bookworm", "--message-format", "short"];
+    args.extend(names.iter().map(String::as_str));
+    let run = place.skep(&args).expect(0);
+    assert_eq!(run.stdout.matches("\taccepted\t").count(), 300, "{run}");
+    assert!(!run.stderr.contains("lost"), "{run}");
+}
+
+#[test]
+fn a_log_of_twenty_megabytes_comes_through_whole() {
+    let place = Place::new();
+    object(&place, "long", LONG);
+    let args = ["verify", "long.bpf.o", "--kernel", "debian/bookworm", "--level", "2"];
+    let run = place.skep(&[&args, &["--log", "all.log"][..]].concat()).expect(0);
+    assert!(run.stdout.contains("accepted"), "{run}");
+    let log = place.read("all.log");
+    assert!(log.len() > 20 << 20, "{} bytes", log.len());
+    assert!(log.contains("processed "), "{}", &log[log.len() - 500..]);
 }
 
 #[test]
@@ -124,4 +153,35 @@ fn ctrl_c_at_any_moment_leaves_nothing_behind() {
     }
     // And the cache is as good as before.
     place.skep(&["verify", "--kernel", "debian/bookworm", "long.bpf.o"]).expect(0);
+}
+
+/// The table without its times, which differ from run to run.
+fn verdicts(run: &Run) -> Vec<Vec<String>> {
+    let mut rows = run.stdout.lines().filter(|line| line.contains('\t'));
+    let header: Vec<&str> = rows.next().unwrap().split('\t').collect();
+    let lasting = |row: &str| -> Vec<String> {
+        let cells = row.split('\t').zip(&header).filter(|(_, name)| !name.ends_with("micros"));
+        cells.map(|(cell, _)| cell.to_owned()).collect()
+    };
+    rows.map(lasting).collect()
+}
+
+#[test]
+fn real_programs_fare_alike_in_booted_and_restored_machines() {
+    let place = Place::new();
+    let mut paths = Vec::new();
+    // All of them take minutes; these are of every kind.
+    for (name, bytes) in debian::libbpf_tools().into_iter().step_by(9) {
+        let path = format!("tools/{name}.bpf.o");
+        place.file(&path, bytes);
+        paths.push(path);
+    }
+    let mut args = vec!["verify", "-q", "--message-format", "short"];
+    args.extend(["--kernel", "debian/bookworm", "--kernel", "debian/sid"]);
+    args.extend(paths.iter().map(String::as_str));
+    let warm = place.skep(&args);
+    args.push("--cold");
+    let cold = place.skep(&args);
+    assert!(verdicts(&warm).len() > 30, "{warm}");
+    assert_eq!(verdicts(&warm), verdicts(&cold));
 }

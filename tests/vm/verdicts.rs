@@ -57,3 +57,28 @@ fn only_programs_whose_name_matches_are_loaded() {
     assert!(run.stderr.contains("no program is called `fime`"), "{run}");
     assert!(run.stderr.contains("fine"), "{run}");
 }
+
+#[test]
+fn a_verdict_says_what_cannot_be_attached() {
+    let place = Place::new();
+    object(
+        &place,
+        "probes",
+        r#"
+SEC("kprobe/vfs_read") int there(void *ctx) { return 0; }
+SEC("kprobe/no_such_function") int nowhere(void *ctx) { return 0; }
+SEC("kretprobe/do_unlinkat") int renamed(void *ctx) { return 0; }
+SEC("ksyscall/openat") int call(void *ctx) { return 0; }
+"#,
+    );
+    // 7.2 calls it by another name.
+    let kernels = ["--kernel", "debian/bookworm", "--kernel", "debian/sid"];
+    let args = ["verify", "probes.bpf.o", "--message-format", "short"];
+    let run = place.skep(&[&args, &kernels[..]].concat()).expect(0);
+    assert_eq!(run.stdout.matches("accepted").count(), 8, "{run}");
+    let findings: Vec<&str> = run.stdout.lines().filter(|line| line.contains("E0351")).collect();
+    assert_eq!(findings.len(), 2, "{run}");
+    assert!(findings[0].contains("warning") && findings[0].contains("`no_such_function`"), "{run}");
+    assert!(findings[1].contains("`do_unlinkat`") && findings[1].contains("sid"), "{run}");
+    assert!(!findings[1].contains("bookworm"), "{run}");
+}

@@ -6,6 +6,7 @@ mod events;
 mod source;
 
 use super::kernel::reference;
+use super::machines::{Machines, Wish};
 use super::verify::{self, Word, modules, plan, sets};
 use super::{Packages, Session, build, pins};
 use crate::base::{Cancel, fs};
@@ -14,7 +15,7 @@ use crate::elf;
 use crate::kernels::{Kernel, Reference};
 use crate::project::lock::Lock;
 use crate::values::Value;
-use crate::vm::{self, Accelerator, Blueprint, Initramfs, Live, Plan, Qemu, Settings, Stream};
+use crate::vm::{self, Live, Plan, Settings, Stream};
 use crate::wire::{Attach, Content, Reply, Target, records};
 use events::Types;
 use std::path::PathBuf;
@@ -373,36 +374,15 @@ impl Stage<'_> {
     /// Has a plan attached in a machine.
     fn begin(&self, plan: &Plan) -> Result<Result<Live, crate::wire::Refusal>, Failure> {
         let Self { session, kernel, is_cold } = *self;
-        let qemu = Qemu::find(&session.programs)?;
-        let initramfs = Initramfs::of_skep(&session.executable);
-        let memory = session.cache.join("accelerator");
-        let note = |text| session.note(text);
-        let mut accelerator = Accelerator::choose(&qemu, &memory, &session.cancel, &note);
-        let snapshots = session.cache.join("snapshots");
-        loop {
-            let settings = Settings {
-                qemu: qemu.clone(),
-                accelerator,
-                boot_limit: accelerator.boot_limit(),
-                program_limit: Duration::ZERO,
-                append: Vec::new(),
-            };
-            let blueprint = Blueprint {
-                settings: &settings,
-                initramfs: &initramfs,
-                name: format!("{} ({})", kernel.reference, kernel.stored.release),
-                key: kernel.key().to_owned(),
-                image: &|| Ok(kernel.bootable()?),
-                snapshots: (!is_cold).then_some(snapshots.as_path()),
-                sink: &*session.sink,
-            };
-            match Live::begin(&blueprint, plan, &session.cancel) {
-                Err(vm::Error::NotBooted { .. }) if accelerator == Accelerator::Kvm => {
-                    accelerator = Accelerator::give_up_kvm(&qemu, &memory, &note);
-                }
-                result => return Ok(result?),
-            }
-        }
+        let machines = Machines::new(session)?;
+        let wish = Wish { cold: is_cold, ..Wish::default() };
+        let begin = |settings: &Settings| {
+            let blueprint = machines.blueprint(&wish, settings, kernel);
+            Live::begin(&blueprint, plan, &session.cancel)
+        };
+        let failed =
+            |result: &Result<_, vm::Error>| matches!(result, Err(vm::Error::NotBooted { .. }));
+        Ok(machines.with(&wish, begin, failed)?)
     }
 }
 

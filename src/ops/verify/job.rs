@@ -4,13 +4,15 @@
 use super::finding::{self, cannot_open, finding};
 use super::machines::Work;
 use super::sets::Set;
-use super::{Found, Object, Results, Task, Traced, Verdict, Word, blame, modules};
+use super::{Found, Object, Results, Task, Traced, Verdict, Word, blame, modules, target};
 use crate::base::digest::Digest;
 use crate::base::fs;
 use crate::diagnostics::{Diagnostic, Failure, ObjectPlace};
 use crate::events::{Ending, Step};
+use crate::kernels::Module;
+use crate::ops::machines::{Machines, Wish};
 use crate::ops::pins;
-use crate::vm::{self, Blueprint, Initramfs, Loaded, Runner, Settings};
+use crate::vm::{self, Loaded, Runner, Settings};
 use crate::wire;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -24,10 +26,17 @@ const LOGS_KEPT: usize = 200;
 /// What one kernel's job needs.
 pub(super) struct Job<'j> {
     pub work: Work<'j>,
+    pub machines: &'j Machines<'j>,
+    pub wish: &'j Wish,
     pub settings: &'j Settings,
-    pub initramfs: &'j Initramfs,
     /// When the run began.
     pub begun: SystemTime,
+}
+
+/// What an object needs besides itself.
+struct Needs {
+    modules: Vec<Module>,
+    kprobes: Vec<wire::Kprobe>,
 }
 
 /// The kernel that a verdict is of.
@@ -40,36 +49,38 @@ impl Job<'_> {
     /// Verifies the task's objects; what comes of it goes into `part`, also if
     /// it fails on the way.
     pub fn run(&self, task: &Task, part: &mut Results) -> Result<(), Failure> {
-        let Work { session, request, objects, selection, .. } = self.work;
+        let Work { session, objects, selection, .. } = self.work;
         let sink = &*session.sink;
         let kernel = pins::kernel(session, &task.reference, task.pin.as_ref())?;
         part.kernel = Some(kernel.stored.clone());
         let name = kernel.reference.clone();
-        let snapshots = session.cache.join("snapshots");
-        let blueprint = Blueprint {
-            settings: self.settings,
-            initramfs: self.initramfs,
-            name: format!("{name} ({})", kernel.stored.release),
-            key: kernel.key().to_owned(),
-            image: &|| Ok(kernel.bootable()?),
-            snapshots: (!request.cold).then_some(snapshots.as_path()),
-            sink,
-        };
+        let blueprint = self.machines.blueprint(self.wish, self.settings, &kernel);
+        let touched: Vec<usize> =
+            task.objects.iter().copied().filter(|&index| selection.touches(index)).collect();
+        // Before there is a machine: it does not wait well.
+        let mut needs: Vec<Needs> = touched
+            .iter()
+            .map(|&index| {
+                let elf = &objects[index].elf;
+                let modules = modules::needed(session, &kernel, elf);
+                Needs { modules, kprobes: target::unknown(session, &kernel, elf) }
+            })
+            .collect();
         let mut runner = Runner::new(&blueprint, &session.cancel);
         let hello = runner.start()?;
         session.detail(format!("{name}: Linux {}, libbpf {}", hello.release, hello.libbpf));
         let step = Step::start(sink, "Verifying", format!("on {name}"));
-        let stored = &kernel;
-        let kernel = Kernel { reference: &name, release: &stored.stored.release };
-        let touched = task.objects.iter().filter(|&&index| selection.touches(index));
-        let loads: Vec<(usize, &Set)> = touched
-            .flat_map(|&index| objects[index].sets.iter().map(move |set| (index, set)))
-            .collect();
-        for (done, (index, set)) in loads.iter().enumerate() {
-            step.advance(done as u64, loads.len() as u64);
-            let modules = modules::needed(session, stored, &objects[*index].elf);
-            runner.provide(modules.into_iter().map(|module| (module.name, module.bytes)));
-            self.object(*index, set, &kernel, &mut runner, part)?;
+        let kernel = Kernel { reference: &name, release: &kernel.stored.release };
+        let all: usize = touched.iter().map(|&index| objects[index].sets.len()).sum();
+        let mut done = 0;
+        for (&index, needs) in touched.iter().zip(&mut needs) {
+            let modules = std::mem::take(&mut needs.modules).into_iter();
+            runner.provide(modules.map(|module| (module.name, module.bytes)));
+            for set in &objects[index].sets {
+                step.advance(done, all as u64);
+                self.object((index, set, &needs.kprobes), &kernel, &mut runner, part)?;
+                done += 1;
+            }
         }
         step.finish(Ending::Done);
         Ok(())
@@ -77,8 +88,7 @@ impl Job<'_> {
 
     fn object(
         &self,
-        index: usize,
-        set: &Set,
+        (index, set, kprobes): (usize, &Set, &[wire::Kprobe]),
         kernel: &Kernel<'_>,
         runner: &mut Runner<'_>,
         part: &mut Results,
@@ -92,8 +102,8 @@ impl Job<'_> {
             (Some(_), level) => (level.unwrap_or(1), u64::MAX),
             (None, level) => (level.unwrap_or(0), LOG_LIMIT),
         };
-        let options =
-            vm::Options { level, explain: true, log_limit, globals: &set.patches, placed };
+        let globals = &set.patches;
+        let options = vm::Options { level, explain: true, log_limit, globals, placed, kprobes };
         let name = object.path.file_name().unwrap_or_default().to_string_lossy();
         let name = name.trim_end_matches(".o").trim_end_matches(".bpf");
         let opened = runner.load(name, &object.bytes, options, &wanted, &mut |loaded| {
@@ -158,6 +168,9 @@ impl Job<'_> {
                 for said in program.fixups.iter().chain(&program.warnings) {
                     let name = &program.entry.name;
                     self.work.session.detail(format!("{name} on {}: {said}", kernel.reference));
+                }
+                if let Some(refused) = &program.unattachable {
+                    find(target::missing(self.work.session, object, &verdict, refused));
                 }
                 if verdict.word != Word::Accepted {
                     verdict.log = self.keep_log(object, &verdict, &log);

@@ -5,7 +5,8 @@ use super::select::Selection;
 use super::{Found, Object, Request, Results, Task};
 use crate::diagnostics::{Failure, codes};
 use crate::ops::Session;
-use crate::vm::{self, Accelerator, Initramfs, Qemu, Settings};
+use crate::ops::machines::{Machines, Wish};
+use crate::vm::{self, Settings};
 use crate::wire::Placed;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -25,24 +26,15 @@ impl Work<'_> {
     /// Does the tasks in virtual machines; results in their order.
     pub fn on_machines(self, tasks: &[Task]) -> Result<Vec<Results>, Failure> {
         let session = self.session;
-        let qemu = Qemu::find(&session.programs)?;
-        let initramfs = Initramfs::of_skep(&session.executable);
-        let memory = session.cache.join("accelerator");
-        let note = |text| session.note(text);
-        let mut accelerator = Accelerator::choose(&qemu, &memory, &session.cancel, &note);
-        let parts = loop {
-            let settings = Settings {
-                qemu: qemu.clone(),
-                accelerator,
-                boot_limit: accelerator.boot_limit(),
-                program_limit: self.request.limit,
-                append: Vec::new(),
-            };
+        let machines = Machines::new(session)?;
+        let wish =
+            Wish { program_limit: self.request.limit, cold: self.request.cold, ..Wish::default() };
+        let verify = |settings: &Settings| {
             let not_booted = AtomicBool::new(false);
             let begun = SystemTime::now();
             let run = |task: &Task| {
                 let mut part = Results::default();
-                let job = Job { work: self, settings: &settings, initramfs: &initramfs, begun };
+                let job = Job { work: self, machines: &machines, wish: &wish, settings, begun };
                 if let Err(failure) = job.run(task, &mut part) {
                     let diagnostic = failure.into_diagnostic();
                     if diagnostic.code == codes::VM_DID_NOT_BOOT {
@@ -54,11 +46,9 @@ impl Work<'_> {
                 part
             };
             let parts = side_by_side(tasks, session.jobs.get(), &run);
-            if accelerator == Accelerator::Tcg || !not_booted.into_inner() {
-                break parts;
-            }
-            accelerator = Accelerator::give_up_kvm(&qemu, &memory, &note);
+            (parts, not_booted.into_inner())
         };
+        let (parts, _) = machines.with(&wish, verify, |(_, not_booted)| *not_booted);
         if session.cancel.is_cancelled() {
             return Err(vm::Error::Cancelled.into());
         }

@@ -16,6 +16,7 @@ pub(super) mod modules;
 pub(super) mod plan;
 mod select;
 pub(super) mod sets;
+mod target;
 mod trace;
 mod verdict;
 
