@@ -24,6 +24,8 @@ pub struct Table {
     /// Whose heading was written last, and its columns.
     heading: Option<(String, Vec<String>)>,
     widths: Vec<usize>,
+    /// The workload has not ended its line.
+    is_open: bool,
 }
 
 /// A value in a row: its text, and whether it stands on the right.
@@ -36,6 +38,20 @@ struct Field {
 impl Table {
     /// What is to be written for something that happened.
     pub fn human(&mut self, happening: &Happening, cx: &Context) -> String {
+        if let Happening::Output(_, bytes) = happening {
+            self.heading = None;
+            self.is_open = bytes.last().is_some_and(|&byte| byte != b'\n');
+            let text = String::from_utf8_lossy(bytes);
+            return text.split_inclusive('\n').map(harmless).collect();
+        }
+        let text = self.text(happening, cx);
+        match text.is_empty() || !std::mem::take(&mut self.is_open) {
+            true => text,
+            false => format!("\n{text}"),
+        }
+    }
+
+    fn text(&mut self, happening: &Happening, cx: &Context) -> String {
         match happening {
             Happening::Event { map, value } => self.event(map, value, cx),
             Happening::Printed { task, pid, text } => {
@@ -51,13 +67,10 @@ impl Table {
                 self.heading = None;
                 lines(text)
             }
-            Happening::Output(_, bytes) => {
-                self.heading = None;
-                lines(&String::from_utf8_lossy(bytes))
-            }
-            Happening::Attached { .. } | Happening::Ready { .. } | Happening::Lost { .. } => {
-                String::new()
-            }
+            Happening::Attached { .. }
+            | Happening::Ready { .. }
+            | Happening::Lost { .. }
+            | Happening::Output(..) => String::new(),
         }
     }
 
@@ -101,6 +114,14 @@ impl Table {
         }
         line.truncate(line.trim_end().len());
         line + "\n"
+    }
+}
+
+/// A line, or a part of one, made harmless.
+fn harmless(line: &str) -> String {
+    match line.strip_suffix('\n') {
+        Some(line) => format!("{}\n", text::escape(line)),
+        None => text::escape(line).into_owned(),
     }
 }
 
@@ -424,6 +445,10 @@ mod tests {
         let said = Happening::Printed { task: "sh".into(), pid: 3, text: "hello".into() };
         out += &table.human(&said, &cx());
         out += &table.human(&event(2, "ls"), &cx());
+        for part in ["cat", ": no\n", "more"] {
+            out += &table.human(&Happening::Output(Stream::Error, part.into()), &cx());
+        }
+        out += &table.human(&said, &cx());
         insta::assert_snapshot!(out);
     }
 

@@ -8,6 +8,9 @@ const DEEPEST: u32 = 16;
 /// Elements of an array beyond these are not looked at.
 const MOST: u32 = 4096;
 
+/// The parts of a name that say that numbers are addresses of code.
+const STACK: [&str; 5] = ["stack", "kstack", "ustack", "ips", "callchain"];
+
 /// Reads a value of a type. `name` is what it is called where it stands, which
 /// may tell what its number means. Of bytes that end too early, what is there
 /// is read: programs send events without their unused end.
@@ -126,6 +129,14 @@ impl Decoder<'_> {
                 .unwrap_or_else(|| Value::Bytes(bytes.to_vec()));
         }
         let whole = bytes.chunks_exact(size);
+        if let Type::Int(int) = element
+            && int.size == 8
+            && !int.is_signed
+            && name.split('_').any(|part| STACK.contains(&part))
+        {
+            let address = |bytes: &[u8]| Value::Address(self.number(bytes).unwrap_or(0) as u64);
+            return Value::List(whole.map(address).collect());
+        }
         Value::List(whole.map(|bytes| self.value(array.element, "", bytes, left)).collect())
     }
 

@@ -4,9 +4,9 @@ use super::Value;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The parts of a name that say that it is an address.
-const ADDRESS: [&str; 12] = [
-    "addr", "saddr", "daddr", "laddr", "raddr", "ip", "ip4", "ip6", "ipv4", "ipv6", "srcip",
-    "dstip",
+const ADDRESS: [&str; 13] = [
+    "address", "addr", "saddr", "daddr", "laddr", "raddr", "ip", "ip4", "ip6", "ipv4", "ipv6",
+    "srcip", "dstip",
 ];
 /// The parts of a name that say that it is an address of a network card.
 const CARD: [&str; 5] = ["mac", "smac", "dmac", "hwaddr", "lladdr"];

@@ -269,3 +269,46 @@ SEC("kprobe/vfs_read") int reads(struct ctx *ctx) { return 0; }
         place.skep(&["run", "some.bpf.o", "-k", "debian/bookworm", "-e", "exit 7"]).expect(7);
     assert!(result.stderr.contains("Exited with 7"), "{result}");
 }
+
+/// An iterator that writes text, and one that writes records.
+const ITERATORS: &str = r#"
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+struct task { int pid; char comm[16]; };
+
+SEC("iter/task") int words(struct bpf_iter__task *ctx)
+{
+	static const char line[] = "a task\n";
+	struct task_struct *task = ctx->task;
+
+	if (task && task->pid == 1)
+		bpf_seq_write(ctx->meta->seq, line, sizeof(line) - 1);
+	return 0;
+}
+
+SEC("iter/task") int records(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct task told = {};
+
+	if (!task)
+		return 0;
+	told.pid = task->pid;
+	bpf_probe_read_kernel_str(told.comm, sizeof(told.comm), task->comm);
+	bpf_seq_write(ctx->meta->seq, &told, sizeof(told));
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";
+"#;
+
+#[test]
+fn iterators_are_read() {
+    let place = Place::new();
+    place.file("tasks.bpf.c", ITERATORS);
+    let run = place.skep(&["run", "tasks.bpf.c", "-k", "debian/bookworm", "-e", "true"]).expect(0);
+    assert!(run.stdout.contains("a task\n"), "{run}");
+    let is_init = |line: &str| line.split_whitespace().eq(["1", "init"]);
+    assert!(run.stdout.lines().any(is_init), "{run}");
+}

@@ -191,6 +191,18 @@ impl Links {
                     sys::bpf_program__attach_uprobe_opts(program, -1, path.as_ptr(), 0, &options)
                 }
             }
+            sys::BPF_PROG_TYPE_KPROBE if word.ends_with(".multi") => {
+                let pattern = text(place)?;
+                let options = sys::bpf_kprobe_multi_opts {
+                    sz: size_of::<sys::bpf_kprobe_multi_opts>() as u64,
+                    retprobe,
+                    ..Default::default()
+                };
+                // SAFETY: as above.
+                unsafe {
+                    sys::bpf_program__attach_kprobe_multi_opts(program, pattern.as_ptr(), &options)
+                }
+            }
             sys::BPF_PROG_TYPE_KPROBE => {
                 let options = sys::bpf_kprobe_opts {
                     sz: size_of::<sys::bpf_kprobe_opts>() as u64,

@@ -24,6 +24,9 @@ pub struct Types<'o> {
     known: Vec<(String, TypeId)>,
     /// Types that an event may be of.
     candidates: Vec<TypeId>,
+    /// The type of what iterators write, if they write bytes, and all of one
+    /// type.
+    iterated: Option<TypeId>,
 }
 
 impl<'o> Types<'o> {
@@ -45,15 +48,21 @@ impl<'o> Types<'o> {
             .filter(|map| map.def.known_type().is_some_and(carries_events))
             .map(|map| map.name.as_str())
             .collect();
-        let mut types =
-            Self { elf, btf: elf.btf.clone(), known: Vec::new(), candidates: Vec::new() };
-        if streams.is_empty() {
-            return match wanted.first() {
-                Some(text) => Err(usage(format!(
-                    "`--event {text}`: the object has no ring buffer and no perf buffer"
-                ))),
-                None => Ok(types),
-            };
+        let mut types = Self {
+            elf,
+            btf: elf.btf.clone(),
+            known: Vec::new(),
+            candidates: Vec::new(),
+            iterated: None,
+        };
+        if let (true, Some(text)) = (streams.is_empty(), wanted.first()) {
+            return Err(usage(format!(
+                "`--event {text}`: the object has no ring buffer and no perf buffer"
+            )));
+        }
+        let mut sections = elf.programs().map(|program| elf.section_name(program));
+        if streams.is_empty() && !sections.any(|section| section.starts_with("iter")) {
+            return Ok(types);
         }
         let mut said = Source::default();
         if let Some(source) = source {
@@ -65,6 +74,9 @@ impl<'o> Types<'o> {
             true => btf.ids().filter(|&id| btf.kind(id) == Kind::Struct).collect(),
             false => said.types.iter().filter_map(|name| find(&btf, name)).collect(),
         };
+        if let [name] = said.iterated.as_slice() {
+            types.iterated = find(&btf, name);
+        }
         for text in wanted {
             let Some((map, name)) = text.split_once('=') else {
                 return Err(usage(format!("`--event {text}` is not written as MAP=TYPE")));
@@ -151,6 +163,18 @@ impl<'o> Types<'o> {
             Some(ty) => decode(btf, ty, "", bytes),
             None => Value::Bytes(bytes.to_vec()),
         }
+    }
+
+    /// The records that an iterator wrote; none if it wrote text.
+    pub fn iterated(&self, bytes: &[u8]) -> Option<Vec<Value>> {
+        let btf = self.btf.as_deref()?;
+        let ty = self.iterated?;
+        let size = usize::try_from(btf.size(ty)?).ok().filter(|&size| size > 0)?;
+        let is_text = std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0'));
+        if is_text || !bytes.len().is_multiple_of(size) {
+            return None;
+        }
+        Some(bytes.chunks_exact(size).map(|record| decode(btf, ty, "", record)).collect())
     }
 
     /// What a map holds: keys with their values, those of several processors

@@ -439,6 +439,12 @@ impl Watch<'_> {
                 }
                 Reply::Content(content) => self.map(&content, &blob),
                 Reply::Iterated { program } => {
+                    if let Some(records) = self.types.iterated(&blob) {
+                        for value in records {
+                            (self.tell)(Happening::Event { map: program.clone(), value });
+                        }
+                        continue;
+                    }
                     let text = String::from_utf8_lossy(&blob).into_owned();
                     (self.tell)(Happening::Iterated { program, text });
                 }

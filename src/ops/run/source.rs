@@ -15,6 +15,8 @@ pub struct Source {
     pub types: Vec<String>,
     /// Maps, and the type of what is written to them.
     pub uses: Vec<(String, String)>,
+    /// The types of what iterators write as bytes.
+    pub iterated: Vec<String>,
 }
 
 /// A token, and whether it is of the project's own.
@@ -40,6 +42,13 @@ pub fn read(text: &str) -> Source {
     let types = types(&tokens);
     let mut source = Source::default();
     for (at, token) in tokens.iter().enumerate() {
+        if token.text == "bpf_seq_write"
+            && let Some(ty) = arguments(&tokens[at + 1..])
+                .and_then(|arguments| type_of(arguments.get(1)?, &tokens[..at], &types))
+            && !source.iterated.contains(&ty)
+        {
+            source.iterated.push(ty);
+        }
         let Some(&(_, map, value)) = SENDERS.iter().find(|(name, ..)| *name == token.text) else {
             continue;
         };
@@ -53,7 +62,8 @@ pub fn read(text: &str) -> Source {
         }
     }
     source.types = types.into_iter().collect();
-    for (_, ty) in &source.uses {
+    let uses = source.uses.iter().map(|(_, ty)| ty);
+    for ty in uses.chain(&source.iterated) {
         if !source.types.contains(ty) {
             source.types.push(ty.clone());
         }
@@ -219,11 +229,13 @@ int f(void *ctx)
     bpf_perf_event_output(ctx, &pb, 0xffffffffULL, &o, sizeof(o));
     bpf_ringbuf_output(&third, (void *)e, sizeof(struct event), (0, 1));
     bpf_ringbuf_reserve(&fourth, sizeof(struct task_struct), 0);
+    bpf_seq_write(ctx->meta->seq, e, sizeof(*e));
     bpf_printk("struct x { %d", ')');
 }
 "#;
         let source = read(text);
         assert_eq!(source.types, ["other_t", "struct event", "struct task_struct"]);
+        assert_eq!(source.iterated, ["struct event"]);
         let uses: Vec<String> =
             source.uses.iter().map(|(map, ty)| format!("{map}: {ty}")).collect();
         assert_eq!(
