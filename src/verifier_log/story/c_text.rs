@@ -22,7 +22,7 @@ pub(super) fn assigned(line: &str) -> Option<&str> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "_.[]->".contains(c);
         return (left.chars().all(plain)).then_some(left);
     }
-    let start = left.rfind(|c: char| !is_word(c)).map_or(0, |at| at + 1);
+    let start = word_start(left)?;
     let name = &left[start..];
     // `*p = …` sets what p points to, not p; `type *p = …` declares it.
     let before = left[..start].trim_end();
@@ -32,15 +32,24 @@ pub(super) fn assigned(line: &str) -> Option<&str> {
     Some(name)
 }
 
+/// Where the word that ends a text begins; nothing if it has letters beyond
+/// ASCII, which are not looked into.
+fn word_start(text: &str) -> Option<usize> {
+    match text.char_indices().rev().find(|(_, c)| !is_word(*c)) {
+        Some((at, c)) => c.is_ascii().then_some(at + 1),
+        None => Some(0),
+    }
+}
+
 /// The pointer through which a line reaches a field: `eth` of
 /// `return eth->h_proto;`. Where several are, it is not certain which.
 pub(super) fn dereferenced(line: &str) -> Option<&str> {
     let mut pointers = line.match_indices("->").map(|(at, _)| {
-        let start = line[..at].rfind(|c: char| !is_word(c)).map_or(0, |at| at + 1);
-        &line[start..at]
+        let start = word_start(&line[..at])?;
+        Some(&line[start..at])
     });
-    let first = pointers.next().filter(|name| !name.is_empty())?;
-    pointers.all(|name| name == first).then_some(first)
+    let first = pointers.next()?.filter(|name| !name.is_empty())?;
+    pointers.all(|name| name == Some(first)).then_some(first)
 }
 
 /// The variable or field that stands at a column (counted from 1) of a line,
@@ -309,6 +318,15 @@ pub(super) fn deeper(indent: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn letters_beyond_ascii_are_no_trouble() {
+        assert_eq!(assigned("*v\u{fffd}alue = 1;"), None);
+        assert_eq!(assigned("__u64 *größe = lookup();"), None);
+        assert_eq!(assigned("/* ü */ int n = 1;"), Some("n"));
+        assert_eq!(dereferenced("return größe->x;"), None);
+        assert_eq!(dereferenced("return ü + n->x;"), Some("n"));
+    }
 
     #[test]
     fn declarations_of_several_variables() {
