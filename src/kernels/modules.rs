@@ -49,15 +49,19 @@ impl Kernel {
         Ok(found)
     }
 
-    /// A module with those it needs, in the order they are to be loaded.
+    /// Adds a module with those it needs to `modules`, which stay in the order
+    /// they are to be loaded; none that is among them already.
     ///
     /// # Errors
-    /// If the kernel came without such a module, or one of them is damaged.
-    pub fn module(&self, name: &str) -> Result<Vec<Module>, Error> {
+    /// If the kernel came without such a module, or one of them is damaged;
+    /// nothing is added then.
+    pub fn add_module(&self, name: &str, modules: &mut Vec<Module>) -> Result<(), Error> {
         let files = self.modules()?;
+        let mut seen = modules.iter().map(|module| module.name.clone()).collect();
         let mut order = Vec::new();
-        self.collect(&name.replace('-', "_"), &files, &mut BTreeSet::new(), &mut order)?;
-        Ok(order)
+        self.collect(&name.replace('-', "_"), &files, &mut seen, &mut order)?;
+        modules.append(&mut order);
+        Ok(())
     }
 
     /// Adds a module behind those it needs.

@@ -41,14 +41,12 @@ pub fn run(
     let brought = brought(session, &request.bring)?;
     let machines = Machines::new(session)?;
     let kernel = kernel::named(session, &request.kernel)?;
-    let mut modules: Vec<vm::Module> = Vec::new();
+    let mut modules = Vec::new();
     for name in &request.modules {
-        for module in kernel.module(name)? {
-            if modules.iter().all(|(known, _)| *known != module.name) {
-                modules.push((module.name, module.bytes));
-            }
-        }
+        kernel.add_module(name, &mut modules)?;
     }
+    let modules: Vec<vm::Module> =
+        modules.into_iter().map(|module| (module.name, module.bytes)).collect();
     let wish = Wish { append: request.append.clone(), cold: request.cold, ..Wish::default() };
     let look_around = |settings: &vm::Settings| {
         let visit = Visit {

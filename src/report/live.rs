@@ -85,12 +85,7 @@ impl Table {
                 text::width(&field.name).max(least)
             };
             self.widths = fields.iter().map(width).collect();
-            let titles = fields.iter().map(|field| Field {
-                name: String::new(),
-                text: field.name.to_uppercase(),
-                is_number: field.is_number,
-            });
-            out = self.row(&titles.collect::<Vec<_>>(), Some(Paint::Strong), cx);
+            out = self.row(&titles(&fields), Some(Paint::Strong), cx);
             self.heading = Some((map.to_owned(), names));
         }
         out + &self.row(&fields, None, cx)
@@ -135,6 +130,16 @@ fn fields(value: &Value) -> Vec<Field> {
     let mut fields = Vec::new();
     flatten("", value, &mut fields);
     fields
+}
+
+/// The headings of columns.
+fn titles(fields: &[Field]) -> Vec<Field> {
+    let title = |field: &Field| Field {
+        name: String::new(),
+        text: field.name.to_uppercase(),
+        is_number: field.is_number,
+    };
+    fields.iter().map(title).collect()
 }
 
 fn flatten(name: &str, value: &Value, fields: &mut Vec<Field>) {
@@ -227,7 +232,7 @@ fn map(
     }
     // An array whose index is the slot is one histogram.
     if Histogram::is_named(name)
-        && let Some(slots) = entries.iter().map(|(_, value)| count(value)).collect()
+        && let Some(slots) = entries.iter().map(|(_, value)| value.as_count()).collect()
         && entries
             .iter()
             .zip(0..)
@@ -271,13 +276,7 @@ fn map(
     for row in &rows {
         let names: Vec<String> = row.iter().map(|field| field.name.clone()).collect();
         if names != heading {
-            let titles = row.iter().map(|field| Field {
-                name: String::new(),
-                text: field.name.to_uppercase(),
-                is_number: field.is_number,
-            });
-            out +=
-                &format!("  {}", table.row(&titles.collect::<Vec<_>>(), Some(Paint::Strong), cx));
+            out += &format!("  {}", table.row(&titles(row), Some(Paint::Strong), cx));
             heading = names;
         }
         out += &format!("  {}", table.row(row, None, cx));
@@ -288,14 +287,6 @@ fn map(
         let _ = writeln!(out, "  {zero} more with nothing but zeros");
     }
     out
-}
-
-fn count(value: &Value) -> Option<u64> {
-    match value {
-        Value::Unsigned(count) => Some(*count),
-        Value::Signed(count) => u64::try_from(*count).ok(),
-        _ => None,
-    }
 }
 
 /// A histogram with bars.

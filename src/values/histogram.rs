@@ -25,12 +25,7 @@ impl Histogram {
     pub fn of(name: &str, value: &Value) -> Option<Self> {
         match value {
             Value::List(values) if Self::is_named(name) && values.len() >= FEWEST => {
-                let count = |value: &Value| match value {
-                    Value::Unsigned(count) => Some(*count),
-                    Value::Signed(count) => u64::try_from(*count).ok(),
-                    _ => None,
-                };
-                Some(Self { slots: values.iter().map(count).collect::<Option<_>>()? })
+                Some(Self { slots: values.iter().map(Value::as_count).collect::<Option<_>>()? })
             }
             Value::Record(members) => {
                 members.iter().find_map(|(name, value)| Self::of(name, value))

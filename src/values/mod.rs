@@ -70,6 +70,15 @@ impl Value {
         }
     }
 
+    /// The number, if it counts something.
+    pub fn as_count(&self) -> Option<u64> {
+        match self {
+            Self::Unsigned(count) => Some(*count),
+            Self::Signed(count) => u64::try_from(*count).ok(),
+            _ => None,
+        }
+    }
+
     /// Whether it says nothing: all of it is zero or empty.
     pub fn is_nothing(&self) -> bool {
         match self {

@@ -169,27 +169,19 @@ pub fn run(
     let source = subject.source.clone();
     let types = Types::of(session, &subject.elf, source, request.profile, &request.events)?;
     let kernel = kernel(session, request, &built)?;
-    let mut modules: Vec<vm::Module> = Vec::new();
-    let needed = modules::needed(session, &kernel, &subject.elf);
-    let mut wanted: Vec<String> = request.modules.clone();
-    if subject.elf.programs().any(|program| is_filter(subject.elf.section_name(program))) {
-        wanted.extend(["sch_ingress", "cls_bpf"].map(str::to_owned));
+    let mut modules = Vec::new();
+    for name in &request.modules {
+        kernel.add_module(name, &mut modules)?;
     }
-    for name in &wanted {
-        match kernel.module(name) {
-            Ok(found) => modules.extend(found.into_iter().map(|one| (one.name, one.bytes))),
-            Err(error) if request.modules.contains(name) => return Err(error.into()),
+    if subject.elf.programs().any(|program| is_filter(subject.elf.section_name(program))) {
+        for name in ["sch_ingress", "cls_bpf"] {
             // It may be built in.
-            Err(error) => session.detail(error.to_string()),
+            if let Err(error) = kernel.add_module(name, &mut modules) {
+                session.detail(error.to_string());
+            }
         }
     }
-    modules.extend(needed.into_iter().map(|one| (one.name, one.bytes)));
-    let mut seen = Vec::new();
-    modules.retain(|(name, _)| {
-        let is_new = !seen.contains(name);
-        seen.push(name.clone());
-        is_new
-    });
+    modules::add_needed(session, &kernel, &subject.elf, &mut modules);
     let name = subject.path.file_name().unwrap_or_default().to_string_lossy();
     let mut plan = Plan {
         attach: Attach {
@@ -201,7 +193,7 @@ pub fn run(
             interval_ms: request.interval.map(|interval| interval.as_millis() as u64),
         },
         object: subject.bytes.clone(),
-        modules,
+        modules: modules.into_iter().map(|module| (module.name, module.bytes)).collect(),
         brought: super::kernel_run::brought(session, &request.bring)?,
     };
     let stage = Stage { session, kernel: &kernel, is_cold: request.cold };

@@ -62,7 +62,8 @@ impl Job<'_> {
             .iter()
             .map(|&index| {
                 let elf = &objects[index].elf;
-                let modules = modules::needed(session, &kernel, elf);
+                let mut modules = Vec::new();
+                modules::add_needed(session, &kernel, elf, &mut modules);
                 Needs { modules, kprobes: target::unknown(session, &kernel, elf) }
             })
             .collect();

@@ -8,26 +8,22 @@ use crate::kernels::{Kernel, Module};
 use crate::ops::Session;
 use std::collections::BTreeSet;
 
-/// The modules, each behind those it needs itself. What cannot be had is no
-/// error: the verdict is then the kernel's without.
-pub(in crate::ops) fn needed(session: &Session, kernel: &Kernel, object: &Object) -> Vec<Module> {
+/// Adds the modules, each behind those it needs itself. What cannot be had is
+/// no error: the verdict is then the kernel's without.
+pub(in crate::ops) fn add_needed(
+    session: &Session,
+    kernel: &Kernel,
+    object: &Object,
+    modules: &mut Vec<Module>,
+) {
     let names = names(object);
     let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-    let mut modules: Vec<Module> = Vec::new();
-    let result = kernel.modules_with(&names).and_then(|wanted| {
-        for name in wanted {
-            for module in kernel.module(&name)? {
-                if modules.iter().all(|known| known.name != module.name) {
-                    modules.push(module);
-                }
-            }
-        }
-        Ok(())
-    });
+    let result = kernel
+        .modules_with(&names)
+        .and_then(|wanted| wanted.iter().try_for_each(|name| kernel.add_module(name, modules)));
     if let Err(error) = result {
         session.detail(format!("modules of {}: {error}", kernel.reference));
     }
-    modules
 }
 
 /// What an object asks a kernel for by name.
