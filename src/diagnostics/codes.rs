@@ -182,6 +182,7 @@ codes! {
     GUEST_FAILED = "E0710" "guest-failed" Environment "the guest could not do what it was asked to";
     NO_VERDICT = "E0711" "no-verdict" Environment "the program could not be loaded to the end, so there is no verdict";
     KERNEL_DRIFT = "E0712" "kernel-drift" Environment "a kernel that the project is pinned to cannot be had any more";
+    OWN_KERNEL_DENIED = "E0713" "own-kernel-denied" Environment "the machine's own kernel loads no program of this user";
 
     // 08: what programs do
     NOT_ATTACHED = "E0801" "not-attached" Finding "no program could be attached";

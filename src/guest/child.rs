@@ -116,6 +116,10 @@ impl Worker {
             return Ok(Self { pid: Some(pid), orders, done, shared });
         }
         drop((orders, done));
+        // Where the parent is not the first process of its machine, it may be
+        // killed.
+        // SAFETY: a plain system call.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
         // When memory runs out, this process is to go, and not the first one.
         drop(crate::base::fs::write_existing(
             std::path::Path::new("/proc/self/oom_score_adj"),

@@ -7,6 +7,8 @@
 //! around. It draws no conclusions: whatever can be computed
 //! on the host is computed there. It knows [`wire`] and nothing else of the
 //! host; it is the trust boundary, so an object from anywhere may be loaded.
+//!
+//! The part that loads also serves where there is no guest: see [`mod@own`].
 #![expect(clippy::print_stderr, reason = "the guest's standard error is its console")]
 
 mod channel;
@@ -18,6 +20,7 @@ mod kernel_btf;
 mod live;
 mod load;
 mod modules;
+mod own;
 mod probe;
 mod run;
 mod shell;
@@ -29,6 +32,7 @@ use crate::wire::{self, Reply, Request, frame};
 use channel::Channel;
 use child::Workers;
 use std::io;
+use std::os::fd::RawFd;
 use std::path::Path;
 
 /// Whether this process is `/init` of a guest that skep made.
@@ -42,6 +46,12 @@ pub fn run() -> ! {
         eprintln!("skep: the guest gives up: {error}");
     }
     init::power_off()
+}
+
+/// Loads programs into the kernel of the machine itself, as the process behind
+/// this descriptor asks for; whether it went well to the end.
+pub fn run_on_own_kernel(channel: RawFd) -> bool {
+    own::serve(channel).inspect_err(|error| eprintln!("skep: cannot load: {error}")).is_ok()
 }
 
 fn serve() -> io::Result<()> {

@@ -14,7 +14,7 @@ use crate::bpf::{AttachRule, AttachType, Helper, ProgramType, SectionDef, Sectio
 use crate::btf::{Btf, Kind};
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::relocate::core::Target;
-use crate::vm::{Runner, Settings};
+use crate::vm::{Loader as _, Runner, Settings};
 use crate::wire::{Probe, Probed};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -416,7 +416,7 @@ impl Serial {
 }
 
 /// The end of a text that a thread reads.
-struct Tail {
+pub(super) struct Tail {
     kept: Arc<Mutex<Kept>>,
     reader: Mutex<Option<JoinHandle<()>>>,
 }
@@ -437,7 +437,8 @@ impl std::fmt::Debug for Tail {
 }
 
 impl Tail {
-    fn of(mut stream: UnixStream) -> Self {
+    /// The end of what comes over this stream.
+    pub(super) fn of(mut stream: UnixStream) -> Self {
         let shared = Arc::new(Mutex::new(Kept::default()));
         let kept = Arc::clone(&shared);
         let reader = std::thread::spawn(move || {
@@ -468,14 +469,15 @@ impl Tail {
     }
 
     /// Waits for the end of the text.
-    fn wait(&self) {
+    pub(super) fn wait(&self) {
         let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(reader) = reader {
             drop(reader.join());
         }
     }
 
-    fn text(&self) -> String {
+    /// The end of what came so far.
+    pub(super) fn text(&self) -> String {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&kept.bytes).replace('\r', "")
     }

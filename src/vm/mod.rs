@@ -3,14 +3,19 @@
 //! A [`Runner`] has one machine under way and loads objects in it; when a
 //! machine is lost to an object, the next object gets a new one. [`Live`] is a
 //! machine with programs at work in it. A [`mod@visit`] is one command in a
-//! machine. A machine has no network, no disk and no
+//! machine. [`Own`] is no machine: it loads objects into the kernel that skep
+//! runs on.
+//!
+//! A machine has no network, no disk and no
 //! directory of the host, lives in memory only, and dies with this process.
 
 mod accelerator;
 mod initramfs;
 mod live;
+mod loader;
 mod machine;
 mod monitor;
+mod own;
 mod qemu;
 mod runner;
 mod snapshot;
@@ -19,9 +24,11 @@ mod visit;
 pub use accelerator::Accelerator;
 pub use initramfs::Initramfs;
 pub use live::{Live, Plan};
+pub use loader::{Each, Loaded, Loader, Options};
 pub use machine::Follower;
+pub use own::Own;
 pub use qemu::{Qemu, Settings};
-pub use runner::{Blueprint, Loaded, Module, Options, Runner};
+pub use runner::{Blueprint, Module, Runner};
 pub use visit::{Brought, Output, Stream, Visit, Visitor, visit};
 
 use crate::base::{fs, process};
@@ -50,6 +57,21 @@ pub enum Error {
         /// The last lines of its console.
         console: String,
     },
+    /// The process that loads into the machine's own kernel ended or fell
+    /// silent.
+    Gone {
+        /// What happened.
+        reason: String,
+        /// The last that it wrote.
+        said: String,
+    },
+    /// The machine's own kernel lets this user load nothing.
+    Denied {
+        /// The error number with which it refuses, positive.
+        errno: i32,
+        /// Its release.
+        release: String,
+    },
     /// The guest could not do what it was asked to.
     Guest(String),
     /// QEMU could not save or restore a machine.
@@ -69,6 +91,14 @@ pub enum Error {
     System(std::io::Error),
     /// The user asked to stop.
     Cancelled,
+}
+
+impl Error {
+    /// Whether what ran the programs is gone, so that only a new one can go
+    /// on.
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::Gone { .. })
+    }
 }
 
 impl From<fs::Error> for Error {
@@ -97,6 +127,14 @@ impl fmt::Display for Error {
                 write!(f, "the virtual machine did not come up: {reason}")
             }
             Self::Lost { reason, .. } => write!(f, "the virtual machine was lost: {reason}"),
+            Self::Gone { reason, .. } => {
+                write!(f, "the process that loads programs ended: {reason}")
+            }
+            Self::Denied { errno, release } => {
+                let said = std::io::Error::from_raw_os_error(*errno).to_string();
+                let said = said.split(" (os error").next().unwrap_or_default();
+                write!(f, "this machine's own kernel, Linux {release}, loads no program: {said}")
+            }
             Self::Snapshot(reason) => write!(f, "no snapshot: {reason}"),
             Self::Kernel(failure) => failure.fmt(f),
             Self::Guest(reason) => write!(f, "the guest failed: {reason}"),
@@ -130,9 +168,36 @@ impl From<Error> for Diagnostic {
             }
             Error::NotBooted { console, .. } => with_console(new(codes::VM_DID_NOT_BOOT), console),
             Error::Lost { console, .. } => with_console(new(codes::VM_LOST), console),
+            Error::Gone { said, .. } => match said.trim() {
+                "" => new(codes::NO_VERDICT),
+                said => new(codes::NO_VERDICT).note(format!("it wrote last:\n{said}")),
+            },
+            Error::Denied { errno, .. } => denied(new(codes::OWN_KERNEL_DENIED), errno),
             Error::Guest(_) => new(codes::GUEST_FAILED),
             Error::File(error) => error.into(),
             Error::Cancelled => new(codes::INTERRUPTED),
         }
     }
+}
+
+/// What to do where the machine's own kernel loads nothing.
+fn denied(diagnostic: Diagnostic, errno: i32) -> Diagnostic {
+    // SAFETY: a plain system call.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    let diagnostic = match errno {
+        libc::EPERM | libc::EACCES if is_root => diagnostic.note(
+            "skep runs as root, so something else forbids it: a container without CAP_BPF and \
+             CAP_PERFMON, or a security module",
+        ),
+        libc::EPERM | libc::EACCES => diagnostic.help(
+            "build first and run it as root: `sudo skep verify --host OBJECT`; or give skep the \
+             privileges alone: `sudo setcap cap_bpf,cap_perfmon,cap_net_admin+ep SKEP`",
+        ),
+        libc::ENOSYS => diagnostic.note("it was built without CONFIG_BPF_SYSCALL"),
+        _ => diagnostic,
+    };
+    diagnostic.help(
+        "without privileges `skep verify --kernel host` asks the image of the same kernel, in a \
+         virtual machine",
+    )
 }

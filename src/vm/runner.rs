@@ -1,6 +1,7 @@
 //! Objects through machines: one machine after the other where objects are
 //! the end of them.
 
+use super::loader::{Each, Loader};
 use super::machine::{Machine, Start};
 use super::qemu::MEMORY_MIB;
 use super::snapshot::Place;
@@ -9,51 +10,10 @@ use crate::base::Cancel;
 use crate::base::digest::Digest;
 use crate::diagnostics::Failure;
 use crate::events::{Ending, Event, Sink, Step};
-use crate::wire::{
-    Entry, Hello, Kprobe, Load, Opened, Patch, Placed, Probe, Probed, Program, Reply, Request,
-};
+use crate::wire::{Hello, Reply, Request};
 use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
-
-/// What became of one program.
-#[derive(Debug)]
-pub enum Loaded {
-    /// The guest reported.
-    Reported {
-        /// The report.
-        program: Box<Program>,
-        /// The verifier's log, as the kernel wrote it.
-        log: Vec<u8>,
-    },
-    /// The machine was lost while it loaded the program: no verdict.
-    Lost {
-        /// The program's place in the object's list.
-        index: u32,
-        /// The program.
-        entry: Entry,
-        /// What happened to the machine.
-        error: Error,
-    },
-}
-
-/// How objects are to be loaded.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options<'o> {
-    /// The verifier's log level, 1 or 2, for accepted programs too; 0 for
-    /// their statistics only.
-    pub level: u32,
-    /// Load rejected programs again at level 2.
-    pub explain: bool,
-    /// Longer logs lose their middle, in bytes.
-    pub log_limit: u64,
-    /// Global data that is changed before the load.
-    pub globals: &'o [Patch],
-    /// Programs that are loaded as if they stood in another section.
-    pub placed: &'o [Placed],
-    /// Programs that it is tried of whether they could be attached.
-    pub kprobes: &'o [Kprobe],
-}
 
 /// What machines of one kernel are made of.
 pub struct Blueprint<'b> {
@@ -189,98 +149,15 @@ impl<'r> Runner<'r> {
         }
         Ok(machine)
     }
+}
 
-    /// Loads the programs of an object that `wanted` chooses, each on its
-    /// own, and hands every result to `each` as it comes.
-    ///
-    /// # Errors
-    /// [`Error::Lost`] if the machine was lost before it could list the
-    /// object's programs; a machine lost to one program is that program's
-    /// result, and the rest is loaded in a new one.
-    pub fn load(
-        &mut self,
-        name: &str,
-        object: &[u8],
-        options: Options<'_>,
-        wanted: &dyn Fn(&Entry) -> bool,
-        each: &mut dyn FnMut(Loaded),
-    ) -> Result<Opened, Error> {
-        let request = Request::Load(Load {
-            name: name.to_owned(),
-            level: options.level,
-            explain: options.explain,
-            log_limit: options.log_limit,
-            limit_ms: self.blueprint.settings.program_limit.as_millis() as u64,
-            globals: options.globals.to_vec(),
-            placed: options.placed.to_vec(),
-            kprobes: options.kprobes.to_vec(),
-        });
-        let mut opened: Option<Opened> = None;
-        let mut left: Vec<u32> = Vec::new();
-        loop {
-            let mut current = None;
-            let result = self.talk(&request, object, &mut |(reply, log)| {
-                match reply {
-                    Reply::Opened(list) => {
-                        let is_open = list.error.is_none();
-                        if opened.is_none() {
-                            let programs = (0..).zip(&list.programs);
-                            left = programs
-                                .filter(|(_, entry)| wanted(entry))
-                                .map(|(index, _)| index)
-                                .collect();
-                            opened = Some(list);
-                        }
-                        return is_open.then(|| Request::Choose(left.clone()));
-                    }
-                    Reply::Loading { index } => current = Some(index),
-                    Reply::Program(program) => {
-                        left.retain(|&index| index != program.index);
-                        current = None;
-                        each(Loaded::Reported { program, log });
-                    }
-                    _ => {}
-                }
-                None
-            });
-            match (result, current, &opened) {
-                (Ok(()), ..) => break,
-                (Err(error @ Error::Lost { .. }), Some(culprit), Some(opened)) => {
-                    left.retain(|&index| index != culprit);
-                    if let Some(entry) = opened.programs.get(culprit as usize) {
-                        each(Loaded::Lost { index: culprit, entry: entry.clone(), error });
-                    }
-                    if left.is_empty() {
-                        break;
-                    }
-                }
-                (Err(error), ..) => return Err(error),
-            }
-        }
-        opened.ok_or_else(|| Error::Guest("it did not open the object".into()))
+impl Loader for Runner<'_> {
+    fn program_limit(&self) -> Duration {
+        self.blueprint.settings.program_limit
     }
 
-    /// Asks the kernel about programs given as bare instructions; the answers
-    /// come in their order.
-    pub fn probe(&mut self, probes: Vec<Probe>) -> Result<Vec<Probed>, Error> {
-        let mut answers = None;
-        self.talk(&Request::Probe(probes), &[], &mut |(reply, _)| {
-            if let Reply::Probed(probed) = reply {
-                answers = Some(probed);
-            }
-            None
-        })?;
-        answers.ok_or_else(|| Error::Guest("it did not answer".into()))
-    }
-
-    /// One request and its replies, to which `each` may have an answer. After
-    /// an error there is no machine.
-    fn talk(
-        &mut self,
-        request: &Request,
-        blob: &[u8],
-        each: &mut dyn FnMut((Reply, Vec<u8>)) -> Option<Request>,
-    ) -> Result<(), Error> {
+    /// After an error there is no machine.
+    fn talk(&mut self, request: &Request, blob: &[u8], each: &mut Each<'_>) -> Result<(), Error> {
         let (limit, cancel) = (self.blueprint.settings.program_limit, self.cancel);
         let machine = self.machine()?;
         // The guest keeps the time of each program; beyond it, and what it

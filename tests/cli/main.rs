@@ -29,6 +29,7 @@ mod metadata;
 mod min_core;
 mod new;
 mod output;
+mod own_kernel;
 mod templates;
 mod tools;
 mod usage;

@@ -71,6 +71,20 @@ impl Place {
         Run::from(self.command(args).output().unwrap())
     }
 
+    /// Runs `skep` here with this standard input.
+    pub fn fed(&self, args: &[&str], input: &str) -> Run {
+        use std::io::Write as _;
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        Run::from(child.wait_with_output().unwrap())
+    }
+
     /// Text with this directory's name replaced by `[DIR]`, for goldens.
     pub fn redact(&self, text: &str) -> String {
         text.replace(self.path().to_str().unwrap(), "[DIR]")

@@ -61,16 +61,8 @@ fn a_log_of_twenty_megabytes_comes_through_whole() {
 #[test]
 fn a_guest_that_panics_is_told_with_its_last_words() {
     let place = Place::new();
-    let mut child = place
-        .command(&["kernel", "run", "debian/bookworm"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let crash = b"echo before\necho c > /proc/sysrq-trigger\necho after\n";
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), crash).unwrap();
-    let run = Run::from(child.wait_with_output().unwrap()).expect(3);
+    let crash = "echo before\necho c > /proc/sysrq-trigger\necho after\n";
+    let run = place.fed(&["kernel", "run", "debian/bookworm"], crash).expect(3);
     assert!(run.stdout.contains("before") && !run.stdout.contains("after"), "{run}");
     assert!(run.stderr.contains("E0707") && run.stderr.contains("sysrq"), "{run}");
 }

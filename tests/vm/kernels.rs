@@ -3,22 +3,12 @@
 
 use crate::objects::object;
 use crate::support::{Place, Run, debian};
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// `skep kernel run` with commands for the shell.
 fn shell(place: &Place, args: &[&str], commands: &str) -> Run {
-    let args = [&["kernel", "run", "debian/bookworm"], args].concat();
-    let mut child = place
-        .command(&args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(commands.as_bytes()).unwrap();
-    Run::from(child.wait_with_output().unwrap())
+    place.fed(&[&["kernel", "run", "debian/bookworm"], args].concat(), commands)
 }
 
 #[test]

@@ -2,12 +2,11 @@
 //! machine of a kernel, with something going on (`loaders/stage.c`). Each
 //! attaches, says what it is there to say, and ends when Ctrl-C is pressed.
 
-use crate::support::{Place, Run};
+use crate::support::Place;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// A template, what its program is to print (an extended regular expression)
 /// and its arguments. `ENDS` are those that do so by themselves.
@@ -126,16 +125,9 @@ fn the_templates_programs_do_what_they_say() {
     }
     // Nothing is to be left behind.
     commands += "echo --- left; bpf prog list; bpf map list\n";
-    let mut child = place
-        .command(&["kernel", "run", "debian/sid", "--bring", "stage"])
-        .args(["--module", "sch_ingress", "--module", "cls_bpf"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(commands.as_bytes()).unwrap();
-    let run = Run::from(child.wait_with_output().unwrap()).expect(0);
+    let args = ["kernel", "run", "debian/sid", "--bring", "stage"];
+    let modules = ["--module", "sch_ingress", "--module", "cls_bpf"];
+    let run = place.fed(&[&args[..], &modules].concat(), &commands).expect(0);
 
     let mut parts = run.stdout.split("--- ").skip(1);
     let mut wrong = Vec::new();

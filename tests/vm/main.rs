@@ -18,6 +18,7 @@ mod lock;
 mod minimum;
 mod objects;
 mod options;
+mod own;
 mod run;
 mod templates;
 mod trace;

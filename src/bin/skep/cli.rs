@@ -22,6 +22,7 @@ use skep::diagnostics::{Class, Diagnostic, Failure, Origin, codes};
 use skep::kernels::{DEBIAN_MIRROR, Mirrors, UBUNTU_MIRROR};
 use skep::ops::Session;
 use skep::report::Format;
+use skep::wire::LOADER;
 use std::ffi::OsString;
 use std::io;
 use std::num::NonZeroUsize;
@@ -127,11 +128,21 @@ pub enum ColorChoice {
 pub fn main() -> ExitCode {
     // The tree of all commands would take longer than all the rest.
     let mut words = std::env::args_os().skip(1);
-    if let (Some(word), None) = (words.next(), words.next())
-        && (word == "--version" || word == "-V")
-    {
-        crate::shell::say(concat!("skep ", env!("CARGO_PKG_VERSION")));
-        return ExitCode::SUCCESS;
+    match (words.next(), words.next()) {
+        (Some(word), None) if word == "--version" || word == "-V" => {
+            crate::shell::say(concat!("skep ", env!("CARGO_PKG_VERSION")));
+            return ExitCode::SUCCESS;
+        }
+        // Started by another skep, for `verify --host`.
+        (Some(word), Some(channel)) if word == LOADER => {
+            let channel = channel.to_str().and_then(|channel| channel.parse().ok());
+            return ExitCode::from(match channel.map(skep::guest::run_on_own_kernel) {
+                Some(true) => 0,
+                Some(false) => 3,
+                None => 2,
+            });
+        }
+        _ => {}
     }
     let cli = match parse() {
         Ok(cli) => cli,

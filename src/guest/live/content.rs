@@ -12,16 +12,19 @@ const MOST: u32 = 10_000;
 /// entries to look at.
 pub fn of(map: *const sys::bpf_map) -> Option<(Content, Vec<u8>)> {
     // SAFETY: the map belongs to a live object; the string is copied.
-    let (kind, name, key_size, value_size, fd) = unsafe {
+    let (kind, name, is_constant, key_size, value_size, fd) = unsafe {
         (
             sys::bpf_map__type(map),
             load::text(sys::bpf_map__name(map)),
+            // Constants, `extern`s of the kernel's configuration, and strings:
+            // libbpf lets no program write what it makes of their sections.
+            sys::bpf_map__is_internal(map)
+                && sys::bpf_map__map_flags(map) & sys::BPF_F_RDONLY_PROG != 0,
             sys::bpf_map__key_size(map),
             sys::bpf_map__value_size(map),
             sys::bpf_map__fd(map),
         )
     };
-    let is_constant = name.ends_with(".rodata") || name.ends_with(".kconfig");
     if fd < 0 || is_constant {
         return None;
     }

@@ -267,3 +267,45 @@ fn plain(bytes: &[u8]) -> Value {
 fn usage(message: String) -> Failure {
     Diagnostic::new(codes::USAGE, Origin::Command, message).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_guest_says_of_sizes_is_believed_as_far_as_its_entries_go() {
+        let elf = elf::fixture::object(
+            "struct { __uint(type, 2); __uint(max_entries, 1); __type(key, __u32); \
+             __type(value, __u64); } counts SEC(\".maps\");\n\
+             SEC(\"xdp\") int use(void *ctx) { __u32 key = 0; \
+             return bpf_map_lookup_elem(&counts, &key) != 0; }\n",
+        );
+        let types = Types {
+            elf: &elf,
+            btf: elf.btf.clone(),
+            known: Vec::new(),
+            candidates: Vec::new(),
+            iterated: None,
+        };
+        let content = |value_size, value_stride, values| Content {
+            map: "counts".to_owned(),
+            key_size: 4,
+            value_size,
+            value_stride,
+            values,
+            entries: 1,
+            is_cut: false,
+            is_last: false,
+        };
+        let blob = [1, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0];
+        let shown = |content: &Content| {
+            let entries = types.content(content, &blob);
+            entries.iter().map(|(key, value)| format!("{key:?} {value:?}")).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&content(8, 8, 1)), ["Unsigned(1) Unsigned(7)"]);
+        assert_eq!(shown(&content(u32::MAX, 8, 1)), ["Unsigned(1) Unsigned(7)"]);
+        for (stride, values) in [(0, 1), (16, 1), (8, 2), (u32::MAX, u32::MAX)] {
+            assert_eq!(shown(&content(8, stride, values)), Vec::<String>::new());
+        }
+    }
+}

@@ -56,7 +56,7 @@ pub(super) fn finding(
         wire::Outcome::Crashed { stage, signal } => Diagnostic::new(
             codes::NO_VERDICT,
             Origin::Vm,
-            format!("loading the program crashed in the guest (signal {signal})"),
+            format!("loading the program crashed (signal {signal})"),
         )
         .note(format!("it was at the stage `{}`", stage.as_str())),
         wire::Outcome::Accepted => {

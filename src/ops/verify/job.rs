@@ -2,7 +2,7 @@
 //! in it.
 
 use super::finding::{self, cannot_open, finding};
-use super::machines::Work;
+use super::machines::{OWN, Work};
 use super::sets::Set;
 use super::{Found, Object, Results, Task, Traced, Verdict, Word, blame, modules, target};
 use crate::base::digest::Digest;
@@ -12,8 +12,9 @@ use crate::events::{Ending, Step};
 use crate::kernels::Module;
 use crate::ops::machines::{Machines, Wish};
 use crate::ops::pins;
-use crate::vm::{self, Loaded, Runner, Settings};
+use crate::vm::{self, Loaded, Loader, Own, Runner, Settings};
 use crate::wire;
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -26,11 +27,15 @@ const LOGS_KEPT: usize = 200;
 /// What one kernel's job needs.
 pub(super) struct Job<'j> {
     pub work: Work<'j>,
-    pub machines: &'j Machines<'j>,
-    pub wish: &'j Wish,
-    pub settings: &'j Settings,
     /// When the run began.
     pub begun: SystemTime,
+}
+
+/// Where its machine comes from.
+pub(super) struct Place<'p> {
+    pub machines: &'p Machines<'p>,
+    pub wish: &'p Wish,
+    pub settings: &'p Settings,
 }
 
 /// What an object needs besides itself.
@@ -45,18 +50,36 @@ struct Kernel<'k> {
     release: &'k str,
 }
 
+/// How far it has come.
+struct Progress<'p> {
+    step: Step<'p>,
+    done: Cell<u64>,
+    all: u64,
+}
+
+impl Progress<'_> {
+    /// The next piece of work begins.
+    fn advance(&self) {
+        self.step.advance(self.done.get(), self.all);
+        self.done.set(self.done.get() + 1);
+    }
+}
+
 impl Job<'_> {
     /// Verifies the task's objects; what comes of it goes into `part`, also if
     /// it fails on the way.
-    pub fn run(&self, task: &Task, part: &mut Results) -> Result<(), Failure> {
-        let Work { session, objects, selection, .. } = self.work;
-        let sink = &*session.sink;
+    pub fn in_machine(
+        &self,
+        task: &Task,
+        place: &Place<'_>,
+        part: &mut Results,
+    ) -> Result<(), Failure> {
+        let Work { session, objects, .. } = self.work;
         let kernel = pins::kernel(session, &task.reference, task.pin.as_ref())?;
         part.kernel = Some(kernel.stored.clone());
         let name = kernel.reference.clone();
-        let blueprint = self.machines.blueprint(self.wish, self.settings, &kernel);
-        let touched: Vec<usize> =
-            task.objects.iter().copied().filter(|&index| selection.touches(index)).collect();
+        let blueprint = place.machines.blueprint(place.wish, place.settings, &kernel);
+        let touched = self.touched(task.objects.iter().copied());
         // Before there is a machine: it does not wait well.
         let mut needs: Vec<Needs> = touched
             .iter()
@@ -70,28 +93,59 @@ impl Job<'_> {
         let mut runner = Runner::new(&blueprint, &session.cancel);
         let hello = runner.start()?;
         session.detail(format!("{name}: Linux {}, libbpf {}", hello.release, hello.libbpf));
-        let step = Step::start(sink, "Verifying", format!("on {name}"));
+        let progress = self.begin(format!("on {name}"), &touched);
         let kernel = Kernel { reference: &name, release: &kernel.stored.release };
-        let all: usize = touched.iter().map(|&index| objects[index].sets.len()).sum();
-        let mut done = 0;
         for (&index, needs) in touched.iter().zip(&mut needs) {
             let modules = std::mem::take(&mut needs.modules).into_iter();
             runner.provide(modules.map(|module| (module.name, module.bytes)));
             for set in &objects[index].sets {
-                step.advance(done, all as u64);
+                progress.advance();
                 self.object((index, set, &needs.kprobes), &kernel, &mut runner, part)?;
-                done += 1;
             }
         }
-        step.finish(Ending::Done);
+        progress.step.finish(Ending::Done);
         Ok(())
+    }
+
+    /// Verifies all objects on the kernel that skep runs on. It has the modules
+    /// that it has, and whether a program could be attached is not tried.
+    pub fn on_own_kernel(&self, part: &mut Results) -> Result<(), Failure> {
+        let Work { session, request, objects, .. } = self.work;
+        let mut own = Own::new(&session.executable, request.limit, &session.cancel);
+        let hello = own.start()?;
+        let release = hello.release;
+        session.detail(format!("{OWN}: Linux {release}, libbpf {}", hello.libbpf));
+        let touched = self.touched(0..objects.len());
+        let progress =
+            self.begin(format!("on this machine's own kernel, Linux {release}"), &touched);
+        let kernel = Kernel { reference: OWN, release: &release };
+        for &index in &touched {
+            for set in &objects[index].sets {
+                progress.advance();
+                self.object((index, set, &[]), &kernel, &mut own, part)?;
+            }
+        }
+        progress.step.finish(Ending::Done);
+        Ok(())
+    }
+
+    /// Those of the objects that anything is asked of.
+    fn touched(&self, objects: impl Iterator<Item = usize>) -> Vec<usize> {
+        objects.filter(|&index| self.work.selection.touches(index)).collect()
+    }
+
+    fn begin(&self, place: String, touched: &[usize]) -> Progress<'_> {
+        let objects = self.work.objects;
+        let all: usize = touched.iter().map(|&index| objects[index].sets.len()).sum();
+        let step = Step::start(&*self.work.session.sink, "Verifying", place);
+        Progress { step, done: Cell::new(0), all: all as u64 }
     }
 
     fn object(
         &self,
         (index, set, kprobes): (usize, &Set, &[wire::Kprobe]),
         kernel: &Kernel<'_>,
-        runner: &mut Runner<'_>,
+        loader: &mut dyn Loader,
         part: &mut Results,
     ) -> Result<(), Failure> {
         let Work { session, request, objects, selection, placed } = self.work;
@@ -107,7 +161,7 @@ impl Job<'_> {
         let options = vm::Options { level, explain: true, log_limit, globals, placed, kprobes };
         let name = object.path.file_name().unwrap_or_default().to_string_lossy();
         let name = name.trim_end_matches(".o").trim_end_matches(".bpf");
-        let opened = runner.load(name, &object.bytes, options, &wanted, &mut |loaded| {
+        let opened = loader.load(name, &object.bytes, options, &wanted, &mut |loaded| {
             self.program(object, set, kernel, loaded, part);
         });
         let mut find = |diagnostic: Diagnostic| {
@@ -120,7 +174,7 @@ impl Job<'_> {
                 session.note(format!("{} holds no program", object.path.display()));
             }
             Ok(_) => {}
-            Err(error @ vm::Error::Lost { .. }) => {
+            Err(error) if error.is_loss() => {
                 let place = ObjectPlace { object: object.path.clone(), ..ObjectPlace::default() };
                 find(Diagnostic::from(error).object_place(place));
             }

@@ -1,6 +1,7 @@
-//! Kernels side by side, each in a machine of its own.
+//! Kernels side by side, each in a machine of its own; or the one that skep
+//! runs on.
 
-use super::job::Job;
+use super::job::{Job, Place};
 use super::select::Selection;
 use super::{Found, Object, Request, Results, Task};
 use crate::diagnostics::{Failure, codes};
@@ -11,6 +12,10 @@ use crate::wire::Placed;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::SystemTime;
+
+/// What the kernel that skep runs on is called. `host` is its image, in a
+/// machine.
+pub(super) const OWN: &str = "own";
 
 /// What every kernel's job is about.
 #[derive(Clone, Copy)]
@@ -34,8 +39,9 @@ impl Work<'_> {
             let begun = SystemTime::now();
             let run = |task: &Task| {
                 let mut part = Results::default();
-                let job = Job { work: self, machines: &machines, wish: &wish, settings, begun };
-                if let Err(failure) = job.run(task, &mut part) {
+                let job = Job { work: self, begun };
+                let place = Place { machines: &machines, wish: &wish, settings };
+                if let Err(failure) = job.in_machine(task, &place, &mut part) {
                     let diagnostic = failure.into_diagnostic();
                     if diagnostic.code == codes::VM_DID_NOT_BOOT {
                         not_booted.store(true, Ordering::Relaxed);
@@ -53,6 +59,23 @@ impl Work<'_> {
             return Err(vm::Error::Cancelled.into());
         }
         Ok(parts)
+    }
+}
+
+impl Work<'_> {
+    /// Does it all on the kernel that skep runs on.
+    pub fn on_own_kernel(self) -> Result<Results, Failure> {
+        let mut part = Results::default();
+        let job = Job { work: self, begun: SystemTime::now() };
+        match job.on_own_kernel(&mut part) {
+            // What was learned before counts.
+            Err(failure) if !part.verdicts.is_empty() && !self.session.cancel.is_cancelled() => {
+                let diagnostic = failure.into_diagnostic().kernel(OWN);
+                part.findings.push(Found { diagnostic, set: String::new() });
+            }
+            result => result?,
+        }
+        Ok(part)
     }
 }
 

@@ -4,7 +4,8 @@
 //! Each kernel is a job of its own: its image comes from the store, a machine
 //! runs it, and every program is loaded there on its own. Jobs run side by
 //! side as far as the machine's processors go; their results are put together
-//! in the order the kernels were asked for.
+//! in the order the kernels were asked for. Or the kernel that skep runs on is
+//! asked, without a machine.
 
 mod blame;
 mod budget;
@@ -49,6 +50,8 @@ pub struct Request {
     pub profile: build::Profile,
     /// Kernel references; the project's matrix if empty.
     pub kernels: Vec<String>,
+    /// Ask the kernel that skep runs on, and no other.
+    pub host: bool,
     /// Only objects whose path or name matches one of these globs; all if
     /// empty.
     pub objects: Vec<String>,
@@ -180,7 +183,10 @@ pub fn verify(session: &Session, request: &Request) -> Result<Outcome, Failure> 
     let placed = plan::placed(&request.placed, &objects)?;
     let budgets = budget::of_projects(session, &built.projects)?;
     let selection = Selection::new(programs, request.partition, &objects)?;
-    let tasks = plan::tasks(session, request, &built, &objects)?;
+    let tasks = match request.host {
+        true => Vec::new(),
+        false => plan::tasks(session, request, &built, &objects)?,
+    };
     let work = machines::Work {
         session,
         request,
@@ -188,7 +194,10 @@ pub fn verify(session: &Session, request: &Request) -> Result<Outcome, Failure> 
         selection: &selection,
         placed: &placed,
     };
-    let parts = work.on_machines(&tasks)?;
+    let parts = match request.host {
+        true => vec![work.on_own_kernel()?],
+        false => work.on_machines(&tasks)?,
+    };
     if let Some(path) = &request.log {
         write_logs(&session.absolute(path), &parts)?;
     }

@@ -27,6 +27,10 @@ pub struct Args {
     /// [default: the project's matrix]
     #[arg(short, long = "kernel", value_name = "REF")]
     kernels: Vec<String>,
+    /// Ask the kernel that skep runs on, without a virtual machine: needs
+    /// privileges, loads every program there, attaches none
+    #[arg(long, conflicts_with_all = ["kernels", "cold"])]
+    host: bool,
     /// Only objects whose path or name matches
     #[arg(long = "object", value_name = "GLOB")]
     objects: Vec<String>,
@@ -120,11 +124,13 @@ impl By {
 
 /// Verifies and reports.
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
+    let is_host = args.host;
     let request = Request {
         paths: args.paths,
         packages: args.packages.into(),
         profile: if args.release { Profile::Release } else { Profile::Dev },
         kernels: args.kernels,
+        host: args.host,
         objects: args.objects,
         programs: args.programs.into_iter().chain(args.trace.clone()).collect(),
         partition: args.partition,
@@ -179,7 +185,11 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     }
     shell.diagnostics(&outcome.diagnostics);
     if !outcome.verdicts.is_empty() {
-        shell.status("Verified", &outcome.summary());
+        let kernel = outcome.verdicts.first().filter(|_| is_host);
+        let place = kernel.map_or_else(String::new, |verdict| {
+            format!(" on this machine's own kernel, Linux {}", verdict.release)
+        });
+        shell.status("Verified", &format!("{}{place}", outcome.summary()));
     }
     Ok(())
 }
