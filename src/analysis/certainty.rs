@@ -94,10 +94,10 @@ impl<'o> Context<'o> {
         if self.may_end_without(code, slot) == Some(false) {
             return Certainty::Certain;
         }
-        let guards = self.memory.guards.get_or_init(|| {
-            let relocated = self.core_slots();
-            self.functions.iter().map(|view| self.guards(view, &relocated)).collect()
-        });
+        let guards = self
+            .memory
+            .guards
+            .get_or_init(|| self.functions.iter().map(|view| self.guards(view)).collect());
         for &guard in &guards[index] {
             for taken in [true, false] {
                 if self.walk(code, |at| at == slot, Some((guard, taken))) == Some(false) {
@@ -166,7 +166,7 @@ impl<'o> Context<'o> {
     }
 
     /// The instructions that the loader patches for the kernel it finds.
-    fn core_slots(&self) -> HashSet<(usize, usize)> {
+    pub(super) fn core_slots(&self) -> HashSet<(usize, usize)> {
         let (Some(btf), Some(ext)) = (&self.object.btf, &self.object.ext) else {
             return HashSet::new();
         };
@@ -181,7 +181,7 @@ impl<'o> Context<'o> {
     }
 
     /// The branches of a function on values that are fixed at load time.
-    fn guards(&self, view: &FunctionView<'o>, relocated: &HashSet<(usize, usize)>) -> Vec<usize> {
+    fn guards(&self, view: &FunctionView<'o>) -> Vec<usize> {
         let code = &view.code;
         let mut is_target = vec![false; code.slots().len()];
         for (slot, op) in code.ops() {
@@ -197,8 +197,7 @@ impl<'o> Context<'o> {
             if is_target[slot] {
                 known = [Value::Other; 11];
             }
-            let is_patched =
-                relocated.contains(&(view.function.section, view.function.slots.start + slot));
+            let is_patched = self.is_patched(view, slot);
             let of = |reg: Reg| known[usize::from(reg.number())];
             let operand = |operand: Operand| match operand {
                 Operand::Reg(reg) => of(reg),

@@ -5,9 +5,10 @@ use super::certainty::{Certainty, Memory};
 use super::code::Code;
 use crate::bpf::{SectionError, SectionTarget, is_gpl_compatible};
 use crate::diagnostics::{self, Diagnostic, ObjectPlace, Origin, Severity, Span};
-use crate::elf::{Function, Object, Target};
+use crate::elf::{Binding, Function, Object, Target};
 use crate::relocate::{self, ImageError, Part};
-use std::collections::HashMap;
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// A program with the functions it reaches.
@@ -39,6 +40,15 @@ pub struct FunctionView<'o> {
     pub start: usize,
 }
 
+impl FunctionView<'_> {
+    /// Whether the verifier checks it by itself, knowing of its callers only
+    /// the types of its arguments: it is neither static nor hidden.
+    pub fn is_checked_alone(&self) -> bool {
+        let function = self.function;
+        function.is_subprogram && function.binding != Binding::Local && !function.hidden
+    }
+}
+
 /// An object, prepared for the rules.
 pub struct Context<'o> {
     /// The object.
@@ -51,6 +61,8 @@ pub struct Context<'o> {
     pub functions: Vec<FunctionView<'o>>,
     pub(super) by_place: HashMap<(usize, usize), usize>,
     pub(super) memory: Memory,
+    /// The instructions that the loader patches for the kernel it finds.
+    pub(super) patched: OnceCell<HashSet<(usize, usize)>>,
     sources: Sources<'o>,
 }
 
@@ -64,6 +76,7 @@ impl<'o> Context<'o> {
             functions: Vec::new(),
             by_place: HashMap::new(),
             memory: Memory::new(),
+            patched: OnceCell::new(),
             sources,
         };
         // Honest programs share subprograms, but not so many that laying out
@@ -221,6 +234,18 @@ impl<'o> Context<'o> {
         }
     }
 
+    /// A warning of a rule of caution, on an instruction.
+    pub fn lint(
+        &self,
+        code: diagnostics::Code,
+        view: &FunctionView<'o>,
+        slot: usize,
+        message: impl Into<String>,
+    ) -> Diagnostic {
+        let finding = Diagnostic::new(code, Origin::Lint, message).severity(Severity::Warning);
+        self.placed(finding, view, slot)
+    }
+
     /// A finding about an instruction that is an error only if the verifier
     /// looks at it: a warning unless that is at least `needed`.
     pub fn of_verified_insn(
@@ -241,6 +266,11 @@ impl<'o> Context<'o> {
                 .severity(Severity::Warning)
                 .note("the verifier refuses it unless it can rule out that the program comes by here"),
         }
+    }
+
+    /// The text of a source file that line info names, if it can be had.
+    pub fn source(&self, file: &Path) -> Option<String> {
+        (self.sources)(file)
     }
 
     /// The line on which `name` is defined in `SEC("section")`, searched for

@@ -12,11 +12,13 @@ mod code;
 mod context;
 pub mod kernel;
 mod rules;
+mod values;
 
 pub use certainty::Certainty;
 pub use code::{Code, Slot};
 pub use context::{Context, FunctionView, ProgramView};
 pub use kernel::check_on;
+pub use values::{Registers, Step, Value};
 
 use crate::diagnostics::Diagnostic;
 use crate::elf::Object;

@@ -1,17 +1,29 @@
 //! The rules, each on C that breaks it and on C that does not.
 
 use super::check;
+use crate::diagnostics::Origin;
 use crate::elf::Object;
 use crate::elf::fixture::{compile, compile_with};
 use std::path::Path;
 
-/// The findings about `source`: severity, code, C line (0 for none), message.
+/// The findings about `source`, those of caution left out: severity, code, C
+/// line (0 for none), message.
 fn findings_with(source: &str, flags: &[&str]) -> Vec<String> {
+    said(source, flags, |origin| origin != Origin::Lint)
+}
+
+/// What the rules of caution say of `source`.
+fn lints(source: &str) -> Vec<String> {
+    said(&format!("{GPL}{source}"), &[], |origin| origin == Origin::Lint)
+}
+
+fn said(source: &str, flags: &[&str], is_wanted: fn(Origin) -> bool) -> Vec<String> {
     let object = Object::parse(&compile_with(source, flags)).unwrap();
     // The source as the rules would read it from the disk.
     let sources = |file: &Path| file.ends_with("fixture.bpf.c").then(|| source.to_owned());
     check(&object, Path::new("fixture.o"), &sources)
         .iter()
+        .filter(|finding| is_wanted(finding.origin))
         .map(|finding| {
             let line = finding.primary.as_ref().map_or(0, |label| label.span.start.line);
             let (severity, code) = (finding.severity.as_str(), finding.code.id());
@@ -325,4 +337,90 @@ fn helpers_must_be_allowed_in_the_type_of_program() {
     assert_eq!(program("tc"), [""; 0]);
     // Its target decides what a replacement may call.
     assert_eq!(program("freplace/f"), [""; 0]);
+}
+
+#[test]
+fn loops_need_something_that_counts() {
+    let program = |body: &str| {
+        lints(&format!(
+            "struct node {{ struct node *next; int n; }};\nstatic long (*random)(void) = (void *)7;\n\
+             SEC(\"fentry/f\") int p(unsigned long long *ctx) {{ struct node *at = (void *)ctx[0]; int sum = 0;\n{body}\nreturn sum; }}"
+        ))
+    };
+    let found = |body: &str| {
+        let all = program(body);
+        all.iter().filter(|said| said.contains("E0303")).cloned().collect::<Vec<_>>()
+    };
+    let unbounded =
+        "warning E0303 5: nothing bounds this loop: what ends it comes from memory or from a call";
+    assert_eq!(found("while (at) { sum ^= at->n; at = at->next; }"), [unbounded]);
+    assert_eq!(found("while (random() & 7) { asm volatile(\"\"); }"), [unbounded]);
+    assert_eq!(
+        found("for (;;) { random(); }"),
+        ["warning E0303 5: nothing leads out of this loop"]
+    );
+    assert_eq!(
+        found("for (int i = 0; i < 64 && at; i++) { sum ^= at->n; at = at->next; }"),
+        [""; 0]
+    );
+    assert_eq!(found("for (int i = 0; i < ctx[1]; i++) { sum ^= random(); }"), [""; 0]);
+    assert_eq!(
+        found("for (int i = 0; i < 8; i++) for (int j = i; j < 8; j++) { sum ^= random(); }"),
+        [""; 0]
+    );
+    // On the stack it counts, too.
+    assert_eq!(
+        found("volatile int i = 0; while (1) { sum ^= random(); if (i > 9) break; i = i + 1; }"),
+        [""; 0]
+    );
+}
+
+#[test]
+fn printing_is_told_where_it_happens_often() {
+    let program = |section: &str, body: &str| {
+        lints(&format!(
+            "SEC(\"{section}\") int p(int *ctx) {{ char f[] = \"x\"; {body} return 0; }}"
+        ))
+    };
+    let print = "bpf_trace_printk(f, 2);";
+    assert_eq!(program("tp/syscalls/sys_enter_execve", print), [""; 0]);
+    assert_eq!(
+        program("tp_btf/sched_switch", print),
+        [
+            "warning W0414 2: `bpf_printk` is called at every `sched_switch`, which happens all the time"
+        ]
+    );
+    assert_eq!(
+        program(
+            "tp/syscalls/sys_enter_execve",
+            &format!("for (int i = 0; i < ctx[0]; i++) {print}")
+        ),
+        ["warning W0414 2: `bpf_printk` is called in every turn of a loop"]
+    );
+}
+
+#[test]
+fn kernel_memory_is_read_by_names() {
+    let program = |section: &str, before: &str, body: &str| {
+        lints(&format!(
+            "struct task {{ int x[99]; int pid; struct task *parent; }} {before};\nint last;\n\
+             static long (*probe)(void *, int, const void *) = (void *)113;\n\
+             static struct task *(*current)(void) = (void *)35;\n\
+             SEC(\"{section}\") int p(unsigned long long *ctx) {{ struct task *t = (void *)ctx[0]; {body} return 0; }}"
+        ))
+    };
+    let core = "__attribute__((preserve_access_index))";
+    let direct = "last = t->parent->pid;";
+    let said = |offset: u32, by: &str| {
+        format!(
+            "warning W0510 6: byte {offset} of a kernel structure is read{by} without CO-RE, at a fixed offset"
+        )
+    };
+    assert_eq!(program("tp_btf/x", "", direct), [said(400, "")]);
+    assert_eq!(program("lsm/x", core, direct), [""; 0]);
+    let probed = "probe(&last, 4, &current()->pid);";
+    assert_eq!(program("kprobe/x", "", probed), [said(396, " by `bpf_probe_read_kernel`")]);
+    assert_eq!(program("kprobe/x", core, probed), [""; 0]);
+    // A string, a number: what begins there may be anything.
+    assert_eq!(program("kprobe/x", "", "probe(&last, 4, t);"), [""; 0]);
 }

@@ -151,6 +151,18 @@ pub fn sections_for(helper: Helper) -> Vec<&'static SectionDef> {
         .collect()
 }
 
+/// The section whose programs are those of another one but may sleep, if they
+/// may call a helper on the newest kernel that was asked.
+pub fn sleepable_variant(section: &SectionDef, helper: Helper) -> Option<&'static SectionDef> {
+    let stem = section.name;
+    SectionDef::all().iter().find(|def| {
+        let newest = allowed().kinds.get(&kind(def)).and_then(|cells| *cells.last()?);
+        def.sleepable
+            && def.name.strip_suffix(".s") == Some(stem)
+            && newest.is_some_and(|set| set.has(helper))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::SectionTarget;
@@ -188,6 +200,18 @@ mod tests {
         assert!(!never("bpf_override_return"));
         // A kernel between two that agree.
         assert_eq!(ask("xdp", "bpf_skb_load_bytes", (5, 15)), Some(false));
+    }
+
+    #[test]
+    fn what_sleeps_has_a_section() {
+        let def = |section| SectionTarget::resolve(section).unwrap().def;
+        let copy = Helper::by_name("bpf_copy_from_user").unwrap();
+        let variant = |section| sleepable_variant(def(section), copy).map(|def| def.name);
+        assert_eq!(variant("uprobe"), Some("uprobe.s"));
+        assert_eq!(variant("lsm/file_open"), Some("lsm.s"));
+        assert_eq!(variant("xdp"), None);
+        let redirect = Helper::by_name("bpf_redirect").unwrap();
+        assert_eq!(sleepable_variant(def("lsm/file_open"), redirect), None);
     }
 
     #[test]

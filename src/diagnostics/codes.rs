@@ -149,6 +149,12 @@ codes! {
     OBJECT_WITHOUT_BTF = "E0412" "object-without-btf" Finding "the object has no BTF, and needs it";
     OBJECT_HAS_NO_BTF = "W0412" "object-without-btf" Finding "the object has no BTF";
     KERNEL_TOO_OLD = "E0413" "kernel-too-old" Finding "the object uses something that a kernel does not have";
+    PRINTK_IN_HOT_PATH = "W0414" "printk-in-hot-path" Finding "text is printed where a program runs very often";
+    COMM_LENGTH = "W0415" "comm-length" Finding "a task's name is taken or compared with a length that cannot be meant";
+    CONFIG_WITHOUT_VOLATILE = "W0416" "config-without-volatile" Finding "a constant is not read, because clang put its value into the code";
+    LARGE_STACK = "W0417" "large-stack" Finding "a program needs nearly all the stack that there is";
+    GLOBAL_FUNCTION = "W0418" "global-function" Finding "a function is verified alone and relies on what its callers pass";
+    UNALIGNED_PACKET_ACCESS = "W0419" "unaligned-packet-access" Finding "packet data is accessed at an address that is not aligned";
 
     // 05: BTF and CO-RE
     BTF_CORRUPT = "E0501" "btf-corrupt" Finding "the BTF data is damaged";
@@ -161,6 +167,7 @@ codes! {
     TYPE_DRIFT = "E0508" "type-drift" Finding "what the project uses of a kernel type is different on another kernel";
     TYPE_DRIFT_ELSEWHERE = "W0508" "type-drift" Finding "a kernel type that the project uses is different on another kernel, but not in what is used";
     BTF_CHANGED = "E0509" "btf-changed" Finding "the BTF that the project is pinned to is not the same any more";
+    READ_WITHOUT_CORE = "W0510" "read-without-core" Finding "a field of a kernel structure is read at a fixed offset";
 
     // 06: the machine
     FILE_NOT_FOUND = "E0601" "file-not-found" Usage "a file that is needed is not there";

@@ -23,6 +23,7 @@ mod ide;
 mod init;
 mod inspect;
 mod levels;
+mod lints;
 mod man;
 mod manifest;
 mod metadata;

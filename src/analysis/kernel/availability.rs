@@ -112,6 +112,7 @@ fn forbidden(subject: &Subject<'_, '_>, kernel: &Kernel<'_>, findings: &mut Vec<
         }
         let message = helpers::message(program, helper);
         let finding = cx.of_insn(codes::HELPER_NOT_ALLOWED, view, slot, message);
+        let finding = helpers::with_sleepable(finding, target.def, helper);
         findings.push(of(finding.note("newer kernels let it")));
     });
 }

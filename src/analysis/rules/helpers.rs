@@ -4,7 +4,7 @@
 
 use super::Context;
 use crate::analysis::{Certainty, FunctionView, ProgramView};
-use crate::bpf::{Call, Helper, Op, allowed};
+use crate::bpf::{Call, Helper, Op, SectionDef, allowed};
 use crate::diagnostics::{Diagnostic, codes};
 use std::collections::HashSet;
 
@@ -22,7 +22,8 @@ pub(super) fn check(cx: &Context<'_>, findings: &mut Vec<Diagnostic>) {
             );
             let kernels =
                 format!("none of the kernels {oldest} to {newest} that were asked lets it");
-            findings.push(with_sections(finding.note(kernels), helper));
+            let finding = with_sections(finding.note(kernels), helper);
+            findings.push(with_sleepable(finding, target.def, helper));
         }
     });
 }
@@ -55,6 +56,19 @@ pub(in crate::analysis) fn message(program: &ProgramView<'_>, helper: Helper) ->
         Err(_) => "the program".to_owned(),
     };
     format!("`{helper}` cannot be called from a program in {kind}")
+}
+
+/// Names the section of programs that may sleep, if the helper needs that.
+pub(in crate::analysis) fn with_sleepable(
+    finding: Diagnostic,
+    section: &SectionDef,
+    helper: Helper,
+) -> Diagnostic {
+    match allowed::sleepable_variant(section, helper) {
+        Some(def) => finding
+            .help(format!("`{helper}` may sleep: put the program in SEC(\"{}/…\")", def.name)),
+        None => finding,
+    }
 }
 
 /// Names what may call the helper.

@@ -3,13 +3,21 @@
 mod btf;
 mod calls;
 mod code;
+mod comm;
+mod constants;
+mod core_reads;
 mod flow;
+mod global_functions;
 pub(super) mod helpers;
 mod license;
+mod loops;
 mod maps;
+mod packet_alignment;
+mod printk;
 mod relocations;
 mod sections;
 mod stack;
+mod steps;
 
 use super::Context;
 use crate::diagnostics::Diagnostic;
@@ -29,4 +37,9 @@ pub(super) const ALL: &[Rule] = &[
     flow::check,
     calls::check,
     stack::check,
+    loops::check,
+    global_functions::check,
+    steps::check,
+    comm::check,
+    constants::check,
 ];

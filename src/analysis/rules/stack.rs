@@ -1,4 +1,4 @@
-//! E0304 stack-overflow; E0332 call-depth: a program has 512 bytes of
+//! E0304 stack-overflow; E0332 call-depth; W0417 large-stack: a program has 512 bytes of
 //! stack for itself and the functions it calls, and eight frames
 //! (`check_max_stack_depth` of the verifier).
 //!
@@ -67,11 +67,37 @@ pub(super) fn check(cx: &Context<'_>, findings: &mut Vec<Diagnostic>) {
         }
         let chain = chain(own, &ways, |way| way.through);
         let single = chain.iter().any(|&index| frames[index].depth > MAX_STACK);
+        if (LARGE..=MAX_STACK).contains(&ways[own].bytes) && said.insert(chain.clone()) {
+            findings.push(large(cx, program, &chain, &frames, ways[own].bytes));
+            continue;
+        }
         if ways[own].bytes <= MAX_STACK || single || !said.insert(chain.clone()) {
             continue;
         }
         findings.push(too_much_together(cx, program, &chain, &frames, ways[own].bytes));
     }
+}
+
+/// From how many bytes on a program has little left.
+const LARGE: u32 = 448;
+
+/// W0417 large-stack: it still fits, and the next variable may not.
+fn large(
+    cx: &Context<'_>,
+    program: &crate::analysis::ProgramView<'_>,
+    chain: &[usize],
+    frames: &[Frame],
+    bytes: u32,
+) -> Diagnostic {
+    let deepest = chain.iter().copied().max_by_key(|&index| frames[index].depth);
+    let deepest = deepest.unwrap_or(program.functions[0]);
+    let view = &cx.functions[deepest];
+    let with = if chain.len() > 1 { " and the functions it calls need" } else { " needs" };
+    let name = &program.function.name;
+    let message = format!("`{name}`{with} {bytes} of the {MAX_STACK} bytes of stack");
+    cx.lint(codes::LARGE_STACK, view, frames[deepest].slot, message)
+        .note("another clang may need a little more, and kernels that interpret programs round each function's share up to 32 bytes")
+        .help(WAY_OUT)
 }
 
 const WAY_OUT: &str =
