@@ -116,11 +116,60 @@ pub fn source(name: &str) -> PathBuf {
     })
 }
 
-/// Gives a package's file, fetched into a directory, to `use_it`.
-pub fn with_package(dir: &Path, name: &str, suite: &str, use_it: impl FnOnce(&Path)) {
-    let apt = Suite::new(dir, "deb", suite);
-    apt.run(&["download", name]).unwrap();
-    use_it(&apt.downloaded());
+/// The files of a kernel's source, as Debian packages it, that tests look
+/// into: the verifier, and veristat with the header that it needs. The
+/// directory is shared; do not write to it.
+pub fn kernel_source(version: &str, suite: &str) -> PathBuf {
+    let package = format!("linux-source-{version}");
+    fetched(&format!("{package}-files"), |dir| {
+        let apt = Suite::new(dir, "deb", suite);
+        apt.run(&["download", &package]).unwrap();
+        let unpacked = dir.join("unpacked");
+        unpack_source(&apt.downloaded(), &unpacked);
+        unpacked
+    })
+}
+
+/// Writes what is wanted of the tarball in a package of the kernel's source.
+fn unpack_source(deb: &Path, to: &Path) {
+    let mut archive = ar::Archive::new(File::open(deb).unwrap());
+    while let Some(member) = archive.next_entry() {
+        let member = member.unwrap();
+        if !member.header().identifier().starts_with(b"data.tar") {
+            continue;
+        }
+        assert!(member.header().identifier().ends_with(b".xz"), "data.tar is not xz");
+        let mut package = tar::Archive::new(liblzma::read::XzDecoder::new(member));
+        for entry in package.entries().unwrap() {
+            let entry = entry.unwrap();
+            if entry.path().unwrap().extension().is_some_and(|extension| extension == "xz") {
+                return unpack_tarball(entry, to);
+            }
+        }
+    }
+    panic!("{} has no tarball", deb.display());
+}
+
+fn unpack_tarball(tarball: impl std::io::Read, to: &Path) {
+    let veristat = Path::new("tools/testing/selftests/bpf/veristat.c");
+    let header = Path::new("tools/include/uapi/linux/bpf.h");
+    let mut source = tar::Archive::new(liblzma::read::XzDecoder::new(tarball));
+    for entry in source.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().into_owned();
+        // The first directory has the kernel's version for a name.
+        let path: PathBuf = path.components().skip(1).collect();
+        let is_verifier = path.parent() == Some(Path::new("kernel/bpf"))
+            && path.extension().is_some_and(|extension| extension == "c");
+        if is_verifier || path == veristat || path == header {
+            let place = to.join(&path);
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            entry.unpack(&place).unwrap();
+        }
+    }
+    for path in [veristat, header, Path::new("kernel/bpf/verifier.c")] {
+        assert!(to.join(path).exists(), "the tarball has no {}", path.display());
+    }
 }
 
 /// What the kernel of a suite calls itself.

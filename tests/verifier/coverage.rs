@@ -5,8 +5,6 @@ use crate::support::debian;
 use skep::verdict::messages::reason_of_line;
 use skep::verifier_log::Log;
 use std::collections::BTreeSet;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
 
 /// Files of kernel/bpf whose words are none of the verifier's: what prints
 /// instructions and states, and what other calls than loading a program say.
@@ -27,7 +25,7 @@ fn at_least_95_of_100_messages_of_the_newest_kernel_have_a_code() {
 
 fn covered(version: &str, suite: &str, at_least: usize) {
     let package = format!("linux-source-{version}");
-    let dir = sources(&package, suite);
+    let dir = debian::kernel_source(version, suite).join("kernel/bpf");
     let mut messages = BTreeSet::new();
     for entry in std::fs::read_dir(&dir).unwrap() {
         let path = entry.unwrap().path();
@@ -51,59 +49,6 @@ fn covered(version: &str, suite: &str, at_least: usize) {
         .collect();
     let covered = 100 * (texts.len() - without.len()) / texts.len();
     assert!(covered >= 95, "{covered} of 100 of {package} have one; these have none: {without:#?}");
-}
-
-/// The files of kernel/bpf, from the cache or the package.
-fn sources(package: &str, suite: &str) -> PathBuf {
-    debian::fetched(&format!("{package}-kernel-bpf"), |dir| {
-        let unpacked = dir.join("kernel-bpf");
-        std::fs::create_dir(&unpacked).unwrap();
-        debian::with_package(dir, package, suite, |deb| unpack(deb, &unpacked));
-        unpacked
-    })
-}
-
-/// Writes the files of kernel/bpf from the package's tarball.
-fn unpack(deb: &Path, to: &Path) {
-    let mut archive = ar::Archive::new(std::fs::File::open(deb).unwrap());
-    while let Some(member) = archive.next_entry() {
-        let member = member.unwrap();
-        if !member.header().identifier().starts_with(b"data.tar") {
-            continue;
-        }
-        assert!(member.header().identifier().ends_with(b".xz"), "data.tar is not xz");
-        let mut package = tar::Archive::new(liblzma::read::XzDecoder::new(member));
-        for entry in package.entries().unwrap() {
-            let entry = entry.unwrap();
-            if entry.path().unwrap().extension().is_some_and(|extension| extension == "xz") {
-                return unpack_tarball(entry, to);
-            }
-        }
-    }
-    panic!("{} has no tarball", deb.display());
-}
-
-fn unpack_tarball(tarball: impl std::io::Read, to: &Path) {
-    let mut source = tar::Archive::new(liblzma::read::XzDecoder::new(tarball));
-    let mut found = false;
-    for entry in source.entries().unwrap() {
-        let mut entry = entry.unwrap();
-        let path = entry.path().unwrap().into_owned();
-        let is_wanted = path.extension().is_some_and(|extension| extension == "c")
-            && path.parent().is_some_and(|parent| parent.ends_with("kernel/bpf"));
-        if !is_wanted {
-            // The archive is sorted: what is behind is not unpacked.
-            match found {
-                true if !path.iter().any(|part| part == "bpf") => return,
-                _ => continue,
-            }
-        }
-        found = true;
-        let mut text = Vec::new();
-        entry.read_to_end(&mut text).unwrap();
-        std::fs::write(to.join(path.file_name().unwrap()), text).unwrap();
-    }
-    assert!(found, "the tarball has no kernel/bpf");
 }
 
 /// The format strings of `verbose()` and its like in C source.

@@ -2,6 +2,7 @@
 //! the exit code that says whose it is.
 
 use crate::objects::{GOOD, object};
+use crate::options::rows;
 use crate::support::{Place, Run};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -217,6 +218,21 @@ fn a_program_that_takes_too_long_costs_only_itself() {
         .expect(3);
     assert!(run.stdout.contains("no verdict") && run.stdout.contains("E0711"), "{run}");
     assert!(run.stderr.contains("1 accepted, 1 without a verdict"), "{run}");
+}
+
+/// Up to half a minute where nothing but emulation runs the guest.
+#[test]
+fn a_program_that_takes_long_gets_its_verdict_all_the_same() {
+    let place = Place::new();
+    object(&place, "endless", ENDLESS);
+    let args = ["verify", "endless.bpf.o", "--kernel", "debian/trixie"];
+    let run = place.skep(&[&args[..], &["--message-format", "json"]].concat()).expect(1);
+    let verdicts = rows(&run, "program-verdict");
+    let said = |row: &serde_json::Value| (row["verdict"].clone(), row["errno"].clone());
+    assert_eq!(said(&verdicts[0]), ("rejected".into(), libc::E2BIG.into()), "{run}");
+    assert!(verdicts[0]["instructions"].as_u64().unwrap() >= 1_000_000, "{run}");
+    assert_eq!(said(&verdicts[1]).0, "accepted", "{run}");
+    assert!(run.stdout.contains("E0307"), "{run}");
 }
 
 #[test]

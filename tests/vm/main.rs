@@ -23,4 +23,5 @@ mod run;
 mod templates;
 mod trace;
 mod verdicts;
+mod veristat;
 mod warm;

@@ -10,6 +10,8 @@
 //! The user program that a template comes with is built along, and says what
 //! its arguments are.
 //!
+//! A booted machine and a restored one say the same.
+//!
 //! All projects are built by one command and verified by one, so that each
 //! kernel runs in one machine.
 
@@ -36,6 +38,21 @@ fn rows(run: &Run, reason: &str) -> Vec<Value> {
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
         .filter(|message| message["reason"] == reason)
         .collect()
+}
+
+/// Verdicts without what differs from run to run: times, and how long the
+/// machine code is, for an address that fits into 32 bits takes three bytes
+/// less.
+fn lasting(verdicts: &[Value]) -> Vec<Value> {
+    let lasts = |verdict: &Value| {
+        let mut verdict = verdict.clone();
+        verdict
+            .as_object_mut()
+            .unwrap()
+            .retain(|key, _| !key.ends_with("_micros") && key != "jited_bytes");
+        verdict
+    };
+    verdicts.iter().map(lasts).collect()
 }
 
 /// Whether a verdict or finding is about the project's object.
@@ -100,9 +117,16 @@ fn every_template_is_accepted_by_every_kernel_it_is_for_and_by_no_older_one() {
     let mut args = vec!["verify", "--message-format", "json"];
     args.extend(KERNELS.iter().flat_map(|(kernel, _)| ["--kernel", *kernel]));
     let verify = all(&args);
+    args.push("--cold");
+    let cold = all(&args);
+    args.pop();
     args[0] = "check";
     let check = all(&args);
     let verdicts = rows(&verify, "program-verdict");
+    let (warm, cold) = (lasting(&verdicts), lasting(&rows(&cold, "program-verdict")));
+    assert_eq!(warm.len(), cold.len());
+    let differ: Vec<_> = warm.iter().zip(&cold).filter(|(warm, cold)| warm != cold).collect();
+    assert!(differ.is_empty(), "{differ:#?}");
     let mut findings =
         [rows(&verify, "compiler-message"), rows(&check, "compiler-message")].concat();
     findings.retain(|found| found["message"]["level"] == "error");

@@ -1,5 +1,6 @@
 //! Machines that go on where an earlier one came up.
 
+use crate::endurance::verdicts;
 use crate::objects::{BAD, GOOD, object};
 use crate::support::{Place, Run, shared_cache};
 use std::os::unix::fs::FileExt as _;
@@ -28,17 +29,6 @@ fn snapshot(place: &Place) -> PathBuf {
         dirs.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
     assert_eq!(dirs.len(), 1, "{dirs:?}");
     dirs.remove(0)
-}
-
-/// The table without its times, which differ from run to run.
-fn verdicts(run: &Run) -> Vec<Vec<String>> {
-    let mut rows = run.stdout.lines().filter(|line| line.contains('\t'));
-    let header: Vec<&str> = rows.next().unwrap().split('\t').collect();
-    let lasting = |row: &str| -> Vec<String> {
-        let cells = row.split('\t').zip(&header).filter(|(_, name)| !name.ends_with("micros"));
-        cells.map(|(cell, _)| cell.to_owned()).collect()
-    };
-    rows.map(lasting).collect()
 }
 
 #[test]
