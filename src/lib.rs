@@ -12,7 +12,7 @@
 //! | 5 | front ends: the command line, report formats, editors | `src/bin/skep`, [`report`], [`ide`], [`lsp`] |
 //! | 4 | one operation a command | [`ops`] |
 //! | 3 | engines, which never import each other | [`baseline`], [`project`], [`scaffold`], [`build`], [`vmlinux`], [`kernels`], [`vm`], [`guest`], [`analysis`], `verifier_log` |
-//! | 2 | what the engines work on | [`btf`], [`values`], [`elf`], [`relocate`], `verdict`, [`wire`], [`events`] |
+//! | 2 | what the engines work on | [`btf`], [`values`], [`packets`], [`elf`], [`relocate`], `verdict`, [`wire`], [`events`] |
 //! | 1 | vocabulary | [`diagnostics`], [`bpf`] |
 //! | 0 | the machine | [`base`] |
 //!
@@ -25,6 +25,8 @@
 //!   and a table of verdicts.
 //! - **run**: object → a virtual machine → the guest attaches it as a whole →
 //!   records, prints, maps as bytes → values by their BTF types → tables.
+//! - **test**: files of tests → bytes (packets, contexts, map entries) → the
+//!   guest runs each case and says what came of it → the host judges.
 //!
 //! # Invariants
 //!
@@ -50,6 +52,7 @@ pub mod ide;
 pub mod kernels;
 pub mod lsp;
 pub mod ops;
+pub mod packets;
 pub mod project;
 pub mod relocate;
 pub mod report;

@@ -3,6 +3,7 @@
 //! what each kernel version knows of them. Facts as data, each table with its
 //! source; nothing here reads a file or knows an object.
 
+pub mod action;
 pub mod allowed;
 mod attach_type;
 mod disasm;
@@ -15,6 +16,7 @@ mod numbered;
 mod op;
 mod program_type;
 mod section;
+pub mod test_run;
 
 pub use attach_type::AttachType;
 pub use disasm::Disassembly;

@@ -32,6 +32,7 @@ pub fn is_same(a: &Diagnostic, b: &Diagnostic) -> bool {
     a.code == b.code
         && a.severity == b.severity
         && a.program == b.program
+        && a.test == b.test
         && line(a) == line(b)
         && a.place.as_ref().map(|p| &p.object) == b.place.as_ref().map(|p| &p.object)
         && (a.message == b.message || (!a.kernels.is_empty() && a.primary.is_some()))

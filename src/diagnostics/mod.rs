@@ -145,6 +145,8 @@ pub struct Diagnostic {
     pub origin: Origin,
     /// The BPF program it concerns.
     pub program: Option<String>,
+    /// The test whose failure it is.
+    pub test: Option<String>,
     /// Where it lies in the object.
     pub place: Option<ObjectPlace>,
     /// The kernels it holds for, as references (`debian/trixie`); empty where
@@ -168,6 +170,7 @@ impl Diagnostic {
             helps: Vec::new(),
             origin,
             program: None,
+            test: None,
             place: None,
             kernels: Vec::new(),
             raw_log: None,
@@ -217,6 +220,12 @@ impl Diagnostic {
     /// Names the BPF program it concerns.
     pub fn program(mut self, name: impl Into<String>) -> Self {
         self.program = Some(name.into());
+        self
+    }
+
+    /// Names the test whose failure it is.
+    pub fn test(mut self, name: impl Into<String>) -> Self {
+        self.test = Some(name.into());
         self
     }
 

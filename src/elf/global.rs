@@ -117,6 +117,11 @@ impl Object {
 }
 
 impl Global<'_> {
+    /// Its type, in the object's BTF.
+    pub fn type_id(&self) -> TypeId {
+        self.ty
+    }
+
     fn enter(&mut self, step: &Step<'_>) -> Result<(), GlobalError> {
         let wrong = |sentence: String| Err(GlobalError::Wrong(sentence));
         match (step, self.btf.ty(self.ty)) {

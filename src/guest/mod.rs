@@ -25,6 +25,7 @@ mod probe;
 mod run;
 mod shell;
 mod target;
+mod test;
 mod warm;
 
 use crate::base::fs;
@@ -104,6 +105,7 @@ fn serve() -> io::Result<()> {
                 frame::write(&mut channel, &Reply::Exited { code }, &[])?;
             }
             Request::Attach(request) => live::run(&request, &blob, &mut channel)?,
+            Request::Test(request) => test::run(&request, &blob, &mut channel)?,
             // It crossed the news that everything had ended by itself.
             Request::Stop => {}
         }

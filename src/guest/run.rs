@@ -193,14 +193,14 @@ impl Piped {
 }
 
 /// Ends the child without running anything of the parent's.
-fn end(code: i32) -> ! {
+pub(super) fn end(code: i32) -> ! {
     drop(io::stdout().flush());
     // SAFETY: always.
     unsafe { libc::_exit(code) }
 }
 
 /// Waits for a child; its exit code, as shells have it.
-fn wait(pid: i32) -> i32 {
+pub(super) fn wait(pid: i32) -> i32 {
     let mut status = 0;
     // SAFETY: a plain call on a child that is not reaped yet.
     while unsafe { libc::waitpid(pid, &mut status, 0) } < 0 {

@@ -37,6 +37,7 @@ pub mod references;
 pub mod run;
 mod session;
 pub mod templates;
+pub mod test;
 mod user;
 pub mod verify;
 pub mod vmlinux;

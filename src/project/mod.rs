@@ -18,6 +18,7 @@ pub mod manifest;
 pub mod name;
 mod reader;
 mod sources;
+pub mod suite;
 mod workspace;
 
 pub use error::Error;

@@ -1,6 +1,8 @@
 //! Reading values out of TOML's syntax tree, collecting every mistake.
 
 use crate::diagnostics::{Diagnostic, Edit, Help, Origin, Span, codes};
+use crate::packets;
+use crate::values::{Given, Written};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -203,6 +205,64 @@ impl<'t> Reader<'t> {
             return None;
         };
         Some(array.iter().filter_map(|item| self.string(item, key)).collect())
+    }
+
+    /// A value of any shape, for whoever knows its type.
+    pub fn given(&mut self, value: &Spanned<DeValue<'_>>, key: &str) -> Option<Given> {
+        let written = match value.get_ref() {
+            DeValue::String(text) => Written::Text(text.clone().into_owned()),
+            DeValue::Boolean(flag) => Written::Flag(*flag),
+            DeValue::Integer(integer) => {
+                let digits = integer.as_str().replace('_', "");
+                match i128::from_str_radix(&digits, integer.radix()) {
+                    Ok(number) => Written::Number(number),
+                    Err(_) => {
+                        self.wrong(value.span(), format!("`{key}` is too large a number"));
+                        return None;
+                    }
+                }
+            }
+            DeValue::Array(items) => {
+                Written::List(items.iter().filter_map(|item| self.given(item, key)).collect())
+            }
+            DeValue::Table(table) => Written::Table(
+                table
+                    .iter()
+                    .filter_map(|(key, value)| {
+                        let name = key.get_ref().to_string();
+                        let given = self.given(value, &name)?;
+                        Some((name, given))
+                    })
+                    .collect(),
+            ),
+            DeValue::Float(_) | DeValue::Datetime(_) => {
+                self.wrong_type(value, key, "a whole number, a text, a list or a table");
+                return None;
+            }
+        };
+        Some(Given { value: written, range: value.span() })
+    }
+
+    /// Text that stands for a packet, as its bytes.
+    pub fn packet(&mut self, value: &Spanned<DeValue<'_>>, key: &str) -> Option<Located<Vec<u8>>> {
+        let text = self.string(value, key)?.value;
+        match packets::parse(&text) {
+            Ok(bytes) => Some(Located::written(bytes, value.span())),
+            Err(mistake) => {
+                // The place in the text is one in the file if nothing in the
+                // text had to be written otherwise.
+                let span = value.span();
+                let inside = span.start + 1..span.end.saturating_sub(1);
+                let range = match self.text.get(inside.clone()) {
+                    Some(source) if source == text => {
+                        inside.start + mistake.range.start..inside.start + mistake.range.end
+                    }
+                    _ => span,
+                };
+                self.wrong(range, mistake.message);
+                None
+            }
+        }
     }
 
     /// One of a few words.

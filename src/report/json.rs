@@ -87,6 +87,7 @@ pub fn diagnostic(diagnostic: &Diagnostic, cx: &Context) -> String {
             origin: diagnostic.origin.as_str(),
             slug: diagnostic.code.slug(),
             program: diagnostic.program.as_deref(),
+            test: diagnostic.test.as_deref(),
             object: place.map(|place| Object {
                 path: cx.path(&place.object),
                 section: place.section.as_deref(),
@@ -169,6 +170,8 @@ struct About<'a> {
     origin: &'static str,
     slug: &'static str,
     program: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test: Option<&'a str>,
     object: Option<Object<'a>>,
     kernels: &'a [String],
     raw_log: Option<String>,

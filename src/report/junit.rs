@@ -77,7 +77,8 @@ fn of_row(
         _ => None,
     };
     let outcome = cell(&["verdict", "outcome"])?;
-    let name = text(&["program", "test", "name"])?;
+    let test = text(&["test"]);
+    let name = test.clone().or_else(|| text(&["program", "name"]))?;
     let object = text(&["object", "file"]).unwrap_or_default();
     let kernel = text(&["kernel"]);
     let seconds = match cell(&["load_micros", "micros"]) {
@@ -92,7 +93,8 @@ fn of_row(
         let same_kernel = kernel.as_ref().is_none_or(|kernel| {
             diagnostic.kernels.is_empty() || diagnostic.kernels.contains(kernel)
         });
-        if diagnostic.program.as_ref() == Some(&name) && same_object && same_kernel {
+        let of = if test.is_some() { &diagnostic.test } else { &diagnostic.program };
+        if of.as_ref() == Some(&name) && same_object && same_kernel {
             *told = true;
             about.push_str(&human::diagnostic(diagnostic, cx));
             let line = || short::diagnostic(diagnostic, cx).trim_end().to_owned();

@@ -6,12 +6,17 @@
 //! an address or a port; otherwise it stays a number.
 
 mod decode;
+mod encode;
 mod histogram;
 mod network;
 
 pub use decode::decode;
+pub use encode::{
+    Given, Part, Written, Wrong, assemble, bytes_of_hex, encode, encode_plain, mac, number,
+};
 pub use histogram::Histogram;
 
+use core::fmt::{self, Write as _};
 use core::net::IpAddr;
 
 /// A value.
@@ -94,6 +99,45 @@ impl Value {
             Self::Bytes(bytes) => bytes.iter().all(|&byte| byte == 0),
             Self::List(values) => values.iter().all(Self::is_nothing),
             Self::Record(members) => members.iter().all(|(_, value)| value.is_nothing()),
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    /// On one line, all of it; what is in a text stays as it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hex = |f: &mut fmt::Formatter<'_>, bytes: &[u8], gap: &str| {
+            for (index, byte) in bytes.iter().enumerate() {
+                write!(f, "{}{byte:02x}", if index == 0 { "" } else { gap })?;
+            }
+            Ok(())
+        };
+        match self {
+            Self::Unsigned(number) => number.fmt(f),
+            Self::Signed(number) => number.fmt(f),
+            Self::Wide(number) => number.fmt(f),
+            Self::Float(number) => number.fmt(f),
+            Self::Flag(flag) => flag.fmt(f),
+            Self::Text(text) => f.write_str(text),
+            Self::Named { name, .. } => f.write_str(name),
+            Self::Address(address) => write!(f, "{address:#x}"),
+            Self::Ip(address) => address.fmt(f),
+            Self::Mac(bytes) => hex(f, bytes, ":"),
+            Self::Bytes(bytes) => hex(f, bytes, " "),
+            Self::List(values) => {
+                f.write_char('[')?;
+                for (index, value) in values.iter().enumerate() {
+                    write!(f, "{}{value}", if index == 0 { "" } else { ", " })?;
+                }
+                f.write_char(']')
+            }
+            Self::Record(members) => {
+                f.write_char('{')?;
+                for (index, (name, value)) in members.iter().enumerate() {
+                    write!(f, "{}{name}={value}", if index == 0 { "" } else { " " })?;
+                }
+                f.write_char('}')
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::Error;
 use crate::wire::{
-    Entry, Kprobe, Load, Opened, Patch, Placed, Probe, Probed, Program, Reply, Request,
+    Entry, Kprobe, Load, Opened, Patch, Placed, Probe, Probed, Program, Reply, Request, Test,
 };
 use std::time::Duration;
 
@@ -129,6 +129,24 @@ pub trait Loader {
             }
         }
         opened.ok_or_else(|| Error::Guest("it did not open the object".into()))
+    }
+
+    /// Has an object loaded as a whole and its programs run with given input;
+    /// every reply is handed to `each` as it comes.
+    ///
+    /// # Errors
+    /// A loss, if it comes to one on the way: the case that was not answered
+    /// any more is to blame.
+    fn test(
+        &mut self,
+        test: Test,
+        object: &[u8],
+        each: &mut dyn FnMut(Reply, Vec<u8>),
+    ) -> Result<(), Error> {
+        self.talk(&Request::Test(test), object, &mut |(reply, blob)| {
+            each(reply, blob);
+            None
+        })
     }
 
     /// Asks the kernel about programs given as bare instructions; the answers

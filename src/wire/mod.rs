@@ -13,7 +13,7 @@ pub mod ring;
 use serde::{Deserialize, Serialize};
 
 /// Changes with every change of a message's meaning.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The guest-physical address of the memory both sides map.
 pub const CHANNEL_AT: u64 = 256 << 20;
@@ -76,6 +76,81 @@ pub enum Request {
     Attach(Attach),
     /// End what [`Request::Attach`] began.
     Stop,
+    /// Load an object as a whole, the message's blob, and run its programs
+    /// with given input. The answers are [`Reply::Attached`] or
+    /// [`Reply::Refused`], then for each case what comes out of it, ended by
+    /// [`Reply::Ran`].
+    Test(Test),
+}
+
+/// Programs of an object that are run with given input
+/// (`BPF_PROG_TEST_RUN`), one case after the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Test {
+    /// The object's name, as libbpf is to know it.
+    pub name: String,
+    /// Only these programs are loaded; all that load by themselves if `None`.
+    pub only: Option<Vec<String>>,
+    /// Global data that is changed before the object is loaded.
+    pub globals: Vec<Patch>,
+    /// The cases.
+    pub cases: Vec<Case>,
+}
+
+/// One run of a program. Maps are as they are after the load when it begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Case {
+    /// The program's name.
+    pub program: String,
+    /// Global data that is changed before the run: not of `.rodata`.
+    pub globals: Vec<Patch>,
+    /// Map entries that are written before the run.
+    pub entries: Vec<MapEntry>,
+    /// `data_in`.
+    pub packet: Option<Vec<u8>>,
+    /// `ctx_in`.
+    pub context: Option<Vec<u8>>,
+    /// Room for `data_out`, in bytes.
+    pub packet_room: u32,
+    /// Room for `ctx_out`, in bytes.
+    pub context_room: u32,
+    /// How often the program runs.
+    pub repeat: u32,
+    /// The maps whose content is told afterwards.
+    pub maps: Vec<String>,
+}
+
+/// An entry of a map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapEntry {
+    /// The map.
+    pub map: String,
+    /// The key.
+    pub key: Vec<u8>,
+    /// The value; of a map with one for each processor, that of the first.
+    pub value: Vec<u8>,
+}
+
+/// What came of one [`Case`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ran {
+    /// The case, by its place.
+    pub case: u32,
+    /// Why the program was not run, if something stood in the way.
+    pub failed: Option<String>,
+    /// With which error number the kernel refused to run it, positive; 0 if it
+    /// ran.
+    pub errno: i32,
+    /// What it returned, at its last run.
+    pub retval: u32,
+    /// Nanoseconds of one run, on average.
+    pub duration_ns: u32,
+    /// Nanoseconds of the whole case.
+    pub took_ns: u64,
+    /// `data_out`, as far as there was room.
+    pub packet: Vec<u8>,
+    /// `ctx_out`, likewise.
+    pub context: Vec<u8>,
 }
 
 /// A program without an object, to learn what the kernel says of it: the
@@ -300,6 +375,8 @@ pub enum Reply {
         /// The program.
         program: String,
     },
+    /// What came of a case.
+    Ran(Box<Ran>),
     /// Nothing happens, but the guest is there.
     Idle,
     /// A command ended, with this exit code.

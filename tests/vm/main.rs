@@ -21,6 +21,7 @@ mod options;
 mod own;
 mod run;
 mod templates;
+mod tests;
 mod trace;
 mod verdicts;
 mod veristat;

@@ -3,12 +3,12 @@
 //! the host has seen enough or the workload ends.
 
 mod attach;
-mod content;
+pub(super) mod content;
 mod iterator;
-mod net;
+pub(super) mod net;
 mod perf_event;
-mod streams;
-mod trace;
+pub(super) mod streams;
+pub(super) mod trace;
 
 use super::channel::Channel;
 use super::load::{self, Object};

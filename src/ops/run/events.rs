@@ -148,8 +148,15 @@ impl<'o> Types<'o> {
 
     /// What a record says.
     pub fn event(&self, map: &str, bytes: &[u8]) -> Value {
-        let Some(btf) = &self.btf else { return Value::Bytes(bytes.to_vec()) };
-        let length = bytes.len() as u64;
+        match self.type_of(map, bytes.len() as u64) {
+            Some((btf, ty)) => decode(btf, ty, "", bytes),
+            None => Value::Bytes(bytes.to_vec()),
+        }
+    }
+
+    /// The type of a map's records of this length.
+    pub fn type_of(&self, map: &str, length: u64) -> Option<(&Btf, TypeId)> {
+        let btf = self.btf.as_deref()?;
         let size = |ty: TypeId| btf.size(ty).unwrap_or(u64::MAX);
         let fits = |ty: TypeId| size(ty) <= length && length < size(ty) + PADDING;
         let known = self.known.iter().find(|(known, _)| known == map).map(|(_, ty)| *ty);
@@ -159,10 +166,7 @@ impl<'o> Types<'o> {
             let exact = self.candidates.iter().find(|&&ty| size(ty) == length);
             exact.or_else(|| self.candidates.iter().find(|&&ty| fits(ty))).copied()
         });
-        match ty {
-            Some(ty) => decode(btf, ty, "", bytes),
-            None => Value::Bytes(bytes.to_vec()),
-        }
+        ty.map(|ty| (btf, ty))
     }
 
     /// The records that an iterator wrote; none if it wrote text.

@@ -2,7 +2,7 @@
 //! attached as a whole, and everything that comes out of it (events, what
 //! programs print, what maps hold) is handed on as values.
 
-mod events;
+pub(super) mod events;
 mod source;
 
 use super::kernel::reference;
@@ -495,7 +495,7 @@ fn reason(refusal: &crate::wire::Refusal) -> String {
 
 /// A line of the kernel's trace:
 /// `  cat-71  [000] ...11  2.345: bpf_trace_printk: text`.
-fn printed(line: &str) -> Option<Happening> {
+pub(super) fn printed(line: &str) -> Option<Happening> {
     // What other tracers write is nobody's here.
     let (head, text) = line.split_once("bpf_trace_printk: ")?;
     let (task, _) = head.split_once('[')?;

@@ -8,7 +8,7 @@ use crate::verdict::errno;
 use crate::{verifier_log, wire};
 
 /// An object that libbpf refuses as a whole.
-pub(super) fn cannot_open(object: &Object, refusal: &wire::Refusal) -> Diagnostic {
+pub(in crate::ops) fn cannot_open(object: &Object, refusal: &wire::Refusal) -> Diagnostic {
     let path = object.path.display();
     let message = format!("libbpf cannot open {path}: {}", reason(refusal));
     let place = ObjectPlace { object: object.path.clone(), ..ObjectPlace::default() };
@@ -17,7 +17,7 @@ pub(super) fn cannot_open(object: &Object, refusal: &wire::Refusal) -> Diagnosti
 }
 
 /// The one place that turns what became of a program into a finding.
-pub(super) fn finding(
+pub(in crate::ops) fn finding(
     session: &Session,
     object: &Object,
     program: &wire::Program,
@@ -72,7 +72,7 @@ pub(super) fn finding(
 }
 
 /// Where a program begins in C.
-pub(super) fn begin(session: &Session, object: &Object, program: &str) -> Option<Span> {
+pub(in crate::ops) fn begin(session: &Session, object: &Object, program: &str) -> Option<Span> {
     let span = object.elf.span_of(object.elf.program(program)?)?;
     Some(SourceFinder::new(session, &object.root).settle(span))
 }

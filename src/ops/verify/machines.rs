@@ -80,7 +80,7 @@ impl Work<'_> {
 }
 
 /// Runs jobs on several threads, at most `width` at once; results in order.
-fn side_by_side<'i, I: Sync, O: Send>(
+pub(in crate::ops) fn side_by_side<'i, I: Sync, O: Send>(
     items: &'i [I],
     width: usize,
     run: &(dyn Fn(&'i I) -> O + Sync),

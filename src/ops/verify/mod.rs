@@ -10,12 +10,12 @@
 mod blame;
 mod budget;
 mod compare;
-mod finding;
+pub(super) mod finding;
 mod job;
-mod machines;
+pub(super) mod machines;
 pub(super) mod modules;
 pub(super) mod plan;
-mod select;
+pub(super) mod select;
 pub(super) mod sets;
 mod target;
 mod trace;
@@ -98,46 +98,53 @@ pub struct Outcome {
 }
 
 /// An object to verify.
-struct Object {
+pub(in crate::ops) struct Object {
     /// The file, as the user would write it.
-    path: PathBuf,
-    bytes: Vec<u8>,
+    pub path: PathBuf,
+    pub bytes: Vec<u8>,
     /// The same, read.
-    elf: elf::Object,
+    pub elf: elf::Object,
     /// The directory that relative paths in its line information start from.
-    root: PathBuf,
+    pub root: PathBuf,
     /// The build directory of its project, if it belongs to one.
     target: Option<PathBuf>,
     /// The project it belongs to, if any.
-    project: Option<usize>,
+    pub project: Option<usize>,
     /// What its globals are set to, one after the other.
     sets: Vec<sets::Set>,
 }
 
 /// A kernel, and the objects (by index) that are verified on it.
-struct Task {
-    reference: Reference,
+pub(in crate::ops) struct Task {
+    pub reference: Reference,
     /// The exact kernel it stands for, where a project's lock says so.
-    pin: Option<Stored>,
+    pub pin: Option<Stored>,
     /// The projects whose matrix it is of.
     projects: Vec<usize>,
-    objects: Vec<usize>,
+    pub objects: Vec<usize>,
 }
 
 /// One kernel's part of the work.
 #[derive(Default)]
-struct Results {
+pub(in crate::ops) struct Results {
     verdicts: Vec<Verdict>,
     findings: Vec<Found>,
     logs: Vec<(String, Vec<u8>)>,
     blames: Vec<Blame>,
     traced: Vec<Traced>,
     /// The kernel that was found.
-    kernel: Option<Stored>,
+    pub kernel: Option<Stored>,
+}
+
+impl Results {
+    /// Of work that is another's, the kernel.
+    pub fn of_kernel(kernel: Option<Stored>) -> Self {
+        Self { kernel, ..Self::default() }
+    }
 }
 
 /// A finding, and the globals that were set when it was made.
-struct Found {
+pub(in crate::ops) struct Found {
     diagnostic: Diagnostic,
     set: String,
 }

@@ -17,7 +17,7 @@ use globset::Glob;
 const DEFAULT: &str = "debian/bookworm";
 
 /// Reads the objects; what is none is a finding.
-pub(super) fn objects(
+pub(in crate::ops) fn objects(
     session: &Session,
     built: &build::Outcome,
     diagnostics: &mut Vec<Diagnostic>,
@@ -47,7 +47,7 @@ pub(super) fn objects(
 
 /// Which objects go to which kernels: those the user named, else those of
 /// each object's project, else the one that is most likely meant.
-pub(super) fn tasks(
+pub(in crate::ops) fn tasks(
     session: &Session,
     request: &Request,
     built: &build::Outcome,
@@ -105,7 +105,7 @@ pub(super) fn tasks(
 }
 
 /// Pins the projects' matrices to the kernels that they came to.
-pub(super) fn keep_pins(
+pub(in crate::ops) fn keep_pins(
     session: &Session,
     projects: &[Project],
     tasks: &[Task],

@@ -31,9 +31,9 @@ impl FromStr for Partition {
 
 /// Names as the user asks for them.
 #[derive(Debug, Default)]
-pub(super) struct Names {
-    patterns: Vec<String>,
-    globs: Vec<GlobMatcher>,
+pub(in crate::ops) struct Names {
+    pub patterns: Vec<String>,
+    pub globs: Vec<GlobMatcher>,
 }
 
 impl Names {
@@ -146,7 +146,7 @@ impl Selection {
     }
 }
 
-fn nothing(what: &str, pattern: &str, known: &[String]) -> Failure {
+pub(in crate::ops) fn nothing(what: &str, pattern: &str, known: &[String]) -> Failure {
     let message = format!("no {what} is called `{pattern}`");
     let diagnostic = Diagnostic::new(codes::USAGE, Origin::Command, message);
     match known {

@@ -25,6 +25,7 @@ mod min_core;
 mod new;
 mod packages;
 mod run;
+mod test;
 mod trace;
 mod verify;
 mod vmlinux;
@@ -65,6 +66,8 @@ pub enum Command {
     Verify(Box<verify::Args>),
     /// Run programs in a kernel's virtual machine and show what comes out
     Run(Box<run::Args>),
+    /// Run programs with given input on real kernels, and compare what comes out
+    Test(Box<test::Args>),
     /// Build, check or verify after every change
     Watch(watch::Args),
     /// Find the first kernel, or clang, that gives a program another verdict
@@ -107,6 +110,7 @@ pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult 
         Command::Check(args) => check::run(args, session, shell),
         Command::Verify(args) => verify::run(*args, session, shell),
         Command::Run(args) => run::run(*args, session, shell),
+        Command::Test(args) => test::run(*args, session, shell),
         Command::Watch(args) => watch::run(args, session, shell),
         Command::Bisect(args) => bisect::run(args, session, shell),
         Command::Kernel(args) => kernel::run(args, session, shell),

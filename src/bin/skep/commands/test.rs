@@ -1,0 +1,155 @@
+//! `skep test [PATH…]`.
+
+use super::CommandResult;
+use super::packages::PackageArgs;
+use crate::shell::Shell;
+use skep::ops::Session;
+use skep::ops::build::Profile;
+use skep::ops::test::{self, Outcome, Request, TestResult, Word};
+use skep::ops::verify::Partition;
+use skep::report::{Cell, Format, Table};
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Arguments of `skep test`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Projects, BPF sources, objects, or files of tests [default: the project
+    /// here]
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    packages: PackageArgs,
+    /// Build with the profile `release`
+    #[arg(long)]
+    release: bool,
+    /// A kernel: host, debian/SUITE, a version, or a path to an image or .deb
+    /// [default: the project's matrix]
+    #[arg(short, long = "kernel", value_name = "REF")]
+    kernels: Vec<String>,
+    /// Only tests whose name, or whose program's name, matches
+    #[arg(short, long = "filter", value_name = "GLOB")]
+    filters: Vec<String>,
+    /// Only this part of the tests, for several machines: 2/5
+    #[arg(long, value_name = "PART/PARTS")]
+    partition: Option<Partition>,
+    /// Try a test that fails again, so often
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    retries: u32,
+    /// Show what programs print, also of tests that pass
+    #[arg(long)]
+    no_capture: bool,
+    /// How long one program may take to load
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    time_limit: u64,
+    /// Boot every machine instead of restoring a snapshot of one
+    #[arg(long)]
+    cold: bool,
+}
+
+/// Tests and reports.
+pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
+    let request = Request {
+        paths: args.paths,
+        packages: args.packages.into(),
+        profile: if args.release { Profile::Release } else { Profile::Dev },
+        kernels: args.kernels,
+        filters: args.filters,
+        partition: args.partition,
+        retries: args.retries,
+        limit: Duration::from_secs(args.time_limit),
+        cold: args.cold,
+    };
+    let outcome = test::test(session, &request)?;
+    if !outcome.results.is_empty() {
+        let is_for_people = matches!(shell.format(), Format::Human | Format::Github);
+        let folds = is_for_people && !shell.is_verbose();
+        shell.table(&if folds { folded(&outcome) } else { table(&outcome.results) });
+    }
+    if args.no_capture {
+        for result in &outcome.results {
+            for line in &result.prints {
+                shell.status("Printed", &format!("{} on {}: {line}", result.test, result.kernel));
+            }
+        }
+    }
+    shell.diagnostics(&outcome.diagnostics);
+    if !outcome.results.is_empty() {
+        shell.status("Tested", &outcome.summary());
+    }
+    Ok(())
+}
+
+fn word(word: Word) -> Cell {
+    let text = word.text().to_owned();
+    match word {
+        Word::Passed => Cell::Good(text),
+        Word::Failed => Cell::Bad(text),
+        // A caution is an error in JUnit's eyes.
+        Word::Flaky | Word::Skipped => Cell::Text(text),
+    }
+}
+
+/// A row a test and kernel.
+fn table(results: &[TestResult]) -> Table {
+    let mut table = Table::new(
+        "test-result",
+        &[
+            ("outcome", "RESULT"),
+            ("micros", "TIME"),
+            ("test", "TEST"),
+            ("program", ""),
+            ("kernel", "KERNEL"),
+            ("release", ""),
+            ("file", ""),
+            ("object", ""),
+            ("tries", ""),
+            ("nanos_per_run", "NS/RUN"),
+            ("differences", ""),
+            ("prints", ""),
+            ("skipped_because", ""),
+        ],
+    );
+    for result in results {
+        let path = |path: &PathBuf| Cell::Text(path.display().to_string());
+        table.push(vec![
+            word(result.word),
+            result.micros.map_or(Cell::Unknown, Cell::Micros),
+            Cell::Text(result.test.clone()),
+            Cell::Text(result.program.clone()),
+            Cell::Text(result.kernel.clone()),
+            Cell::Text(result.release.clone()),
+            path(&result.file),
+            path(&result.object),
+            Cell::Count(result.tries.into()),
+            result.duration_ns.map_or(Cell::Unknown, Cell::Count),
+            Cell::List(result.differences.clone()),
+            Cell::List(result.prints.clone()),
+            result.reason.clone().map_or(Cell::Unknown, Cell::Text),
+        ]);
+    }
+    table
+}
+
+/// A row a test and outcome, with the kernels it is of.
+fn folded(outcome: &Outcome) -> Table {
+    let mut table =
+        Table::new("test-result", &[("", "RESULT"), ("", "TIME"), ("", "TEST"), ("", "KERNEL")]);
+    let kernels = outcome.results.iter().map(|result| &result.kernel);
+    let all = kernels.collect::<HashSet<_>>().len();
+    for row in outcome.folded() {
+        let kernels = match row.len() {
+            many if all > 1 && many == all => Cell::Text(format!("all {all}")),
+            _ => Cell::List(row.iter().map(|result| result.kernel.clone()).collect()),
+        };
+        let slowest = row.iter().filter_map(|result| result.micros).max();
+        table.push(vec![
+            word(row[0].word),
+            slowest.map_or(Cell::Unknown, Cell::Micros),
+            Cell::Text(row[0].test.clone()),
+            kernels,
+        ]);
+    }
+    table
+}

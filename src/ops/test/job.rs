@@ -1,0 +1,494 @@
+//! One kernel's part of the tests: a machine, in which each object is loaded
+//! once for all cases that want the same constants.
+
+use super::judge::{Difference, Seen, judge, judge_verdict};
+use super::ready::Ready;
+use super::{Request, TestResult, Word};
+use crate::bpf::KernelVersion;
+use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
+use crate::events::{Ending, Step};
+use crate::kernels::Stored;
+use crate::ops::machines::{Machines, Wish};
+use crate::ops::run::events::Types;
+use crate::ops::verify::{Object, Task, finding, modules};
+use crate::ops::{Session, pins};
+use crate::vm::{self, Loaded, Loader as _, Runner, Settings};
+use crate::wire::{self, Patch, Refusal, Reply};
+use std::time::Instant;
+
+/// What is kept of a log, in bytes.
+const LOG_LIMIT: u64 = 8 << 20;
+
+/// What one kernel's job needs.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'j> {
+    pub session: &'j Session,
+    pub request: &'j Request,
+    pub objects: &'j [Object],
+    /// The types of each object's events, where a test asks for events.
+    pub types: &'j [Option<Types<'j>>],
+    pub tests: &'j [Ready],
+    pub machines: &'j Machines<'j>,
+    pub wish: &'j Wish,
+    pub settings: &'j Settings,
+}
+
+/// What came of it.
+#[derive(Default)]
+pub(super) struct Part {
+    /// Results, with the test's place.
+    pub results: Vec<(usize, TestResult)>,
+    pub findings: Vec<Diagnostic>,
+    pub kernel: Option<Stored>,
+}
+
+/// A kernel that tests run on.
+struct Place<'p> {
+    reference: &'p str,
+    release: &'p str,
+    version: Option<KernelVersion>,
+}
+
+/// How one attempt at a test ended.
+struct Attempt {
+    differences: Vec<Difference>,
+    prints: Vec<String>,
+    took_ns: u64,
+    duration_ns: Option<u64>,
+    /// A finding says why: the program is rejected.
+    is_explained: bool,
+}
+
+impl Attempt {
+    fn of(differences: Vec<Difference>) -> Self {
+        Self { differences, prints: Vec::new(), took_ns: 0, duration_ns: None, is_explained: false }
+    }
+}
+
+impl Job<'_> {
+    /// Runs the task's tests; what comes of it goes into `part`, also if it
+    /// fails on the way.
+    pub fn run(&self, task: &Task, part: &mut Part) -> Result<(), Failure> {
+        let session = self.session;
+        let kernel = pins::kernel(session, &task.reference, task.pin.as_ref())?;
+        part.kernel = Some(kernel.stored.clone());
+        let name = kernel.reference.clone();
+        let release = kernel.stored.release.clone();
+        let place = Place { reference: &name, release: &release, version: release.parse().ok() };
+        let mut mine: Vec<usize> = Vec::new();
+        for (index, test) in self.tests.iter().enumerate() {
+            if task.objects.contains(&test.object) && is_for(test, &place) {
+                match lacking(test, &place) {
+                    None => mine.push(index),
+                    Some(reason) => {
+                        let mut result = self.result(test, &place, Word::Skipped);
+                        result.reason = Some(reason);
+                        part.results.push((index, result));
+                    }
+                }
+            }
+        }
+        if mine.is_empty() {
+            return Ok(());
+        }
+        let blueprint = self.machines.blueprint(self.wish, self.settings, &kernel);
+        let mut needed = Vec::new();
+        for &index in &task.objects {
+            if mine.iter().any(|&test| self.tests[test].object == index) {
+                modules::add_needed(session, &kernel, &self.objects[index].elf, &mut needed);
+            }
+        }
+        let mut runner = Runner::new(&blueprint, &session.cancel);
+        runner.provide(needed.into_iter().map(|module| (module.name, module.bytes)));
+        runner.start()?;
+        let step = Step::start(&*session.sink, "Testing", format!("on {name}"));
+        let total = mine.len() as u64;
+        let mut done = 0;
+        for group in self.groups(&mine) {
+            step.advance(done, total);
+            done += group.len() as u64;
+            self.group(&group, &place, &mut runner, part)?;
+        }
+        step.finish(Ending::Done);
+        Ok(())
+    }
+
+    /// Tests that can be run by one load: of one object, with the same
+    /// constants; verdicts apart from runs.
+    fn groups(&self, mine: &[usize]) -> Vec<Vec<usize>> {
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for &index in mine {
+            let test = &self.tests[index];
+            let is_like = |other: &Ready| {
+                other.object == test.object
+                    && other.constants == test.constants
+                    && other.is_verdict() == test.is_verdict()
+            };
+            match groups.iter_mut().find(|group| is_like(&self.tests[group[0]])) {
+                Some(group) => group.push(index),
+                None => groups.push(vec![index]),
+            }
+        }
+        groups
+    }
+
+    fn group(
+        &self,
+        group: &[usize],
+        place: &Place<'_>,
+        runner: &mut Runner<'_>,
+        part: &mut Part,
+    ) -> Result<(), Failure> {
+        let mut left = group.to_vec();
+        let mut tries = 0;
+        while !left.is_empty() {
+            tries += 1;
+            let is_verdict = self.tests[left[0]].is_verdict();
+            let attempts = match is_verdict {
+                true => self.verdicts(&left, place, runner, part)?,
+                false => self.runs(&left, place, runner, part)?,
+            };
+            let is_last = tries > self.request.retries;
+            let mut again = Vec::new();
+            for (&index, attempt) in left.iter().zip(attempts) {
+                let has_failed = attempt.is_explained || !attempt.differences.is_empty();
+                if has_failed && !is_last {
+                    again.push(index);
+                    continue;
+                }
+                self.conclude(index, attempt, tries, place, part);
+            }
+            left = again;
+        }
+        Ok(())
+    }
+
+    fn result(&self, test: &Ready, place: &Place<'_>, word: Word) -> TestResult {
+        TestResult {
+            file: test.file.clone(),
+            object: self.objects[test.object].path.clone(),
+            test: test.name.clone(),
+            program: test.program.clone(),
+            kernel: place.reference.to_owned(),
+            release: place.release.to_owned(),
+            word,
+            ..TestResult::default()
+        }
+    }
+
+    fn conclude(
+        &self,
+        index: usize,
+        attempt: Attempt,
+        tries: u32,
+        place: &Place<'_>,
+        part: &mut Part,
+    ) {
+        let test = &self.tests[index];
+        let has_failed = attempt.is_explained || !attempt.differences.is_empty();
+        let word = match (has_failed, tries) {
+            (true, _) => Word::Failed,
+            (false, 1) => Word::Passed,
+            (false, _) => Word::Flaky,
+        };
+        let mut result = self.result(test, place, word);
+        result.tries = tries;
+        result.micros = Some(attempt.took_ns / 1000);
+        result.duration_ns = attempt.duration_ns;
+        result.prints.clone_from(&attempt.prints);
+        for difference in &attempt.differences {
+            result.differences.push(difference.what.clone());
+            result.differences.extend(difference.lines.iter().cloned());
+        }
+        if has_failed && !attempt.is_explained {
+            part.findings.push(self.failed(test, attempt, tries, place));
+        }
+        part.results.push((index, result));
+    }
+
+    /// The finding of a test that failed.
+    fn failed(&self, test: &Ready, attempt: Attempt, tries: u32, place: &Place<'_>) -> Diagnostic {
+        let message = format!("test `{}` failed", test.name);
+        let mut diagnostic = Diagnostic::new(codes::TEST_FAILED, Origin::Vm, message)
+            .test(test.name.clone())
+            .program(test.program.clone())
+            .kernel(place.reference);
+        for difference in attempt.differences {
+            diagnostic = match diagnostic.primary {
+                None => diagnostic.at_with(difference.span, difference.what),
+                Some(_) => diagnostic.label(difference.span, difference.what),
+            };
+            diagnostic.notes.extend(difference.lines);
+        }
+        if !attempt.prints.is_empty() {
+            diagnostic = diagnostic.note(format!("it printed:\n{}", attempt.prints.join("\n")));
+        }
+        if tries > 1 {
+            diagnostic = diagnostic.note(format!("it was tried {tries} times"));
+        }
+        diagnostic
+    }
+
+    /// One attempt at tests that run programs.
+    fn runs(
+        &self,
+        tests: &[usize],
+        place: &Place<'_>,
+        runner: &mut Runner<'_>,
+        part: &mut Part,
+    ) -> Result<Vec<Attempt>, Failure> {
+        let object = &self.objects[self.tests[tests[0]].object];
+        let mut attempts: Vec<Option<Attempt>> = tests.iter().map(|_| None).collect();
+        let mut only: Option<Vec<String>> = None;
+        loop {
+            let left: Vec<usize> = (0..tests.len()).filter(|&at| attempts[at].is_none()).collect();
+            if left.is_empty() {
+                break;
+            }
+            let cases = left.iter().map(|&at| self.tests[tests[at]].case.clone()).collect();
+            let request = wire::Test {
+                name: stem(object),
+                only: only.clone(),
+                globals: self.tests[tests[0]].constants.clone(),
+                cases,
+            };
+            match self.cases(object, request, runner) {
+                Cases { refusal: Some(refusal), .. } => {
+                    let is_second = only.is_some();
+                    let programs: Vec<&str> =
+                        left.iter().map(|&at| self.tests[tests[at]].program.as_str()).collect();
+                    let accepted = self.accepted(
+                        (object, &self.tests[tests[0]].constants),
+                        &programs,
+                        place,
+                        runner,
+                        part,
+                    )?;
+                    for &at in &left {
+                        let test = &self.tests[tests[at]];
+                        if !accepted.contains(&test.program) {
+                            let mut attempt = Attempt::of(Vec::new());
+                            attempt.is_explained = true;
+                            attempts[at] = Some(attempt);
+                        } else if is_second {
+                            let mut difference = Difference::new(
+                                &test.span,
+                                "the object cannot be loaded for the test",
+                            );
+                            difference.lines.clone_from(&refusal.messages);
+                            attempts[at] = Some(Attempt::of(vec![difference]));
+                        }
+                    }
+                    only = Some(accepted);
+                }
+                Cases { seen, streams, ended, .. } => {
+                    let types = self.types[self.tests[tests[0]].object].as_ref();
+                    let answered = seen.len();
+                    for (&at, seen) in left.iter().zip(seen) {
+                        let test = &self.tests[tests[at]];
+                        let mut attempt = Attempt::of(judge(test, &seen, &streams, types));
+                        attempt.prints = seen.prints();
+                        attempt.took_ns = seen.ran.took_ns;
+                        attempt.duration_ns = Some(seen.ran.duration_ns.into());
+                        attempts[at] = Some(attempt);
+                    }
+                    let reason = match ended {
+                        Ok(None) if answered >= left.len() => continue,
+                        Ok(reason) => reason.unwrap_or_else(|| "there is no answer".to_owned()),
+                        Err(vm::Error::Lost { reason, console }) => {
+                            self.session.detail(console);
+                            format!("the machine was lost: {reason}")
+                        }
+                        Err(error) => return Err(error.into()),
+                    };
+                    // The first that has no answer is to blame.
+                    if let Some(&at) = left.get(answered) {
+                        let span = &self.tests[tests[at]].span;
+                        attempts[at] = Some(Attempt::of(vec![Difference::new(span, reason)]));
+                    }
+                }
+            }
+        }
+        Ok(attempts.into_iter().flatten().collect())
+    }
+
+    /// Has cases run.
+    fn cases(&self, object: &Object, request: wire::Test, runner: &mut Runner<'_>) -> Cases {
+        let mut cases =
+            Cases { seen: Vec::new(), streams: Vec::new(), refusal: None, ended: Ok(None) };
+        let mut current = Seen::default();
+        let mut failed = None;
+        let ended = runner.test(request, &object.bytes, &mut |reply, blob| match reply {
+            Reply::Refused(refusal) => cases.refusal = Some(refusal),
+            Reply::Attached { streams, fixups, .. } => {
+                cases.streams = streams;
+                for fixup in fixups {
+                    self.session.detail(fixup);
+                }
+            }
+            Reply::Records => current.records.extend(blob),
+            Reply::Lost { stream, count } => current.lost.push((stream, count)),
+            Reply::Traced => current.traced.extend(blob),
+            Reply::Content(content) => current.contents.push((content, blob)),
+            Reply::Ran(ran) => {
+                current.ran = *ran;
+                cases.seen.push(std::mem::take(&mut current));
+            }
+            Reply::Failed(reason) => failed = Some(reason),
+            _ => {}
+        });
+        cases.ended = ended.map(|()| failed);
+        cases
+    }
+
+    /// Which of the programs the kernel accepts, each on its own; why not goes
+    /// to the findings.
+    fn accepted(
+        &self,
+        (object, globals): (&Object, &[Patch]),
+        programs: &[&str],
+        place: &Place<'_>,
+        runner: &mut Runner<'_>,
+        part: &mut Part,
+    ) -> Result<Vec<String>, Failure> {
+        let mut accepted = Vec::new();
+        let mut found = Vec::new();
+        self.load((object, globals), programs, place, runner, part, &mut |program, log| {
+            match &program.outcome {
+                wire::Outcome::Accepted => accepted.push(program.entry.name.clone()),
+                _ => found.push(finding::finding(
+                    self.session,
+                    object,
+                    program,
+                    log,
+                    place.reference,
+                )),
+            }
+        })?;
+        for finding in found {
+            if !part.findings.contains(&finding) {
+                part.findings.push(finding);
+            }
+        }
+        Ok(accepted)
+    }
+
+    /// Loads programs, each on its own.
+    fn load(
+        &self,
+        (object, globals): (&Object, &[Patch]),
+        programs: &[&str],
+        place: &Place<'_>,
+        runner: &mut Runner<'_>,
+        part: &mut Part,
+        each: &mut dyn FnMut(&wire::Program, &str),
+    ) -> Result<(), Failure> {
+        let options = vm::Options {
+            level: 1,
+            explain: true,
+            log_limit: LOG_LIMIT,
+            globals,
+            ..vm::Options::default()
+        };
+        let wanted = |entry: &wire::Entry| programs.contains(&entry.name.as_str());
+        let mut lost = None;
+        let opened = runner.load(
+            &stem(object),
+            &object.bytes,
+            options,
+            &wanted,
+            &mut |loaded| match loaded {
+                Loaded::Reported { program, log } => {
+                    each(&program, &String::from_utf8_lossy(&log));
+                }
+                Loaded::Lost { entry, error, .. } => lost = Some((entry, error)),
+            },
+        )?;
+        if let Some((entry, error)) = lost {
+            let diagnostic = Diagnostic::from(error).program(entry.name).kernel(place.reference);
+            part.findings.push(diagnostic);
+        }
+        if let Some(refusal) = &opened.error {
+            let diagnostic = finding::cannot_open(object, refusal).kernel(place.reference);
+            if !part.findings.contains(&diagnostic) {
+                part.findings.push(diagnostic);
+            }
+        }
+        Ok(())
+    }
+
+    /// One attempt at tests of the verifier's verdict.
+    fn verdicts(
+        &self,
+        tests: &[usize],
+        place: &Place<'_>,
+        runner: &mut Runner<'_>,
+        part: &mut Part,
+    ) -> Result<Vec<Attempt>, Failure> {
+        let first = &self.tests[tests[0]];
+        let object = &self.objects[first.object];
+        let programs: Vec<&str> =
+            tests.iter().map(|&index| self.tests[index].program.as_str()).collect();
+        let mut attempts: Vec<Option<Attempt>> = tests.iter().map(|_| None).collect();
+        let mut started = Instant::now();
+        let source = (object, first.constants.as_slice());
+        self.load(source, &programs, place, runner, part, &mut |program, log| {
+            let took_ns = started.elapsed().as_nanos() as u64;
+            started = Instant::now();
+            let finding = match program.outcome {
+                wire::Outcome::Accepted => None,
+                _ => Some(finding::finding(self.session, object, program, log, place.reference)),
+            };
+            for (attempt, &index) in attempts.iter_mut().zip(tests) {
+                let test = &self.tests[index];
+                if test.program == program.entry.name {
+                    let differences = judge_verdict(test, program, log, finding.as_ref());
+                    let mut new = Attempt::of(differences);
+                    new.took_ns = took_ns;
+                    *attempt = Some(new);
+                }
+            }
+        })?;
+        let no_answer = |index: usize| {
+            let span = &self.tests[index].span;
+            Attempt::of(vec![Difference::new(span, "there is no verdict on the program")])
+        };
+        Ok(attempts
+            .into_iter()
+            .zip(tests)
+            .map(|(attempt, &index)| attempt.unwrap_or_else(|| no_answer(index)))
+            .collect())
+    }
+}
+
+/// What came of a request to run cases.
+struct Cases {
+    seen: Vec<Seen>,
+    streams: Vec<String>,
+    refusal: Option<Refusal>,
+    /// Why it ended early, if it did.
+    ended: Result<Option<String>, vm::Error>,
+}
+
+/// The object's name, as libbpf is to know it.
+fn stem(object: &Object) -> String {
+    let name = object.path.file_name().unwrap_or_default().to_string_lossy();
+    name.trim_end_matches(".o").trim_end_matches(".bpf").to_owned()
+}
+
+/// Whether a test says that it is for a kernel.
+fn is_for(test: &Ready, place: &Place<'_>) -> bool {
+    let is_named =
+        test.kernels.is_empty() || test.kernels.iter().any(|glob| glob.is_match(place.reference));
+    let Some(version) = place.version else { return is_named };
+    is_named
+        && test.since.is_none_or(|since| version >= since)
+        && test.before.is_none_or(|before| version < before)
+}
+
+/// Why a kernel cannot run a test, if it is too old for what it asks for.
+fn lacking(test: &Ready, place: &Place<'_>) -> Option<String> {
+    let version = place.version?;
+    let (since, what) = test.needs.iter().find(|(since, _)| version < *since)?;
+    Some(format!("{what} from Linux {since} on"))
+}

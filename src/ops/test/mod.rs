@@ -1,0 +1,328 @@
+//! `skep test`: programs run with given input on real kernels, and what comes
+//! out compared with what is expected.
+//!
+//! Tests are written in `tests/*.toml` or in comments of a source. Everything
+//! they name is found and made bytes here; the guest runs the cases and says
+//! what came of each; what that means is decided here again.
+
+mod context;
+mod job;
+mod judge;
+mod ready;
+mod suites;
+
+use super::kernel::reference;
+use super::machines::{Machines, Wish};
+use super::run::events::Types;
+use super::verify::machines::side_by_side;
+use super::verify::select::{Names, Partition, nothing};
+use super::verify::{self, plan};
+use super::{Packages, Session, build};
+use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
+use crate::vm::{self, Settings};
+use job::{Job, Part};
+use ready::Ready;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// What to test, and where.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Projects, sources, objects and files of tests; the project here if
+    /// empty.
+    pub paths: Vec<PathBuf>,
+    /// Which packages, where no path is named.
+    pub packages: Packages,
+    /// How what has to be built is built.
+    pub profile: build::Profile,
+    /// Kernel references; the project's matrix if empty.
+    pub kernels: Vec<String>,
+    /// Only tests whose name, or whose program's, matches one of these globs.
+    pub filters: Vec<String>,
+    /// Only this part of them.
+    pub partition: Option<Partition>,
+    /// How often a test that fails is tried again.
+    pub retries: u32,
+    /// How long one program may take to load.
+    pub limit: Duration,
+    /// Boot every machine instead of restoring a snapshot.
+    pub cold: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// One for each test and kernel: tests in their order, kernels in the
+    /// order they were asked for.
+    pub results: Vec<TestResult>,
+    /// What is wrong: mistakes in files of tests, failures, rejections.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// What came of a test on a kernel.
+#[derive(Clone, Debug, Default)]
+pub struct TestResult {
+    /// The file it is written in.
+    pub file: PathBuf,
+    /// The object.
+    pub object: PathBuf,
+    /// Its name, with the file's in front.
+    pub test: String,
+    /// The program.
+    pub program: String,
+    /// The kernel's reference.
+    pub kernel: String,
+    /// The kernel's release.
+    pub release: String,
+    /// How it ended.
+    pub word: Word,
+    /// Why it was skipped.
+    pub reason: Option<String>,
+    /// How often it was tried.
+    pub tries: u32,
+    /// Microseconds of the last try.
+    pub micros: Option<u64>,
+    /// Nanoseconds of one run of the program, on average.
+    pub duration_ns: Option<u64>,
+    /// What is not as expected, a line each.
+    pub differences: Vec<String>,
+    /// What the program printed.
+    pub prints: Vec<String>,
+}
+
+/// How a test ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Word {
+    /// Everything was as expected.
+    Passed,
+    /// It was, but not at the first try.
+    Flaky,
+    /// Something was not, or it could not be run.
+    #[default]
+    Failed,
+    /// The kernel is too old to run it.
+    Skipped,
+}
+
+impl Word {
+    /// The stable text.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Passed => "PASS",
+            Self::Flaky => "FLAKY",
+            Self::Failed => "FAIL",
+            Self::Skipped => "SKIP",
+        }
+    }
+}
+
+/// Tests, and says what came of it.
+///
+/// # Errors
+/// What keeps it from beginning: wrong arguments, no test, no QEMU.
+pub fn test(session: &Session, request: &Request) -> Result<Outcome, Failure> {
+    let filters = Names::new(&request.filters)?;
+    for text in &request.kernels {
+        reference(session, text)?;
+    }
+    let (named, paths) = suites::split(session, &request.paths);
+    let build = build::Request {
+        paths,
+        packages: request.packages.clone(),
+        profile: request.profile,
+        ..Default::default()
+    };
+    let built = build::objects(session, &build)?;
+    let mut outcome = Outcome::default();
+    outcome.diagnostics.extend(built.diagnostics.iter().cloned());
+    if built.failed() {
+        return Ok(outcome);
+    }
+    let objects = plan::objects(session, &built, &mut outcome.diagnostics)?;
+    let suites = suites::find(session, &named, &built, &mut outcome.diagnostics)?;
+    let mut tests: Vec<Ready> = Vec::new();
+    for found in &suites {
+        tests.extend(ready::prepare(found, &objects, &mut outcome.diagnostics));
+    }
+    if outcome.diagnostics.iter().any(Diagnostic::is_error) {
+        return Ok(outcome);
+    }
+    if tests.is_empty() {
+        return Err(no_test());
+    }
+    let tests = select(tests, &filters, request.partition)?;
+    let wanted: Vec<bool> = (0..objects.len())
+        .map(|index| {
+            tests.iter().any(|test| test.object == index && !test.checks.events.is_empty())
+        })
+        .collect();
+    let types = types(session, request, &built, &objects, &wanted)?;
+    let verify_request =
+        verify::Request { kernels: request.kernels.clone(), ..verify::Request::default() };
+    let mut tasks = plan::tasks(session, &verify_request, &built, &objects)?;
+    for task in &mut tasks {
+        task.objects.retain(|index| tests.iter().any(|test| test.object == *index));
+    }
+    let machines = Machines::new(session)?;
+    let wish = Wish { program_limit: request.limit, cold: request.cold, ..Wish::default() };
+    let work = |settings: &Settings| {
+        let not_booted = AtomicBool::new(false);
+        let job = Job {
+            session,
+            request,
+            objects: &objects,
+            types: &types,
+            tests: &tests,
+            machines: &machines,
+            wish: &wish,
+            settings,
+        };
+        let run = |task: &verify::Task| {
+            let mut part = Part::default();
+            if let Err(failure) = job.run(task, &mut part) {
+                let diagnostic = failure.into_diagnostic();
+                if diagnostic.code == codes::VM_DID_NOT_BOOT {
+                    not_booted.store(true, Ordering::Relaxed);
+                }
+                part.findings.push(diagnostic.kernel(task.reference.to_string()));
+            }
+            part
+        };
+        (side_by_side(&tasks, session.jobs.get(), &run), not_booted.into_inner())
+    };
+    let (parts, _) = machines.with(&wish, work, |(_, not_booted)| *not_booted);
+    if session.cancel.is_cancelled() {
+        return Err(vm::Error::Cancelled.into());
+    }
+    let found = parts.iter().map(|part| verify::Results::of_kernel(part.kernel.clone()));
+    let found: Vec<verify::Results> = found.collect();
+    plan::keep_pins(session, &built.projects, &tasks, &found)?;
+    put_together(parts, &mut outcome);
+    for result in &outcome.results {
+        if let Some(reason) = &result.reason {
+            session.note(format!("{} is skipped on {}: {reason}", result.test, result.kernel));
+        }
+    }
+    Ok(outcome)
+}
+
+fn no_test() -> Failure {
+    Diagnostic::new(codes::USAGE, Origin::Command, "there is no test here")
+        .help("write one into tests/NAME.toml: [[test]] with program, packet and expect.retval")
+        .into()
+}
+
+/// Those that are meant, of them the part that is this machine's.
+///
+/// # Errors
+/// A pattern that means none.
+fn select(
+    tests: Vec<Ready>,
+    filters: &Names,
+    partition: Option<Partition>,
+) -> Result<Vec<Ready>, Failure> {
+    let means = |glob: &globset::GlobMatcher, test: &Ready| {
+        let own = test.name.split_once("::").map_or(test.name.as_str(), |(_, own)| own);
+        glob.is_match(&test.name) || glob.is_match(own) || glob.is_match(&test.program)
+    };
+    for (pattern, glob) in filters.patterns.iter().zip(&filters.globs) {
+        if !tests.iter().any(|test| means(glob, test)) {
+            let known: Vec<String> = tests.iter().map(|test| test.name.clone()).collect();
+            return Err(nothing("test", pattern, &known));
+        }
+    }
+    let is_meant = |test: &Ready| {
+        filters.globs.is_empty() || filters.globs.iter().any(|glob| means(glob, test))
+    };
+    let mut place = 0;
+    Ok(tests
+        .into_iter()
+        .filter(|test| is_meant(test))
+        .filter(|_| {
+            place += 1;
+            partition.is_none_or(|Partition { part, of }| (place - 1) % of + 1 == part)
+        })
+        .collect())
+}
+
+/// The types of the events of objects that tests ask events of.
+fn types<'o>(
+    session: &Session,
+    request: &Request,
+    built: &build::Outcome,
+    objects: &'o [verify::Object],
+    wanted: &[bool],
+) -> Result<Vec<Option<Types<'o>>>, Failure> {
+    let of = |(index, object): (usize, &'o verify::Object)| {
+        if !wanted[index] {
+            return Ok(None);
+        }
+        let artifact = built
+            .artifacts
+            .iter()
+            .find(|artifact| session.display(&artifact.object) == object.path);
+        let source = match artifact.map(|artifact| artifact.sources.as_slice()) {
+            Some([source]) => Some(source.clone()),
+            _ => None,
+        };
+        Types::of(session, &object.elf, source, request.profile, &[]).map(Some)
+    };
+    objects.iter().enumerate().map(of).collect()
+}
+
+/// Sorts results by test, then kernel; folds findings over kernels.
+fn put_together(parts: Vec<Part>, outcome: &mut Outcome) {
+    let mut results: Vec<(usize, TestResult)> = Vec::new();
+    for part in parts {
+        results.extend(part.results);
+        for finding in part.findings {
+            // Only what is the same in every word is one: a test may fail on
+            // two kernels in two ways.
+            let without =
+                |finding: &Diagnostic| Diagnostic { kernels: Vec::new(), ..finding.clone() };
+            let same =
+                outcome.diagnostics.iter_mut().find(|known| without(known) == without(&finding));
+            match same {
+                Some(known) => known.kernels.extend(finding.kernels),
+                None => outcome.diagnostics.push(finding),
+            }
+        }
+    }
+    // Stable: kernels stay in the order they were asked for.
+    results.sort_by_key(|(index, _)| *index);
+    outcome.results = results.into_iter().map(|(_, result)| result).collect();
+}
+
+impl Outcome {
+    /// The results that differ only in the kernel, together: no group is
+    /// empty, and the groups are in the order of the results.
+    pub fn folded(&self) -> Vec<Vec<&TestResult>> {
+        let mut groups: Vec<Vec<&TestResult>> = Vec::new();
+        for result in &self.results {
+            let is_same =
+                |other: &TestResult| other.test == result.test && other.word == result.word;
+            match groups.iter_mut().find(|group| is_same(group[0])) {
+                Some(group) => group.push(result),
+                None => groups.push(vec![result]),
+            }
+        }
+        groups
+    }
+
+    /// One line that counts the results: `3 passed, 1 failed`.
+    pub fn summary(&self) -> String {
+        let count = |word| self.results.iter().filter(|result| result.word == word).count();
+        let passed = count(Word::Passed) + count(Word::Flaky);
+        let mut text = format!("{passed} passed");
+        if count(Word::Flaky) > 0 {
+            text.push_str(&format!(" ({} flaky)", count(Word::Flaky)));
+        }
+        for (what, word) in [("failed", Word::Failed), ("skipped", Word::Skipped)] {
+            if count(word) > 0 {
+                text.push_str(&format!(", {} {what}", count(word)));
+            }
+        }
+        text
+    }
+}

@@ -1,0 +1,347 @@
+//! `skep test`: programs run with given input. What is said of a test that
+//! passes, and of every way in which one can fail.
+
+use crate::support::{Place, Run};
+use std::fmt::Write as _;
+
+const SOURCE: &str = r#"
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+
+struct rule { __u32 hits; __u32 action : 3; __u32 rest : 5; };
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, __u16);
+	__type(value, struct rule);
+} rules SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 4);
+	__type(key, __u32);
+	__type(value, __u64);
+} counts SEC(".maps");
+
+struct event { __be32 saddr; __be16 dport; __u16 length; };
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} events SEC(".maps");
+
+const volatile __u32 verbose = 0;
+__u64 seen;
+struct { int low, high; } limits = { 3, 4 };
+
+SEC("xdp")
+int filter(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data;
+	struct iphdr *ip = (void *)(eth + 1);
+	struct tcphdr *tcp = (void *)(ip + 1);
+	__u32 kind = 1;
+	struct rule *rule;
+	struct event *e;
+	__u64 *count;
+	__u16 port;
+
+	seen++;
+	if ((void *)(tcp + 1) > end || eth->h_proto != bpf_htons(0x0800) || ip->protocol != 6)
+		return XDP_PASS;
+	count = bpf_map_lookup_elem(&counts, &kind);
+	if (count)
+		*count += limits.low;
+	port = bpf_ntohs(tcp->dest);
+	rule = bpf_map_lookup_elem(&rules, &port);
+	if (!rule) {
+		ip->ttl--;
+		return XDP_TX;
+	}
+	rule->hits++;
+	rule->action = 5;
+	if (verbose)
+		bpf_printk("dropped %d", port);
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (e) {
+		e->saddr = ip->saddr;
+		e->dport = tcp->dest;
+		e->length = end - data;
+		bpf_ringbuf_submit(e, 0);
+	}
+	return XDP_DROP;
+}
+
+// skep: test
+// name = "marks"
+// context = { mark = 7, cb = [0, 9] }
+// expect = { retval = "TC_ACT_UNSPEC", context = { mark = 16 } }
+SEC("tc")
+int marker(struct __sk_buff *skb)
+{
+	skb->mark += skb->cb[1];
+	return -1;
+}
+
+SEC("cgroup_skb/egress")
+int egress(struct __sk_buff *skb)
+{
+	struct iphdr ip;
+
+	/* What is read directly is there for TEST_RUN from Linux 7 on only. */
+	if (bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip)))
+		return 0;
+	return ip.daddr == bpf_htonl(0x0a000009);
+}
+
+SEC("kprobe/do_unlinkat")
+int traced(void *ctx)
+{
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";
+"#;
+
+const GOOD: &str = r#"
+[[test]]
+name = "lets other traffic pass"
+program = "filter"
+packet = "eth/arp"
+repeat = 3
+expect = { retval = "XDP_PASS", packet = "eth/arp", globals = { seen = 3 } }
+
+[[test]]
+name = "drops what a rule names"
+program = "filter"
+packet = "eth/ip(src=10.1.2.3)/tcp(dport=22)/\"SSH-2.0\""
+maps.rules = [{ key = 22, value = { hits = 4 } }]
+maps.counts = [{ key = 1, value = 10 }]
+globals = { verbose = 1, "limits.low" = 7 }
+
+[test.expect]
+retval = "XDP_DROP"
+maps.rules = [{ key = 22, value = { hits = 5, action = 5 } }, { key = 23, absent = true }]
+maps.counts = [{ key = 1, value = 17 }]
+globals = { seen = 1, limits = { high = 4 } }
+prints = ["dropped 22"]
+events.events = [{ saddr = "10.1.2.3", dport = 22, length = 61 }]
+
+[[test]]
+name = "finds nothing of the test before"
+program = "filter"
+packet = "eth/ip/tcp(dport=22)"
+
+[test.expect]
+retval = "XDP_TX"
+maps.rules = [{ key = 22, absent = true }]
+maps.counts = [{ key = 1, value = 3 }]
+globals = { seen = 1, limits = { low = 3 } }
+prints = []
+events.events = []
+
+[[test]]
+name = "sees what follows the Ethernet header"
+program = "egress"
+packet = "eth/ip(dst=10.0.0.9)/udp"
+expect = { retval = 1, packet = "eth/ip(dst=10.0.0.9)/udp" }
+"#;
+
+fn place(tests: &str) -> Place {
+    let place = Place::new();
+    place.file("Skep.toml", "[package]\nname = \"filter\"\n");
+    place.file("src/filter.bpf.c", SOURCE);
+    place.file("tests/filter.toml", tests);
+    place
+}
+
+fn test(place: &Place, args: &[&str]) -> Run {
+    place.skep(&[&["test"], args].concat())
+}
+
+/// Times differ from run to run.
+fn untimed(text: &str) -> String {
+    let words = |line: &str| {
+        let mut line = line.to_owned();
+        for unit in [" ms ", " µs ", " us ", " s "] {
+            if let Some(end) = line.find(unit)
+                && let Some(start) = line[..end].rfind(' ')
+            {
+                line.replace_range(start..end + unit.len(), " TIME ");
+            }
+        }
+        if line.starts_with("RESULT") {
+            line = line.split_whitespace().collect::<Vec<_>>().join("  ");
+        }
+        line.replace("    TIME", " TIME").replace("  TIME", " TIME").replace("  TIME", " TIME")
+    };
+    text.lines().map(words).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn what_comes_out_is_as_expected_on_every_kernel() {
+    let place = place(GOOD);
+    let kernels = ["debian/bullseye", "debian/bookworm", "debian/trixie", "debian/sid"];
+    let kernels: Vec<&str> = kernels.iter().flat_map(|kernel| ["-k", kernel]).collect();
+    let run = test(&place, &kernels).expect(0);
+    let passed = run.stdout.lines().filter(|line| line.starts_with("PASS"));
+    assert_eq!(passed.filter(|line| line.ends_with("all 4")).count(), 5, "{run}");
+    assert!(run.stderr.contains("Tested 20 passed\n"), "{run}");
+}
+
+#[test]
+fn failures_are_told_on_what_was_expected() {
+    let place = place(
+        r#"
+program = "filter"
+
+[[test]]
+name = "value"
+packet = "eth/ip/tcp(dport=22)"
+maps.rules = [{ key = 22, value = { hits = 4 } }]
+globals.verbose = 1
+
+[test.expect]
+retval = "XDP_PASS"
+maps.rules = [
+    { key = 22, value = { hits = 4, action = 4 } },
+    { key = 80, value = { hits = 1 } },
+    { key = 22, absent = true },
+]
+globals.seen = 2
+prints = ["dropped 23", "and more"]
+events.events = [{ saddr = "10.0.0.2" }, { dport = 1 }]
+
+[[test]]
+name = "packet"
+packet = "eth/ip/tcp(dport=80)/\"GET\""
+expect.packet = "eth/ip(ttl=64)/tcp(dport=81)/\"PUT\""
+
+[[test]]
+name = "verdict"
+expect.rejected = "E0301"
+
+[[test]]
+name = "log"
+expect.messages = ["processed", "never said"]
+"#,
+    );
+    let run = test(&place, &["-k", "debian/bookworm"]).expect(1);
+    insta::assert_snapshot!(untimed(&run.stdout));
+    // Others pass; with a filter they are not run at all.
+    assert!(run.stderr.contains("Tested 1 passed, 4 failed\n"), "{run}");
+    let some = test(&place, &["-k", "debian/bookworm", "-f", "m*", "--retries", "1"]).expect(0);
+    assert!(some.stderr.contains("Tested 1 passed\n"), "{some}");
+    let none = test(&place, &["-f", "nothing"]).expect(2);
+    assert!(none.stderr.contains("no test is called `nothing`"), "{none}");
+    let parts: usize = ["1/2", "2/2"]
+        .iter()
+        .map(|part| {
+            let run = test(&place, &["-k", "debian/bookworm", "--partition", part]).expect(1);
+            run.stdout.lines().filter(|line| line.contains("filter::")).count()
+        })
+        .sum();
+    assert!(parts >= 5, "{parts}");
+}
+
+#[test]
+fn machines_read_results() {
+    let place = place(
+        "program = 'filter'\n[[test]]\nname = 'a'\nexpect.retval = 'XDP_PASS'\n\
+         [[test]]\nname = 'b'\nexpect.retval = 'XDP_DROP'\n\
+         [[test]]\nname = 'c'\ncontext.ingress_ifindex = 1\nexpect.retval = 2\n",
+    );
+    let kernel = ["-k", "debian/bullseye", "-f", "filter"];
+    let json = test(&place, &[&kernel[..], &["--message-format", "json"]].concat()).expect(1);
+    let rows: Vec<serde_json::Value> = json
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|row: &serde_json::Value| row["reason"] == "test-result")
+        .collect();
+    let outcomes: Vec<&str> = rows.iter().map(|row| row["outcome"].as_str().unwrap()).collect();
+    // Linux 5.10 takes no context for XDP.
+    assert_eq!(outcomes, ["PASS", "FAIL", "SKIP"], "{json}");
+    assert_eq!(rows[1]["differences"][0], "expected XDP_DROP (1), got XDP_PASS (2)");
+    assert!(rows[2]["skipped_because"].as_str().unwrap().ends_with("from Linux 5.15 on"));
+    let junit = test(&place, &[&kernel[..], &["--message-format", "junit"]].concat()).expect(1);
+    let times = |text: &str| {
+        let mut out = String::new();
+        for (index, part) in text.split(" time=\"").enumerate() {
+            match index {
+                0 => out.push_str(part),
+                _ => write!(out, " time=\"T{}", part.trim_start_matches(|c| c != '"')).unwrap(),
+            }
+        }
+        out
+    };
+    insta::assert_snapshot!(times(&junit.stdout));
+}
+
+#[test]
+fn mistakes_in_tests_are_told_before_anything_runs() {
+    let place = place(
+        r#"
+[[test]]
+program = "fliter"
+expect.retval = 1
+[[test]]
+program = "traced"
+expect.retval = 0
+[[test]]
+program = "filter"
+packet = "eth/ip(dts=10.0.0.1)"
+expct.retval = 1
+[[test]]
+program = "filter"
+expect.retval = "TC_ACT_OK"
+[[test]]
+program = "filter"
+name = "maps"
+maps.rulse = [{ key = 1, value = 1 }]
+maps.rules = [{ key = 70000, value = { hits = 1 } }, { key = 1, value = { hit = 1 } }]
+context.data_end = 1
+globals = { sen = 1, "limits.low" = 99999999999 }
+expect = { globals = { verbose = 1 }, events = { evnts = [] } }
+"#,
+    );
+    let run = test(&place, &["--message-format", "short"]).expect(2);
+    insta::assert_snapshot!("syntax", run.stdout);
+    let text = place.read("tests/filter.toml");
+    place.file("tests/filter.toml", text.replace("expct", "expect").replace("dts", "dst"));
+    let run = test(&place, &["--message-format", "short"]).expect(2);
+    insta::assert_snapshot!("meaning", run.stdout);
+}
+
+#[test]
+fn a_program_that_is_rejected_says_why() {
+    let place = place("");
+    let rejected = r#"
+SEC("xdp")
+int rejected(struct xdp_md *ctx)
+{
+	__u16 port = 1;
+	struct rule *rule = bpf_map_lookup_elem(&rules, &port);
+
+	return rule->hits;
+}
+"#;
+    place.file(
+        "src/filter.bpf.c",
+        SOURCE.replace("char LICENSE", &format!("{rejected}char LICENSE")),
+    );
+    place.file(
+        "tests/filter.toml",
+        "[[test]]\nname = 'bad'\nprogram = 'rejected'\nexpect.rejected = 'map-value-maybe-null'\n\
+         [[test]]\nname = 'runs'\nprogram = 'filter'\nexpect.retval = 'XDP_PASS'\n",
+    );
+    let run = test(&place, &["-k", "debian/trixie"]).expect(0);
+    assert!(run.stderr.contains("Tested 3 passed\n"), "{run}");
+    let text =
+        place.read("tests/filter.toml").replace("rejected = 'map-value-maybe-null'", "retval = 0");
+    place.file("tests/filter.toml", text);
+    let run = test(&place, &["-k", "debian/trixie"]).expect(1);
+    assert!(run.stderr.contains("Tested 2 passed, 1 failed\n"), "{run}");
+    assert!(run.stdout.contains("error[E0301]"), "{run}");
+}
