@@ -424,3 +424,87 @@ fn kernel_memory_is_read_by_names() {
     // A string, a number: what begins there may be anything.
     assert_eq!(program("kprobe/x", "", "probe(&last, 4, t);"), [""; 0]);
 }
+
+#[test]
+fn the_context_is_accessed_as_its_program_may() {
+    let program = |section: &str, code: &str| {
+        let text = format!(
+            "{GPL}__attribute__((naked)) SEC(\"{section}\") int p(void *ctx) {{ asm volatile({code:?}); }}"
+        );
+        findings(&text)
+    };
+    let refused = |section, code, said: &str| {
+        assert_eq!(program(section, code), [format!("error E0306 2: {said}")], "{section}: {code}");
+    };
+    assert_eq!(program("xdp", "r0 = *(u32 *)(r1 + 4); exit"), [""; 0]);
+    refused(
+        "xdp",
+        "r0 = *(u64 *)(r1 + 0); exit",
+        "8 bytes at byte 0 of the context are accessed at once, in `data`",
+    );
+    refused(
+        "xdp",
+        "r0 = 0; *(u32 *)(r1 + 12) = r0; exit",
+        "`ingress_ifindex` of the context cannot be written by a program in SEC(\"xdp\")",
+    );
+    refused(
+        "xdp",
+        "r0 = *(u32 *)(r1 + 24); exit",
+        "a program in SEC(\"xdp\") cannot read 4 bytes at byte 24 of its context",
+    );
+    // `mark` is for all but packets of sockets.
+    assert_eq!(program("tc", "r0 = 7; *(u32 *)(r1 + 8) = r0; exit"), [""; 0]);
+    assert_eq!(program("tc", "r0 = *(u8 *)(r1 + 9); exit"), [""; 0]);
+    refused(
+        "socket",
+        "r0 = 7; *(u32 *)(r1 + 8) = r0; exit",
+        "`mark` of the context cannot be written by a program in SEC(\"socket\")",
+    );
+    // Another attach type may be set by the loader.
+    let warning = "warning E0306 2: `egress_ifindex` of the context is not there for a program in SEC(\"xdp\")";
+    assert_eq!(program("xdp", "r0 = *(u32 *)(r1 + 20); exit"), [warning]);
+    assert_eq!(program("xdp/devmap", "r0 = *(u32 *)(r1 + 20); exit"), [""; 0]);
+    // What another way may bring is not known.
+    assert_eq!(
+        program("xdp", "r6 = r1; r2 = *(u32 *)(r1 + 0); r6 = *(u32 *)(r1 + 12); r0 = 0; exit"),
+        [""; 0]
+    );
+    assert_eq!(program("kprobe/f", "r0 = *(u64 *)(r1 + 112); exit"), [""; 0]);
+    refused(
+        "tp/a/b",
+        "r0 = *(u64 *)(r1 + 0); exit",
+        "a program in SEC(\"tp\") cannot read 8 bytes at byte 0 of its context",
+    );
+}
+
+#[test]
+fn constants_are_ones_that_helpers_take() {
+    let call = |section: &str, call: &str| {
+        lints(&format!(
+            "struct {{ __uint(type, 2); __uint(max_entries, 1); __type(key, int); __type(value, int); }} m SEC(\".maps\");\n\
+             static long (*update)(void *, void *, void *, __u64) = (void *)2;\n\
+             static long (*redirect)(__u32, __u64) = (void *)23;\n\
+             static long (*lookup_tcp)(void *, void *, __u32, __u64, __u64) = (void *)84;\n\
+             SEC(\"{section}\") int p(int *ctx) {{ int x[9] = {{}}; {call}; return 0; }}"
+        ))
+    };
+    assert_eq!(call("tc", "update(&m, x, x, 0)"), [""; 0]);
+    let said = |what: &str| [format!("warning W0420 6: {what}")];
+    assert_eq!(
+        call("tc", "update(&m, x, x, 1)"),
+        said("`bpf_map_update_elem` fails with -EEXIST, because of its argument 4")
+    );
+    assert_eq!(
+        call("tc", "update(&m, x, x, 64)"),
+        said("`bpf_map_update_elem` fails with -EINVAL, because of its argument 4")
+    );
+    assert_eq!(call("tc", "redirect(1, 1)"), [""; 0]);
+    assert_eq!(
+        call("xdp", "redirect(1, 1)"),
+        said("`bpf_redirect` drops the packet (XDP_ABORTED), because of its argument 2")
+    );
+    assert_eq!(
+        call("tc", "lookup_tcp(ctx, x, 16, -1, 0)"),
+        said("`bpf_sk_lookup_tcp` finds nothing (NULL), because of its argument 3")
+    );
+}

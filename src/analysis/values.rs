@@ -7,7 +7,10 @@
 //! when it comes back. So what is said is certain, and often nothing is said.
 
 use super::{Context, FunctionView, Slot};
-use crate::bpf::{AluOp, Call, Helper, Imm64, MemSize, Op, Operand, ProgramType, Reg, Width};
+use crate::bpf::{
+    AluOp, AttachType, Call, Helper, Imm64, MemSize, Op, Operand, ProgramType, Reg, SectionTarget,
+    Width,
+};
 use crate::elf::Target;
 use std::collections::{BTreeMap, HashSet};
 
@@ -34,9 +37,6 @@ pub enum Value {
     /// An argument of a function of its own, by its index from 0, plus this
     /// many bytes.
     Argument(u8, i32),
-    /// What the last call of a helper returned, if it is a pointer that may
-    /// be null: the helper's number.
-    Returned(i32),
 }
 
 impl Value {
@@ -275,13 +275,18 @@ impl<'o> Context<'o> {
             }
             // struct __sk_buff: `data`.
             Value::Context(76) if size == MemSize::W && reads_packets(program) => Value::Packet(0),
-            Value::Context(_) if size == MemSize::Dw && !is_patched => match program {
+            // An iterator's context points to what the iterator goes through, and
+            // that may be the program's own map.
+            Value::Context(_) if target.def.attach_type == Some(AttachType::TraceIter) => {
+                Value::Unknown
+            }
+            Value::Context(place) if size == MemSize::Dw && !is_patched => match program {
                 ProgramType::Tracing
                 | ProgramType::Lsm
                 | ProgramType::StructOps
                 | ProgramType::RawTracepoint
                 | ProgramType::RawTracepointWritable => Value::Kernel(0),
-                ProgramType::Kprobe if target.def.name.starts_with("k") => Value::Kernel(0),
+                ProgramType::Kprobe if is_argument(target, place) => Value::Kernel(0),
                 _ => Value::Unknown,
             },
             // Pointers that the verifier itself follows by the kernel's types.
@@ -289,6 +294,19 @@ impl<'o> Context<'o> {
             _ => Value::Unknown,
         }
     }
+}
+
+/// Whether a probed function of the kernel may have an argument in a register
+/// that is saved at this place of `struct pt_regs`: x86-64's are `di` to `r8`
+/// from 112 down to 72, arm64's are the first eight. System calls are left
+/// out: their one argument is a `struct pt_regs`, which does not change.
+fn is_argument(target: &SectionTarget<'_>, place: i32) -> bool {
+    let function = target.target.unwrap_or_default();
+    target.def.name.starts_with("kprobe")
+        && !["__x64_sys_", "__arm64_sys_", "__se_sys_", "sys_"]
+            .iter()
+            .any(|prefix| function.starts_with(prefix))
+        && matches!(place, 112 | 104 | 96 | 88 | 72 | 64 | 0 | 8 | 16 | 24 | 40 | 48 | 56)
 }
 
 /// The types whose context is a `struct __sk_buff` with a packet to look at.
@@ -306,12 +324,10 @@ fn reads_packets(program: ProgramType) -> bool {
     )
 }
 
-/// What a helper returns: of interest are the kernel's own objects, and
-/// pointers that may be null.
+/// What a helper returns: of interest are the kernel's own objects.
 fn returned(id: i32) -> Value {
     match Helper::by_id(id).map(Helper::name) {
         Some("bpf_get_current_task" | "bpf_get_current_task_btf") => Value::Kernel(0),
-        Some("bpf_map_lookup_elem" | "bpf_ringbuf_reserve") => Value::Returned(id),
         _ => Value::Unknown,
     }
 }

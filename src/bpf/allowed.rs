@@ -95,10 +95,21 @@ fn allowed() -> &'static Allowed {
     })
 }
 
+/// Whether it is the hook a program attaches to that decides over a helper
+/// (`bpf_lsm_func_proto` in kernel/bpf/bpf_lsm.c): the table was asked with
+/// one hook for all.
+fn hangs_on_target(section: &SectionDef, helper: Helper) -> bool {
+    section.attach_type == Some(AttachType::LsmCgroup)
+        && matches!(helper.name(), "bpf_setsockopt" | "bpf_getsockopt")
+}
+
 /// Whether programs of a section may call a helper on a kernel, which has
 /// the helper as such. None where it is not known: the kernel is newer than
 /// those that were asked, or lies between two that answer differently.
 pub fn may_call(section: &SectionDef, helper: Helper, kernel: KernelVersion) -> Option<bool> {
+    if hangs_on_target(section, helper) {
+        return None;
+    }
     let table = allowed();
     let cells = table.kinds.get(&kind(section))?;
     let answer = |column: usize| {
@@ -118,6 +129,9 @@ pub fn may_call(section: &SectionDef, helper: Helper, kernel: KernelVersion) -> 
 /// Whether none of the kernels that were asked lets programs of a section
 /// call a helper that the newest of them has.
 pub fn is_never_allowed(section: &SectionDef, helper: Helper) -> bool {
+    if hangs_on_target(section, helper) {
+        return false;
+    }
     let table = allowed();
     let is_there = table.any.last().is_some_and(|any| any.has(helper));
     let Some(cells) = table.kinds.get(&kind(section)) else { return false };
@@ -200,6 +214,13 @@ mod tests {
         assert!(!never("bpf_override_return"));
         // A kernel between two that agree.
         assert_eq!(ask("xdp", "bpf_skb_load_bytes", (5, 15)), Some(false));
+    }
+
+    #[test]
+    fn what_hangs_on_the_hook_is_not_known() {
+        assert_eq!(ask("lsm_cgroup/socket_bind", "bpf_setsockopt", (6, 12)), None);
+        let cgroup = SectionTarget::resolve("lsm_cgroup/inet_csk_clone").unwrap().def;
+        assert!(!is_never_allowed(cgroup, Helper::by_name("bpf_getsockopt").unwrap()));
     }
 
     #[test]

@@ -5,7 +5,9 @@
 
 pub mod action;
 pub mod allowed;
+pub mod arguments;
 mod attach_type;
+pub mod context;
 mod disasm;
 mod helper;
 mod insn;

@@ -155,6 +155,7 @@ codes! {
     LARGE_STACK = "W0417" "large-stack" Finding "a program needs nearly all the stack that there is";
     GLOBAL_FUNCTION = "W0418" "global-function" Finding "a function is verified alone and relies on what its callers pass";
     UNALIGNED_PACKET_ACCESS = "W0419" "unaligned-packet-access" Finding "packet data is accessed at an address that is not aligned";
+    CONSTANT_ARGUMENT = "W0420" "constant-argument" Finding "a helper is called with a constant that makes the call fail each time";
 
     // 05: BTF and CO-RE
     BTF_CORRUPT = "E0501" "btf-corrupt" Finding "the BTF data is damaged";

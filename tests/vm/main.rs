@@ -7,6 +7,7 @@ mod support;
 
 mod baseline;
 mod bisect;
+mod contexts;
 mod demo;
 mod endurance;
 mod faults;

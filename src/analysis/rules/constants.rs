@@ -37,7 +37,7 @@ pub(super) fn check(cx: &Context<'_>, findings: &mut Vec<Diagnostic>) {
             else {
                 continue;
             };
-            if var.linkage != Linkage::Global || is_volatile(btf, var.ty) {
+            if var.linkage != Linkage::Global || !is_plain_number(btf, var.ty) {
                 continue;
             }
             // Named once it is only defined: nobody reads it at all.
@@ -62,17 +62,17 @@ fn used(cx: &Context<'_>) -> Vec<(usize, u64)> {
     used
 }
 
-/// Whether a type, or that of its elements, is volatile.
-fn is_volatile(btf: &Btf, mut id: TypeId) -> bool {
+/// Whether a type is a number or enumeration and not volatile. Of tables and
+/// strings clang takes what it knows as well, but they are rarely to be set.
+fn is_plain_number(btf: &Btf, mut id: TypeId) -> bool {
     // Types that lead to themselves are refused when BTF is read; the bound
     // is for what may have slipped through.
     for _ in 0..crate::btf::MAX_DEPTH {
         id = match btf.ty(id) {
-            Type::Volatile(_) => return true,
+            Type::Int(_) | Type::Enum(_) | Type::Float { .. } => return true,
             Type::Const(next) | Type::Restrict(next) => next,
             Type::Typedef { target, .. } => target,
             Type::TypeTag { target, .. } => target,
-            Type::Array(array) => array.element,
             _ => return false,
         };
     }

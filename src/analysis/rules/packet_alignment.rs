@@ -5,7 +5,7 @@
 
 use super::steps::Walked;
 use crate::analysis::{Step, Value};
-use crate::bpf::Op;
+use crate::bpf::{Op, ProgramType};
 use crate::diagnostics::{Diagnostic, codes};
 
 /// Where an Ethernet header begins, so that the IP header behind it is aligned
@@ -18,6 +18,11 @@ pub(super) fn look(walked: &mut Walked<'_, '_>, step: &Step<'_>) -> Option<Diagn
         _ => return None,
     };
     let Value::Packet(start) = step.before.get(base) else { return None };
+    // Others do not begin with an Ethernet header.
+    let target = walked.cx.programs[walked.view.program].target.as_ref().ok()?;
+    if !matches!(target.def.program_type, ProgramType::Xdp | ProgramType::SchedCls) {
+        return None;
+    }
     let place = i64::from(start) + i64::from(off);
     let size = i64::from(size.bytes());
     if (START + place).rem_euclid(size) == 0 {

@@ -2,7 +2,7 @@
 //! One walk serves them all; each is a file of its own.
 
 use super::Context;
-use super::{comm, core_reads, packet_alignment, printk};
+use super::{comm, constant_arguments, context_access, core_reads, packet_alignment, printk};
 use crate::analysis::{FunctionView, Step};
 use crate::diagnostics::Diagnostic;
 use std::collections::HashSet;
@@ -22,7 +22,14 @@ pub(super) struct Walked<'c, 'o> {
 /// Looks at an instruction.
 type StepRule = fn(&mut Walked<'_, '_>, &Step<'_>) -> Option<Diagnostic>;
 
-const RULES: &[StepRule] = &[core_reads::look, printk::look, comm::look, packet_alignment::look];
+const RULES: &[StepRule] = &[
+    context_access::look,
+    constant_arguments::look,
+    core_reads::look,
+    printk::look,
+    comm::look,
+    packet_alignment::look,
+];
 
 pub(super) fn check(cx: &Context<'_>, findings: &mut Vec<Diagnostic>) {
     for (index, view) in cx.functions.iter().enumerate() {

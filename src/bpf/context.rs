@@ -1,0 +1,150 @@
+//! What programs may read and write of their context.
+//!
+//! `context.tsv` has a row for each field that some type of program may access,
+//! from the functions of Linux 6.12 and 7.2 that decide (the last column; the
+//! two agree). Its columns: the program type, with `:` and attach types if only
+//! those may; the field; where it begins and how long it is, in bytes; by how
+//! many bytes at once it is read and written. What kernels refuse of narrow
+//! accesses within a field is left out, so that the table refuses nothing that
+//! some kernel takes. tests/vm/contexts.rs asks a kernel itself.
+
+use super::{AttachType, ProgramType};
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+static TABLE: &str = include_str!("context.tsv");
+
+/// A field of a context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextField {
+    /// Its name, as in include/uapi/linux/bpf.h.
+    pub name: &'static str,
+    /// Where it begins, in bytes.
+    pub offset: i64,
+    /// How long it is, in bytes.
+    pub bytes: i64,
+    /// The attach types whose programs may access it; none for all.
+    pub attach_types: Vec<AttachType>,
+    /// By how many bytes at once it may be read.
+    pub read: Vec<u8>,
+    /// By how many bytes at once it may be written.
+    pub write: Vec<u8>,
+    /// The file and function of the kernel that say so.
+    pub source: &'static str,
+}
+
+impl ContextField {
+    /// By how many bytes at once it may be read or written by programs of an
+    /// attach type; an attach type that is not known may be any.
+    pub fn sizes(&self, attach: Option<AttachType>, is_write: bool) -> &[u8] {
+        let may = self.attach_types.is_empty()
+            || attach.is_none_or(|attach| self.attach_types.contains(&attach));
+        match is_write {
+            _ if !may => &[],
+            true => &self.write,
+            false => &self.read,
+        }
+    }
+}
+
+/// The fields that a place of a context lies in, by its offset in bytes.
+pub fn fields_at(
+    program: ProgramType,
+    place: i64,
+) -> Option<impl Iterator<Item = &'static ContextField>> {
+    let holds =
+        move |field: &&ContextField| (field.offset..field.offset + field.bytes).contains(&place);
+    Some(fields(program)?.iter().filter(holds))
+}
+
+/// Whether programs of a type may read or write this many bytes at once at a
+/// place of their context; none where that is not known by offsets.
+pub fn may_access(
+    program: ProgramType,
+    attach: Option<AttachType>,
+    place: i64,
+    bytes: u8,
+    is_write: bool,
+) -> Option<bool> {
+    let mut here = fields_at(program, place)?;
+    let end = place + i64::from(bytes);
+    Some(
+        place % i64::from(bytes) == 0
+            && here.any(|field| {
+                end <= field.offset + field.bytes && field.sizes(attach, is_write).contains(&bytes)
+            }),
+    )
+}
+
+/// What the programs of a type may access of their context; none where that
+/// is not known by offsets.
+pub fn fields(program: ProgramType) -> Option<&'static [ContextField]> {
+    table().get(&program).map(Vec::as_slice)
+}
+
+fn table() -> &'static HashMap<ProgramType, Vec<ContextField>> {
+    static READ: OnceLock<HashMap<ProgramType, Vec<ContextField>>> = OnceLock::new();
+    READ.get_or_init(|| {
+        let mut fields: HashMap<ProgramType, Vec<ContextField>> = HashMap::new();
+        for (program, field) in TABLE.lines().skip(1).filter_map(row) {
+            fields.entry(program).or_default().push(field);
+        }
+        fields
+    })
+}
+
+fn row(line: &'static str) -> Option<(ProgramType, ContextField)> {
+    let mut cells = line.split('\t');
+    let who = cells.next()?;
+    let (program, attach_types) = who.split_once(':').unwrap_or((who, ""));
+    let sizes = |cell: &str| match cell {
+        "-" => Some(Vec::new()),
+        cell => cell.split(',').map(|size| size.parse().ok()).collect(),
+    };
+    let program = ProgramType::ALL.iter().find(|known| known.name() == program)?;
+    let names = attach_types.split(',').filter(|name| !name.is_empty());
+    let attach = |name| AttachType::ALL.iter().find(|known| known.name() == name).copied();
+    let field = ContextField {
+        attach_types: names.map(attach).collect::<Option<_>>()?,
+        name: cells.next()?,
+        offset: cells.next()?.parse().ok()?,
+        bytes: cells.next()?.parse().ok()?,
+        read: sizes(cells.next()?)?,
+        write: sizes(cells.next()?)?,
+        source: cells.next()?,
+    };
+    Some((*program, field))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_read() {
+        let count: usize = table().values().map(Vec::len).sum();
+        assert_eq!(count, TABLE.lines().count() - 1);
+        for field in table().values().flatten() {
+            assert!(!field.read.is_empty() && field.source.contains("_is_valid_access"));
+            assert!(field.bytes > 0 && field.offset >= 0, "{}", field.name);
+        }
+    }
+
+    #[test]
+    fn well_known_facts_hold() {
+        let field = |program, name| {
+            fields(program).unwrap().iter().find(|field| field.name == name).unwrap()
+        };
+        let data = field(ProgramType::Xdp, "data");
+        assert_eq!(
+            (data.offset, data.sizes(None, false), data.sizes(None, true)),
+            (0, &[4][..], &[][..])
+        );
+        let mark = field(ProgramType::SchedCls, "mark");
+        assert_eq!((mark.sizes(None, false), mark.sizes(None, true)), (&[1, 2, 4][..], &[4][..]));
+        let source = field(ProgramType::CgroupSock, "src_ip4");
+        assert_eq!(source.sizes(Some(AttachType::CgroupInet4PostBind), false), [1, 2, 4]);
+        assert_eq!(source.sizes(Some(AttachType::CgroupInetSockCreate), false), [0; 0]);
+        assert!(fields(ProgramType::Syscall).is_none());
+    }
+}
