@@ -158,20 +158,55 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
 /// [`write_atomic`] with the permission bits of the new file (the process's
 /// umask is not applied).
 pub fn write_atomic_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let write = || -> io::Result<()> {
-        let parent = parent_of(path);
-        fs::create_dir_all(parent)?;
-        let mut file = tempfile::Builder::new()
-            .prefix(".skep-")
-            .permissions(fs::Permissions::from_mode(mode))
-            .tempfile_in(parent)?;
-        file.write_all(bytes)?;
-        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    at("write", path, write())
+    let mut file = Pending::with_mode(path, mode)?;
+    file.write(bytes)?;
+    file.finish()
+}
+
+/// A file that is written part by part: it takes its place when it is whole,
+/// and leaves nothing behind if it never is.
+#[derive(Debug)]
+pub struct Pending<'p> {
+    path: &'p Path,
+    mode: u32,
+    file: tempfile::NamedTempFile,
+}
+
+impl<'p> Pending<'p> {
+    /// Begins a file that is to be at `path`.
+    pub fn new(path: &'p Path) -> Result<Self> {
+        Self::with_mode(path, 0o644)
+    }
+
+    fn with_mode(path: &'p Path, mode: u32) -> Result<Self> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let begin = || -> io::Result<_> {
+            let parent = parent_of(path);
+            fs::create_dir_all(parent)?;
+            tempfile::Builder::new()
+                .prefix(".skep-")
+                .permissions(fs::Permissions::from_mode(mode))
+                .tempfile_in(parent)
+        };
+        Ok(Self { path, mode, file: at("write", path, begin())? })
+    }
+
+    /// Adds to it.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        at("write", self.path, self.file.write_all(bytes))
+    }
+
+    /// Puts it in its place.
+    pub fn finish(self) -> Result<()> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let Self { path, mode, file } = self;
+        let finish = || -> io::Result<()> {
+            file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+            file.persist(path).map_err(|error| error.error)?;
+            Ok(())
+        };
+        at("write", path, finish())
+    }
 }
 
 /// Writes a file unless it has these bytes already, so that nothing that

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub const OLDEST: u32 = 11;
 
 /// A clang that can compile BPF.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Clang {
     /// The executable.
     pub path: PathBuf,

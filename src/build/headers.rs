@@ -35,6 +35,8 @@ pub(super) struct Headers<'r> {
     pub steps: Vec<Step<'r>>,
     /// For each source, its `vmlinux.h`, if it includes one of skep's.
     pub own: Vec<Option<Own>>,
+    /// What decides about `vmlinux.h`, if a source includes one of skep's.
+    pub identity: Option<String>,
     /// The step that makes the whole header where it is made on demand, and
     /// whether that has been done.
     whole: Option<Mutex<(Step<'r>, bool)>>,
@@ -94,6 +96,7 @@ impl<'r> Headers<'r> {
         let mut headers = Self {
             steps: vec![libbpf_step(workspace)],
             own: vec![None; sources.len()],
+            identity: None,
             whole: None,
         };
         let is_needed = found.iter().any(|found| found.needs_vmlinux);
@@ -101,6 +104,7 @@ impl<'r> Headers<'r> {
             return Ok(headers);
         };
         let header = Arc::new(header_for().map_err(Error::Header)?);
+        headers.identity = Some(header.identity());
         let whole = workspace.generated.join(includes::VMLINUX);
         let whole_step = whole_step(workspace, &header, &whole);
         if header.prune.is_none() {
@@ -128,7 +132,7 @@ impl<'r> Headers<'r> {
         let Some(whole) = &self.whole else { return Ok(()) };
         let mut whole = whole.lock().unwrap_or_else(PoisonError::into_inner);
         if !whole.1 {
-            workspace.run(files, std::slice::from_ref(&whole.0), None)?;
+            workspace.run_within(files, &whole.0)?;
             whole.1 = true;
         }
         Ok(())

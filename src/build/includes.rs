@@ -20,6 +20,9 @@ pub struct Found {
     pub needs_vmlinux: bool,
     /// The sources and the headers of the project that they include.
     pub files: BTreeSet<PathBuf>,
+    /// Where a header was looked for in vain: what is put there changes what
+    /// is included.
+    pub absent: BTreeSet<PathBuf>,
 }
 
 /// What flags of clang say about includes and macros.
@@ -73,12 +76,18 @@ pub fn follow(sources: impl IntoIterator<Item = PathBuf>, include: &[PathBuf]) -
         let text = String::from_utf8_lossy(&bytes);
         for (name, quoted) in text.lines().filter_map(included) {
             let beside = fs::parent_of(&file);
-            let own = quoted
+            let mut places = quoted
                 .then_some(beside)
                 .into_iter()
                 .chain(include.iter().map(PathBuf::as_path))
-                .map(|dir| normal(&dir.join(name)))
-                .find(|path| fs::is_file(path));
+                .map(|dir| normal(&dir.join(name)));
+            let own = places.find(|path| {
+                let is_there = fs::is_file(path);
+                if !is_there && !found.absent.contains(path) {
+                    found.absent.insert(path.clone());
+                }
+                is_there
+            });
             match own {
                 Some(path) => todo.push(path),
                 None if name == VMLINUX => found.needs_vmlinux = true,
@@ -128,6 +137,7 @@ mod tests {
         let found = follow([path("src/a.bpf.c")], &[path("inc")]);
         assert!(found.needs_vmlinux);
         assert_eq!(found.files, ["b.h", "inc/c.h", "src/a.bpf.c"].map(path).into());
+        assert_eq!(found.absent, [path("inc/vmlinux.h")].into());
         fs::write_atomic(&path("inc/vmlinux.h"), b"").unwrap();
         assert!(!follow([path("src/a.bpf.c")], &[path("inc")]).needs_vmlinux);
     }

@@ -47,8 +47,8 @@ pub use clang::Clang;
 pub use error::Error;
 
 use crate::base::digest::Digest;
-use crate::base::{Cancel, fs, process};
-use crate::diagnostics::{Diagnostic, Failure};
+use crate::base::{Cancel, Jobs, fs, process};
+use crate::diagnostics::{Diagnostic, Failure, names_allowed};
 use crate::events::{Event, Sink};
 use headers::Headers;
 use record::{COMPILER, Files, Record};
@@ -56,10 +56,10 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use steps::{Outcome, Ran, Runner, Step, put};
+use steps::{Outcome, Ran, Results, Runner, Step, put};
 
 /// A source to be compiled.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Source {
     /// The file, relative to [`Request::root`].
     pub path: PathBuf,
@@ -72,7 +72,7 @@ pub struct Source {
 }
 
 /// An object to be made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Object {
     /// Its name, without `.bpf.o`; `/` makes directories.
     pub name: String,
@@ -92,7 +92,7 @@ impl Object {
 }
 
 /// A skeleton to be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Skeleton {
     /// The index of its object.
     pub object: usize,
@@ -114,6 +114,13 @@ pub struct Header<'a> {
     /// Makes one for a single source; nothing where all sources get the whole
     /// one.
     pub prune: Option<Box<Prune<'a>>>,
+}
+
+impl Header<'_> {
+    /// What decides about it, the bytes of its files left out.
+    fn identity(&self) -> String {
+        format!("{} {:?} {}", self.key, self.inputs, self.prune.is_some())
+    }
 }
 
 /// Makes a header with what some files (absolute) and definitions
@@ -168,8 +175,8 @@ pub struct Request<'a> {
     /// Whether editors are to be told of the command lines, in the project's
     /// directory.
     pub compile_commands: bool,
-    /// How many steps run at once.
-    pub jobs: NonZeroUsize,
+    /// How many steps run at once, those of other requests counted.
+    pub jobs: &'a Jobs,
     /// The wish to stop.
     pub cancel: &'a Cancel,
     /// Who listens.
@@ -222,6 +229,8 @@ pub struct Report {
     /// What clang says of the sources, in their order; of those that were not
     /// compiled again, what it said when they were. Then what the linker says.
     pub diagnostics: Vec<Diagnostic>,
+    /// The indices of the sources with a comment that allows findings.
+    pub remarked: Vec<usize>,
 }
 
 /// Where a build directory keeps what is not for users.
@@ -261,18 +270,27 @@ struct Workspace<'w, 'r> {
 }
 
 impl<'w, 'r> Workspace<'w, 'r> {
+    /// Locks it, and makes it ready to be written to.
     fn enter(request: &'w Request<'r>) -> Result<Self, Error> {
+        let workspace = Self::lock(request)?;
+        workspace.make_ready()?;
+        Ok(workspace)
+    }
+
+    fn lock(request: &'w Request<'r>) -> Result<Self, Error> {
         let state = state_dir(request.target);
         let lock = lock(request.target, "skep build", request.cancel, request.sink)?;
-        prepare(request.target, &state)?;
-        // What a killed build left. A clang that a launcher started may live on
-        // and write: so each process has a directory of its own.
-        let all = state.join("aside");
-        fs::remove_dir_all(&all)?;
-        let aside = all.join(std::process::id().to_string());
-        fs::create_dir_all(&aside)?;
+        let aside = state.join("aside").join(std::process::id().to_string());
         let generated = request.target.join("include");
         Ok(Self { request, state, aside, generated, _lock: lock })
+    }
+
+    fn make_ready(&self) -> Result<(), Error> {
+        prepare(self.request.target, &self.state)?;
+        // What a killed build left. A clang that a launcher started may live on
+        // and write: so each process has a directory of its own.
+        fs::remove_dir_all(fs::parent_of(&self.aside))?;
+        Ok(fs::create_dir_all(&self.aside)?)
     }
 
     fn flags(&self) -> flags::Common<'_> {
@@ -288,21 +306,24 @@ impl<'w, 'r> Workspace<'w, 'r> {
         }
     }
 
-    /// Does some steps. `summary` is the file with the summary of their
-    /// records.
-    fn run(
-        &self,
-        files: &Files,
-        steps: &[Step<'_>],
-        summary: Option<&Path>,
-    ) -> Result<Vec<Outcome>, Error> {
+    /// Does some steps.
+    fn run(&self, files: &Files, steps: &[Step<'_>]) -> Result<Results, Error> {
+        self.run_with(self.request.jobs, files, steps)
+    }
+
+    /// Does a step in the course of another one, whose slot it uses.
+    fn run_within(&self, files: &Files, step: &Step<'_>) -> Result<(), Error> {
+        let own = Jobs::new(NonZeroUsize::MIN);
+        self.run_with(&own, files, std::slice::from_ref(step)).map(drop)
+    }
+
+    fn run_with(&self, jobs: &Jobs, files: &Files, steps: &[Step<'_>]) -> Result<Results, Error> {
         let request = self.request;
         let runner = Runner {
             files,
             records: &self.state,
-            summary,
             aside: &self.aside,
-            jobs: request.jobs,
+            jobs,
             cancel: request.cancel,
             sink: request.sink,
             told: Mutex::default(),
@@ -384,7 +405,13 @@ fn count(dir: &Path, removed: &mut Removed) -> Result<(), Error> {
 /// What kept the build from being done. That clang rejects a source is none:
 /// it is among the report's diagnostics.
 pub fn build(request: &Request<'_>) -> Result<Report, Error> {
-    let workspace = Workspace::enter(request)?;
+    let workspace = Workspace::lock(request)?;
+    let summary = workspace.state.join(request.profile).join("summary");
+    if let Some(known) = summary::read(&summary, request) {
+        let outcomes: Vec<Outcome> = known.logs.into_iter().map(Outcome::Fresh).collect();
+        return Ok(Report { remarked: known.remarked, ..report(request, &outcomes) });
+    }
+    workspace.make_ready()?;
     let flags = workspace.flags();
     let files = Files::new(request.root);
     let found = follow_includes(request, request.sources);
@@ -414,16 +441,42 @@ pub fn build(request: &Request<'_>) -> Result<Report, Error> {
         let next = steps.len();
         steps.extend(user::steps::steps(&workspace, user, &after, next));
     }
-    let summary = workspace.state.join(request.profile).join("summary");
-    let outcomes = workspace.run(&files, &steps, Some(&summary));
+    let results = workspace.run(&files, &steps);
+    let commands = record::settled_stamp_of(&request.root.join(compile_commands::NAME));
     if request.compile_commands {
-        let refused = |index: usize| match &outcomes {
-            Ok(outcomes) => matches!(outcomes[first + index], Outcome::Refused(_)),
+        let refused = |index: usize| match &results {
+            Ok(results) => matches!(results.outcomes[first + index], Outcome::Refused(_)),
             Err(_) => false,
         };
         tell_editors(request, &flags, &headers, &refused)?;
     }
-    Ok(report(request, &outcomes?[first..]))
+    let Results { outcomes, records } = results?;
+    let mut report = report(request, &outcomes[first..]);
+    report.remarked = remarked(request);
+    if let Some(records) = records {
+        let fresh = summary::Fresh {
+            records: &records,
+            // What the steps before the first source said is for nobody.
+            first,
+            absent: found.iter().flat_map(|found| &found.absent).collect(),
+            header: headers.identity.as_deref(),
+            remarked: &report.remarked,
+            commands,
+        };
+        // Only the next run's speed is at stake.
+        drop(summary::write(&summary, request, &fresh, &workspace.aside));
+    }
+    Ok(report)
+}
+
+/// The sources with a comment that allows findings.
+fn remarked(request: &Request<'_>) -> Vec<usize> {
+    let has_remark = |source: &Source| {
+        let bytes = fs::read(&request.root.join(&source.path)).unwrap_or_default();
+        names_allowed(&String::from_utf8_lossy(&bytes)).next().is_some()
+    };
+    let sources = request.sources.iter().enumerate();
+    sources.filter(|(_, source)| has_remark(source)).map(|(index, _)| index).collect()
 }
 
 /// What [`preprocess`] gives.
@@ -440,16 +493,20 @@ pub struct Preprocessed {
 /// # Errors
 /// As those of [`build`].
 pub fn preprocess(request: &Request<'_>, source: usize) -> Result<Preprocessed, Error> {
-    let workspace = Workspace::enter(request)?;
+    preprocess_in(&Workspace::enter(request)?, source)
+}
+
+fn preprocess_in(workspace: &Workspace<'_, '_>, source: usize) -> Result<Preprocessed, Error> {
+    let request = workspace.request;
     let source = &request.sources[source];
     let found = follow_includes(request, std::slice::from_ref(source));
-    let headers = Headers::new(&workspace, std::slice::from_ref(source), &found)?;
+    let headers = Headers::new(workspace, std::slice::from_ref(source), &found)?;
     let files = Files::new(request.root);
-    workspace.run(&files, &headers.steps, None)?;
+    workspace.run(&files, &headers.steps)?;
     let pruned = headers.own[0].as_ref().and_then(|own| own.pruned.as_ref());
     let pruned = pruned.filter(|pruned| !pruned.is_refused()).map(|pruned| &*pruned.dir);
     if pruned.is_none() {
-        headers.make_whole(&workspace, &files)?;
+        headers.make_whole(workspace, &files)?;
     }
     let output = workspace.flags().preprocess(source, pruned).run(request.cancel)?;
     let log = output.stderr_text();
@@ -475,9 +532,9 @@ pub fn compile_with_more(
     source: usize,
     more: &dyn Fn(&[u8]) -> String,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let mut text = preprocess(request, source)?.text;
-    text.extend_from_slice(more(&text).as_bytes());
     let workspace = Workspace::enter(request)?;
+    let mut text = preprocess_in(&workspace, source)?.text;
+    text.extend_from_slice(more(&text).as_bytes());
     let command = workspace.flags().command(&request.sources[source], None);
     let output = command
         .args(["-w", "-x", "cpp-output", "-c", "-", "-o", "-"])

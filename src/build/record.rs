@@ -114,11 +114,6 @@ impl Files {
         Self { root: root.to_owned(), known: Mutex::default() }
     }
 
-    /// The project's directory.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
     fn relative<'p>(&self, path: &'p Path) -> &'p Path {
         path.strip_prefix(&self.root).unwrap_or(path)
     }
@@ -208,6 +203,11 @@ impl Files {
 /// The stamp of the file at a path; nothing if there is none.
 pub fn stamp_of(path: &Path) -> Option<Stamp> {
     fs::metadata(path).ok().map(|meta| stamp(&meta))
+}
+
+/// The stamp of the file at a path, if it can be trusted.
+pub fn settled_stamp_of(path: &Path) -> Option<Stamp> {
+    stamp_of(path).filter(|stamp| is_settled(stamp, fs::timestamp()))
 }
 
 fn stamp(meta: &std::fs::Metadata) -> Stamp {

@@ -6,21 +6,18 @@
 //! and not times, a step whose result came out as before wakes nobody.
 //!
 //! What happens when:
-//! 1. Where everything is as the last such run found it, every step is fresh
-//!    ([`super::summary`]).
-//!    Else, in the order of the graph, every step whose predecessors are fresh
-//!    is looked at. If all are fresh, that was all: no thread, no process.
+//! 1. In the order of the graph, every step whose predecessors are fresh is
+//!    looked at. If all are fresh, that was all: no thread, no process.
 //! 2. The others wait for their predecessors, are looked at again, and run if
 //!    they must, as many at once as there are jobs.
 //! 3. A step writes its results aside and renames them, then its record. A
 //!    crash in between leaves a record that does not fit its output, which is
 //!    as good as none.
 
+use super::Error;
 use super::record::{COMPILER, Files, Record, Stale, next_tick};
-use super::{Error, summary};
-use crate::base::{Cancel, fs, process};
+use crate::base::{Cancel, Jobs, fs, process};
 use crate::events::{Ending, Event, Sink, Step as Progress};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -90,19 +87,25 @@ pub struct Runner<'a> {
     pub files: &'a Files,
     /// The directory of records.
     pub records: &'a Path,
-    /// The file with the summary of the records, for a run of all the steps of
-    /// a build.
-    pub summary: Option<&'a Path>,
     /// A directory of the same file system for files that are being written.
     pub aside: &'a Path,
-    /// How many steps run at once.
-    pub jobs: NonZeroUsize,
+    /// How many steps run at once, other runs' counted.
+    pub jobs: &'a Jobs,
     /// The wish to stop.
     pub cancel: &'a Cancel,
     /// Who listens.
     pub sink: &'a dyn Sink,
     /// What everybody was told already.
     pub told: Mutex<Vec<String>>,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Results {
+    /// How each step came out, in their order.
+    pub outcomes: Vec<Outcome>,
+    /// If every step was fresh: their records.
+    pub records: Option<Vec<Record>>,
 }
 
 struct State {
@@ -112,49 +115,42 @@ struct State {
 }
 
 impl Runner<'_> {
-    /// Does what is to be done. The outcomes are in the order of the steps.
+    /// Does what is to be done.
     ///
     /// # Errors
     /// The first step that could not be done at all ends the run; those under
     /// way are brought to their end.
-    pub fn run(&self, steps: &[Step<'_>]) -> Result<Vec<Outcome>, Error> {
-        let known = self.summary.and_then(|path| summary::read(path, self.files.root(), steps));
-        if let Some(logs) = known {
-            return Ok(logs.into_iter().map(Outcome::Fresh).collect());
-        }
+    pub fn run(&self, steps: &[Step<'_>]) -> Result<Results, Error> {
         let mut records: Vec<Option<Record>> = Vec::with_capacity(steps.len());
         for (index, step) in steps.iter().enumerate() {
             debug_assert!(step.after.iter().all(|&before| before < index));
             let is_next = step.after.iter().all(|&before| records[before].is_some());
             records.push(is_next.then(|| self.look(step).ok()).flatten());
         }
-        let all: Option<Vec<&Record>> = records.iter().map(Option::as_ref).collect();
-        if let (Some(path), Some(all)) = (self.summary, all) {
-            // Only the next run's speed is at stake.
-            drop(summary::write(path, steps, &all, self.aside));
+        let fresh = |record: &Record| Outcome::Fresh(record.log.clone());
+        let outcomes: Vec<Option<Outcome>> =
+            records.iter().map(|record| record.as_ref().map(fresh)).collect();
+        let todo = outcomes.iter().filter(|outcome| outcome.is_none()).count();
+        if todo == 0 {
+            let outcomes = outcomes.into_iter().flatten().collect();
+            return Ok(Results { outcomes, records: records.into_iter().collect() });
         }
-        let fresh = |record: Record| Outcome::Fresh(record.log);
-        let mut outcomes: Vec<Option<Outcome>> =
-            records.into_iter().map(|record| record.map(fresh)).collect();
-        if outcomes.iter().any(Option::is_none) {
-            // Whatever was saved just now counts as settled from here on.
-            next_tick();
-            let todo = outcomes.iter().filter(|outcome| outcome.is_none()).count();
-            let running = vec![false; steps.len()];
-            let state = Mutex::new(State { outcomes, running, error: None });
-            let ended = Condvar::new();
-            std::thread::scope(|scope| {
-                for _ in 0..self.jobs.get().min(todo) {
-                    scope.spawn(|| self.work(steps, &state, &ended));
-                }
-            });
-            let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
-            if let Some(error) = state.error {
-                return Err(error);
+        // Whatever was saved just now counts as settled from here on.
+        next_tick();
+        let running = vec![false; steps.len()];
+        let state = Mutex::new(State { outcomes, running, error: None });
+        let ended = Condvar::new();
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs.limit().min(todo) {
+                scope.spawn(|| self.work(steps, &state, &ended));
             }
-            outcomes = state.outcomes;
+        });
+        let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = state.error {
+            return Err(error);
         }
-        Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Skipped)).collect())
+        let skipped = |outcome: Option<Outcome>| outcome.unwrap_or(Outcome::Skipped);
+        Ok(Results { outcomes: state.outcomes.into_iter().map(skipped).collect(), records: None })
     }
 
     fn work(&self, steps: &[Step<'_>], state: &Mutex<State>, ended: &Condvar) {
@@ -196,6 +192,7 @@ impl Runner<'_> {
     /// has just written something, which the step may read without having
     /// said so.
     fn perform(&self, step: &Step<'_>, woken: bool) -> Result<Outcome, Error> {
+        let _slot = self.jobs.take();
         if self.cancel.is_cancelled() {
             return Err(process::Error::Cancelled.into());
         }
@@ -292,6 +289,7 @@ fn ready(steps: &[Step<'_>], state: &State) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::events::Silent;
+    use std::num::NonZeroUsize;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Two steps: `a` → `b` → `c`, each copying the first letter.
@@ -334,14 +332,13 @@ mod tests {
             let runner = Runner {
                 files: &files,
                 records: &self.path("records"),
-                summary: None,
                 aside: &self.path("aside"),
-                jobs: NonZeroUsize::new(2).unwrap(),
+                jobs: &Jobs::new(NonZeroUsize::new(2).unwrap()),
                 cancel: &Cancel::new(),
                 sink: &Silent,
                 told: Mutex::default(),
             };
-            runner.run(&[step(0, "a", "b"), step(1, "b", "c")]).unwrap()
+            runner.run(&[step(0, "a", "b"), step(1, "b", "c")]).unwrap().outcomes
         }
 
         fn runs(&self) -> [usize; 2] {

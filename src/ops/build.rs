@@ -4,6 +4,7 @@
 use super::{Packages, Session, cargo, expand, header, levels, packages, user};
 use crate::base::digest::Digest;
 use crate::base::fs;
+use crate::base::jobs::{Jobs, side_by_side};
 use crate::build::{self, Arch, Clang};
 use crate::diagnostics::{Diagnostic, Failure, Label, Origin, Severity, Span, codes};
 use crate::project::manifest::{Located, Mcpu, UserKind, Vmlinux};
@@ -146,40 +147,77 @@ fn work(session: &Session, request: &Request, take_objects: bool) -> Result<Outc
             return Ok(outcome);
         }
     };
-    for input in inputs {
-        match input {
-            Input::Object(object) => outcome.artifacts.push(Artifact {
-                name: object_name(&object),
-                root: session.cwd.clone(),
-                sources: Vec::new(),
-                fresh: true,
-                project: None,
-                object,
-            }),
-            Input::Project(project, only) => {
-                let sources = match project.sources() {
-                    Ok(sources) => sources,
-                    Err(error) => {
-                        outcome.diagnostics.extend(displayed(session, error.into_diagnostics()));
-                        continue;
-                    }
-                };
-                // One object of all sources needs all of them.
-                let whole = only.is_empty() || project.manifest.bpf.link;
-                let wanted = |source: &project::Source| whole || only.contains(&source.path);
-                let (wanted, others): (Vec<_>, Vec<_>) = sources.into_iter().partition(wanted);
-                let whole = others.is_empty();
-                build_project(session, request, *project, &wanted, whole, &mut outcome)?;
-            }
-            Input::Files(dir, files) => {
-                let project = ad_hoc(session, &dir);
-                let sources: Vec<_> =
-                    files.iter().map(|file| project::Source::named(file)).collect();
-                build_project(session, request, project, &sources, false, &mut outcome)?;
-            }
+    let jobs = Jobs::new(session.jobs);
+    let run = |input: &Input| build_input(session, request, &jobs, input);
+    for part in side_by_side(&inputs, session.jobs.get(), &run) {
+        let Part { project, outcome: own, drive_cargo } = part?;
+        let shift = outcome.projects.len();
+        outcome.artifacts.extend(own.artifacts.into_iter().map(|artifact| Artifact {
+            project: artifact.project.map(|index| index + shift),
+            ..artifact
+        }));
+        outcome.programs.extend(own.programs);
+        outcome.files_read.extend(own.files_read);
+        outcome.diagnostics.extend(own.diagnostics);
+        outcome.allowed += own.allowed;
+        let Some(project) = project else { continue };
+        if drive_cargo && !outcome.failed() {
+            cargo::drive(session, request, &project, &mut outcome)?;
         }
+        outcome.projects.push(project);
     }
     Ok(outcome)
+}
+
+/// What came of one of several inputs.
+#[derive(Default)]
+struct Part {
+    /// The project that was built.
+    project: Option<Project>,
+    /// The rest of it, without projects.
+    outcome: Outcome,
+    /// Whether cargo's turn comes then.
+    drive_cargo: bool,
+}
+
+fn build_input(
+    session: &Session,
+    request: &Request,
+    jobs: &Jobs,
+    input: &Input,
+) -> Result<Part, Failure> {
+    let mut part = Part::default();
+    match input {
+        Input::Object(object) => part.outcome.artifacts.push(Artifact {
+            name: object_name(object),
+            root: session.cwd.clone(),
+            sources: Vec::new(),
+            fresh: true,
+            project: None,
+            object: object.clone(),
+        }),
+        Input::Project(project, only) => {
+            let sources = match project.sources() {
+                Ok(sources) => sources,
+                Err(error) => {
+                    part.outcome.diagnostics = displayed(session, error.into_diagnostics());
+                    return Ok(part);
+                }
+            };
+            // One object of all sources needs all of them.
+            let whole = only.is_empty() || project.manifest.bpf.link;
+            let wanted = |source: &project::Source| whole || only.contains(&source.path);
+            let (wanted, others): (Vec<_>, Vec<_>) = sources.into_iter().partition(wanted);
+            let whole = others.is_empty();
+            build_project(session, request, jobs, project, &wanted, whole, &mut part)?;
+        }
+        Input::Files(dir, files) => {
+            let project = ad_hoc(session, dir);
+            let sources: Vec<_> = files.iter().map(|file| project::Source::named(file)).collect();
+            build_project(session, request, jobs, &project, &sources, false, &mut part)?;
+        }
+    }
+    Ok(part)
 }
 
 /// Preprocesses the one source that `request.paths` names.
@@ -244,7 +282,8 @@ fn with_source<T>(
         return Ok(Err(displayed(session, setting.mistakes)));
     }
     let header = || header::of(session, &project, setting.arch);
-    work(&setting.request(session, &project, &clang, &header), wanted).map(Ok)
+    let jobs = Jobs::new(session.jobs);
+    work(&setting.request(session, &project, &clang, &jobs, &header), wanted).map(Ok)
 }
 
 /// The project of sources in a directory that no manifest speaks of.
@@ -256,20 +295,22 @@ fn ad_hoc(session: &Session, dir: &Path) -> Project {
 fn build_project(
     session: &Session,
     request: &Request,
-    project: Project,
+    jobs: &Jobs,
+    project: &Project,
     sources: &[project::Source],
     whole: bool,
-    outcome: &mut Outcome,
+    part: &mut Part,
 ) -> Result<(), Failure> {
-    let clang = find_clang(session, &project)?;
-    let setting = Setting::new(session, request, &project, &clang, sources, whole)?;
+    let outcome = &mut part.outcome;
+    let clang = find_clang(session, project)?;
+    let setting = Setting::new(session, request, project, &clang, sources, whole)?;
     if !setting.mistakes.is_empty() {
         outcome.diagnostics.extend(displayed(session, setting.mistakes));
         return Ok(());
     }
-    let header = || header::of(session, &project, setting.arch);
-    let report = build::build(&setting.request(session, &project, &clang, &header))?;
-    let index = outcome.projects.len();
+    let header = || header::of(session, project, setting.arch);
+    let wanted = setting.request(session, project, &clang, jobs, &header);
+    let report = build::build(&wanted)?;
     outcome.artifacts.extend(report.built.iter().map(|built| {
         let object = &setting.objects[built.object];
         let source = |index: &usize| project.root.join(&setting.sources[*index].path);
@@ -279,7 +320,7 @@ fn build_project(
             sources: object.sources.iter().map(source).collect(),
             root: project.root.clone(),
             fresh: built.fresh,
-            project: Some(index),
+            project: Some(0),
         }
     }));
     let programs = setting.user.iter().flat_map(|user| &user.programs);
@@ -290,18 +331,17 @@ fn build_project(
         }
     }
     let mut findings = report.diagnostics;
-    findings.extend(levels::unknown_names(&project, sources));
-    let (findings, allowed) = levels::apply(session, Some(&project), &project.root, findings);
+    let remarked = report.remarked.iter().filter_map(|index| sources.get(*index));
+    findings.extend(levels::unknown_names(project, remarked));
+    let (findings, allowed) = levels::apply(session, Some(project), &project.root, findings);
     outcome.allowed += allowed;
     outcome.diagnostics.extend(displayed(session, findings));
     if request.files_read {
-        outcome.files_read.extend(setting.request(session, &project, &clang, &header).files_read());
+        outcome.files_read.extend(wanted.files_read());
     }
     let is_rust = project.manifest.user.kind.value == UserKind::Rust;
-    if request.user && whole && is_rust && setting.arch == Arch::host() && !outcome.failed() {
-        cargo::drive(session, request, &project, outcome)?;
-    }
-    outcome.projects.push(project);
+    part.drive_cargo = request.user && whole && is_rust && setting.arch == Arch::host();
+    part.project = Some(project.clone());
     Ok(())
 }
 
@@ -401,7 +441,7 @@ impl Setting {
         }
         let kind = project.manifest.user.kind.value;
         if request.user && whole && project.kind != Kind::AdHoc && kind == UserKind::C {
-            setting.add_user(session, project, clang)?;
+            setting.add_user(session, project, sources, clang)?;
         }
         Ok(setting)
     }
@@ -411,6 +451,7 @@ impl Setting {
         &mut self,
         session: &Session,
         project: &Project,
+        sources: &[project::Source],
         clang: &Clang,
     ) -> Result<(), Failure> {
         let generated = self.target.join(self.profile.as_str()).join(user::GENERATED);
@@ -429,16 +470,9 @@ impl Setting {
             ));
             return Ok(());
         }
-        let (target, include) = (self.target.clone(), self.include.clone());
-        self.user = user::prepare(
-            session,
-            project,
-            self.profile,
-            &target,
-            &include,
-            clang,
-            &mut self.mistakes,
-        )?;
+        let (profile, target, include) = (self.profile, &self.target, &self.include);
+        let bpf = user::Bpf { sources, profile, target, include, clang };
+        self.user = user::prepare(session, project, &bpf, &mut self.mistakes)?;
         Ok(())
     }
 
@@ -500,6 +534,7 @@ impl Setting {
         session: &'a Session,
         project: &'a Project,
         clang: &'a Clang,
+        jobs: &'a Jobs,
         header: &'a build::HeaderFor<'a>,
     ) -> build::Request<'a> {
         build::Request {
@@ -516,7 +551,7 @@ impl Setting {
             clang,
             vmlinux: self.vmlinux.then_some(header),
             compile_commands: self.compile_commands,
-            jobs: session.jobs,
+            jobs,
             cancel: &session.cancel,
             sink: &*session.sink,
         }

@@ -22,10 +22,13 @@ pub(super) fn apply(
     levels.apply(findings, &text)
 }
 
-/// A finding for each name in `[lints]` and in the sources' comments that is
-/// neither a code nor the readable name of one: it would have no effect, and
+/// A finding for each name in `[lints]` and in the comments of some sources that
+/// is neither a code nor the readable name of one: it would have no effect, and
 /// nobody would know.
-pub(super) fn unknown_names(project: &Project, sources: &[Source]) -> Vec<Diagnostic> {
+pub(super) fn unknown_names<'s>(
+    project: &Project,
+    sources: impl Iterator<Item = &'s Source>,
+) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let names = project.manifest.lint_names.iter();
     for name in names.filter(|name| Code::find(&name.value).is_none()) {

@@ -8,26 +8,37 @@ use crate::build::user::{Libbpf, Program, User, bundled, compiler, defines_main,
 use crate::build::{self, Clang};
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::project::manifest::LibbpfKind;
-use crate::project::{Project, name};
+use crate::project::{Project, Source, name};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The directory of skeletons in a profile's directory.
 pub(super) const GENERATED: &str = "gen";
 
-/// Prepares the user side of a project of kind `c`. `target` is its build
-/// directory, `include` its include directories. Mistakes in the manifest are
-/// added to `mistakes`; nothing is built then.
+/// The BPF side that user programs are built for.
+pub(super) struct Bpf<'a> {
+    /// The project's BPF sources.
+    pub sources: &'a [Source],
+    /// How they are built.
+    pub profile: Profile,
+    /// The build directory.
+    pub target: &'a Path,
+    /// The include directories.
+    pub include: &'a [PathBuf],
+    /// The compiler.
+    pub clang: &'a Clang,
+}
+
+/// Prepares the user side of a project of kind `c`. Mistakes in the manifest
+/// are added to `mistakes`; nothing is built then.
 pub(super) fn prepare(
     session: &Session,
     project: &Project,
-    profile: Profile,
-    target: &Path,
-    include: &[PathBuf],
-    clang: &Clang,
+    bpf: &Bpf<'_>,
     mistakes: &mut Vec<Diagnostic>,
 ) -> Result<Option<User>, Failure> {
-    let sources = match project.user_sources() {
+    let &Bpf { profile, target, include, clang, .. } = bpf;
+    let sources = match project.user_sources(bpf.sources) {
         Ok(sources) => sources,
         Err(error) => {
             mistakes.extend(error.into_diagnostics());
@@ -67,7 +78,7 @@ fn programs(project: &Project, sources: &[PathBuf], dir: &Path) -> Vec<Program> 
     let is_main = |path: &PathBuf| {
         // What cannot be read, the compiler will complain about.
         let text = fs::read(&project.root.join(path)).unwrap_or_default();
-        defines_main(&String::from_utf8_lossy(&text))
+        defines_main(&text)
     };
     let (mains, shared): (Vec<usize>, Vec<usize>) =
         (0..sources.len()).partition(|&index| is_main(&sources[index]));

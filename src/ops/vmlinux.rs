@@ -30,10 +30,13 @@ pub struct Request {
     pub sources: Vec<PathBuf>,
     /// Where the sources' own headers are looked for.
     pub include: Vec<PathBuf>,
+    /// The file to be written.
+    pub output: Option<PathBuf>,
 }
 
-/// Reads the BTF and writes the header.
-pub fn run(session: &Session, request: &Request) -> Result<Vec<u8>, Failure> {
+/// Reads the BTF and writes the header: into the file, or else it is returned.
+pub fn run(session: &Session, request: &Request) -> Result<Option<Vec<u8>>, Failure> {
+    let output = request.output.as_ref().map(|path| session.absolute(path));
     let btf = load(session, request)?;
     if !request.sources.is_empty() {
         let include: Vec<_> = request.include.iter().map(|dir| session.absolute(dir)).collect();
@@ -45,7 +48,11 @@ pub fn run(session: &Session, request: &Request) -> Result<Vec<u8>, Failure> {
             fs::metadata(&source)?;
             files.extend(build::includes::follow([source], &include).files);
         }
-        return Ok(vmlinux::prune(&btf, &words(&files, &[])?)?);
+        let text = vmlinux::prune(&btf, &words(&files, &[])?)?;
+        return Ok(match output {
+            Some(path) => fs::write_atomic(&path, &text).map(|()| None)?,
+            None => Some(text),
+        });
     }
     let ids = find(&btf, &request.types)?;
     let request = if request.types.is_empty() {
@@ -53,7 +60,17 @@ pub fn run(session: &Session, request: &Request) -> Result<Vec<u8>, Failure> {
     } else {
         vmlinux::Request { scope: Scope::Only(&ids), kfuncs: Kfuncs::None }
     };
-    Ok(vmlinux::header(&btf, &request)?)
+    let Some(path) = output else { return Ok(Some(vmlinux::header(&btf, &request)?)) };
+    let mut file = fs::Pending::new(&path)?;
+    let mut written = Ok(());
+    vmlinux::header_to(&btf, &request, &mut |part| {
+        if written.is_ok() {
+            written = file.write(part);
+        }
+    })?;
+    written?;
+    file.finish()?;
+    Ok(None)
 }
 
 /// The words of a project's files and of its definitions (`NAME=VALUE`), with

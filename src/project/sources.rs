@@ -101,10 +101,9 @@ impl Project {
     }
 
     /// The C sources of the user program, relative to the project, in the
-    /// order of their paths: what matches `[user]`'s patterns and is no BPF
-    /// source.
-    pub fn user_sources(&self) -> Result<Vec<PathBuf>, Error> {
-        let bpf = self.sources()?;
+    /// order of their paths: what matches `[user]`'s patterns and is none of
+    /// the project's BPF sources `bpf`.
+    pub fn user_sources(&self, bpf: &[Source]) -> Result<Vec<PathBuf>, Error> {
         let mut found: Vec<PathBuf> = Vec::new();
         for text in &self.manifest.user.sources {
             let Ok(pattern) = Pattern::new(&text.value) else { continue };

@@ -148,9 +148,24 @@ const END: &str = "#endif /* __VMLINUX_H__ */\n";
 /// # Errors
 /// Only for BTF that no compiler and no pahole wrote; see [`Error`].
 pub fn header(btf: &Btf, request: &Request<'_>) -> Result<Vec<u8>, Error> {
+    let mut text = Vec::new();
+    header_to(btf, request, &mut |part| text.extend_from_slice(part))?;
+    Ok(text)
+}
+
+/// [`header`], handed on in parts as it is written: whoever puts them into a
+/// file needs no memory for the whole.
+///
+/// # Errors
+/// As [`header`]; what was handed on is worth nothing then.
+pub fn header_to(
+    btf: &Btf,
+    request: &Request<'_>,
+    sink: &mut dyn FnMut(&[u8]),
+) -> Result<(), Error> {
     let names = Names::of(btf);
     let kfuncs = kfuncs(btf, &names, request.kfuncs);
-    write(Writer::new(btf, &names, None), &request.scope, &kfuncs)
+    write(Writer::new(btf, &names, None, sink), &request.scope, &kfuncs)
 }
 
 /// Writes a header with what the words of a program's sources lead to: of
@@ -166,7 +181,10 @@ pub fn prune(btf: &Btf, words: &Words) -> Result<Vec<u8>, Error> {
     let functions: Vec<TypeId> = kfuncs.iter().map(|(id, _)| *id).collect();
     let pruned = prune::prune(btf, &names, words, &functions);
     let scope = Scope::Only(&pruned.roots);
-    write(Writer::new(btf, &names, Some(&pruned)), &scope, &kfuncs)
+    let mut text = Vec::new();
+    let mut sink = |part: &[u8]| text.extend_from_slice(part);
+    write(Writer::new(btf, &names, Some(&pruned), &mut sink), &scope, &kfuncs)?;
+    Ok(text)
 }
 
 /// Writes the definitions of some types, and of what they need, for programs
@@ -177,10 +195,13 @@ pub fn prune(btf: &Btf, words: &Words) -> Result<Vec<u8>, Error> {
 /// As [`header`].
 pub fn definitions(btf: &Btf, types: &[TypeId]) -> Result<String, Error> {
     let names = Names::of(btf);
-    let mut writer = Writer::new(btf, &names, None);
+    let mut text = Vec::new();
+    let mut sink = |part: &[u8]| text.extend_from_slice(part);
+    let mut writer = Writer::new(btf, &names, None, &mut sink);
     writer.types(&Scope::Only(types))?;
+    writer.finish(0..0);
     // Identifiers are ASCII; what else there was is `_` now.
-    let text = String::from_utf8_lossy(&writer.finish()).into_owned();
+    let text = String::from_utf8_lossy(&text).into_owned();
     let mut parts = text.split(write::BEFORE_C23);
     let mut own = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -193,7 +214,7 @@ fn write(
     mut writer: Writer<'_>,
     scope: &Scope<'_>,
     kfuncs: &[(TypeId, bool)],
-) -> Result<Vec<u8>, Error> {
+) -> Result<(), Error> {
     writer.text(GUARD);
     writer.text(BEFORE_RECORDS);
     writer.types(scope)?;
@@ -209,14 +230,11 @@ fn write(
     }
     if writer.has_records() {
         writer.text(AFTER_RECORDS);
-        writer.text(END);
-        return Ok(writer.finish());
     }
-    // clang warns of an attribute that applies to nothing.
     writer.text(END);
-    let mut header = writer.finish();
-    header.drain(GUARD.len()..GUARD.len() + BEFORE_RECORDS.len());
-    Ok(header)
+    // clang warns of an attribute that applies to nothing.
+    writer.finish(GUARD.len()..GUARD.len() + BEFORE_RECORDS.len());
+    Ok(())
 }
 
 /// The kernel functions that are wanted, each once, by number; with whether

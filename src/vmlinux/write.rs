@@ -12,9 +12,14 @@ use super::prune::{Extent, Pruned};
 use super::{Error, Scope};
 use crate::btf::{Btf, Kind, TypeId, raw};
 use std::cell::OnceCell;
+use std::ops::Range;
 
 /// The deepest nesting of "must be written first". Kernels need about 60.
 const MAX_DEPTH: u32 = 1500;
+
+/// How much is written before it is handed on, in bytes: what stays in the
+/// nearer caches.
+const CHUNK: usize = 64 << 10;
 
 /// From how many bits on padding is an array and not a row of bit-fields.
 const LONG_PAD: u64 = 64 * 16;
@@ -39,10 +44,17 @@ pub(super) struct Writer<'b> {
     layouts: Layouts,
     anonymous: OnceCell<Anonymous>,
     state: Vec<u8>,
+    /// What is written and not handed on yet.
     out: Vec<u8>,
-    /// For each type, where in the output stands what comes before the name
-    /// that is declared with it: the start, and in the low byte the length; 0
-    /// if it is nowhere, or too far behind.
+    /// Takes what is written.
+    sink: &'b mut dyn FnMut(&[u8]),
+    /// How many bytes it has taken.
+    taken: usize,
+    /// What comes before the names that are declared, of every type that was
+    /// mentioned.
+    spellings: Vec<u8>,
+    /// For each type, where in `spellings` its own is: the start, and in the
+    /// low byte the length; 0 if it is nowhere.
     spelled: Vec<u32>,
     /// Output beyond this many bytes is a BTF made to blow up; and so is one
     /// in which as many types have to be looked at for others.
@@ -159,7 +171,12 @@ enum Need {
 }
 
 impl<'b> Writer<'b> {
-    pub fn new(btf: &'b Btf, names: &'b Names<'b>, pruned: Option<&'b Pruned<'b>>) -> Self {
+    pub fn new(
+        btf: &'b Btf,
+        names: &'b Names<'b>,
+        pruned: Option<&'b Pruned<'b>>,
+        sink: &'b mut dyn FnMut(&[u8]),
+    ) -> Self {
         let size = raw::data_len(btf);
         Self {
             btf,
@@ -169,7 +186,10 @@ impl<'b> Writer<'b> {
             anonymous: OnceCell::new(),
             state: vec![0; btf.len() as usize],
             spelled: vec![0; btf.len() as usize],
-            out: Vec::with_capacity(if pruned.is_some() { 1 << 16 } else { size / 8 * 5 }),
+            out: Vec::with_capacity(2 * CHUNK),
+            sink,
+            taken: 0,
+            spellings: Vec::new(),
             limit: size.saturating_mul(32).saturating_add(1 << 20),
             visits: 0,
             depth: 0,
@@ -208,8 +228,23 @@ impl<'b> Writer<'b> {
         self.has_records
     }
 
-    pub fn finish(self) -> Vec<u8> {
-        self.out
+    /// Hands on what there is, if that is much.
+    fn spill(&mut self) {
+        // Whether there are records decides about the first lines.
+        if self.out.len() >= CHUNK && self.has_records {
+            (self.sink)(&self.out);
+            self.taken += self.out.len();
+            self.out.clear();
+        }
+    }
+
+    /// Hands on the rest. `without` is left out of it where no struct and no
+    /// union was written.
+    pub fn finish(mut self, without: Range<usize>) {
+        if !self.has_records {
+            self.out.drain(without);
+        }
+        (self.sink)(&self.out);
     }
 
     pub fn text(&mut self, text: &str) {
@@ -220,18 +255,19 @@ impl<'b> Writer<'b> {
         self.out.extend_from_slice(bytes);
     }
 
-    /// Writes again what stands in the output.
+    /// Writes what was written before a name already.
     #[inline]
     fn repeat(&mut self, start: usize, length: usize) {
         const SHORT: usize = 24;
-        match self.out.get(start..).and_then(|rest| rest.first_chunk::<SHORT>()) {
+        let Some(rest) = self.spellings.get(start..) else { return };
+        match rest.first_chunk::<SHORT>() {
             // A fixed number of bytes is copied without a call.
             Some(bytes) if length <= SHORT => {
-                let (bytes, end) = (*bytes, self.out.len() + length);
-                self.out.extend_from_slice(&bytes);
+                let end = self.out.len() + length;
+                self.out.extend_from_slice(bytes);
                 self.out.truncate(end);
             }
-            _ => self.out.extend_from_within(start..start + length),
+            _ => self.out.extend_from_slice(&rest[..length]),
         }
     }
 
@@ -285,6 +321,7 @@ impl<'b> Writer<'b> {
     }
 
     fn top_level(&mut self, id: u32) -> Result<(), Error> {
+        self.spill();
         let Some(record) = raw::record(self.btf, id) else { return Ok(()) };
         match record.kind() {
             Kind::Struct | Kind::Union if record.name != 0 => self.define(id),
@@ -316,7 +353,7 @@ impl<'b> Writer<'b> {
     /// Refuses what gets too long at a type.
     #[inline]
     fn check_length(&self, id: u32) -> Result<(), Error> {
-        match self.out.len() > self.limit {
+        match self.taken + self.out.len() > self.limit {
             true => Err(Error::TooLong(TypeId(id))),
             false => Ok(()),
         }
@@ -564,7 +601,7 @@ impl<'b> Writer<'b> {
         let renamed = self.names.renamed_enumerators(id);
         for (index, value) in values.enumerate() {
             // Whoever wrote the enumeration finds that it is too long.
-            if self.out.len() > self.limit {
+            if self.taken + self.out.len() > self.limit {
                 return;
             }
             let (name, value) = read(value);
@@ -1011,14 +1048,16 @@ impl<'b> Writer<'b> {
         if !self.spell_plain(id, name) {
             return false;
         }
-        let length = self.out.len() - start;
-        self.name(name);
         const FARTHEST: usize = u32::MAX as usize >> 8;
-        if let (Ok(length), Some(slot)) = (u8::try_from(length), self.spelled.get_mut(id as usize))
-            && start <= FARTHEST
+        let text = &self.out[start..];
+        if let (Ok(length), Some(slot)) =
+            (u8::try_from(text.len()), self.spelled.get_mut(id as usize))
+            && self.spellings.len() <= FARTHEST
         {
-            *slot = (start as u32) << 8 | u32::from(length);
+            *slot = (self.spellings.len() as u32) << 8 | u32::from(length);
+            self.spellings.extend_from_slice(text);
         }
+        self.name(name);
         true
     }
 

@@ -20,7 +20,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// A libbpf to compile with and to link to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Libbpf {
     /// What identifies it, for people and records.
     pub identity: String,
@@ -35,7 +35,7 @@ pub struct Libbpf {
 }
 
 /// A program to be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Program {
     /// Its name.
     pub name: String,
@@ -46,7 +46,7 @@ pub struct Program {
 }
 
 /// The user side of a project.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct User {
     /// The compiler.
     pub compiler: Compiler,

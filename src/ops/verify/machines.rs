@@ -4,13 +4,13 @@
 use super::job::{Job, Place};
 use super::select::Selection;
 use super::{Found, Object, Request, Results, Task};
+use crate::base::jobs::side_by_side;
 use crate::diagnostics::{Failure, codes};
 use crate::ops::Session;
 use crate::ops::machines::{Machines, Wish};
 use crate::vm::{self, Settings};
 use crate::wire::Placed;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 /// What the kernel that skep runs on is called. `host` is its image, in a
@@ -77,31 +77,4 @@ impl Work<'_> {
         }
         Ok(part)
     }
-}
-
-/// Runs jobs on several threads, at most `width` at once; results in order.
-pub(in crate::ops) fn side_by_side<'i, I: Sync, O: Send>(
-    items: &'i [I],
-    width: usize,
-    run: &(dyn Fn(&'i I) -> O + Sync),
-) -> Vec<O> {
-    let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<O>>> = items.iter().map(|_| Mutex::new(None)).collect();
-    std::thread::scope(|scope| {
-        for _ in 0..width.min(items.len()) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(item) = items.get(index) else { break };
-                    let result = run(item);
-                    *results[index].lock().unwrap_or_else(|poison| poison.into_inner()) =
-                        Some(result);
-                }
-            });
-        }
-    });
-    results
-        .into_iter()
-        .filter_map(|result| result.into_inner().unwrap_or_else(|poison| poison.into_inner()))
-        .collect()
 }

@@ -1,5 +1,7 @@
 //! Just enough C to name a variable and to find the end of a statement.
 
+use std::ops::Range;
+
 /// The variable or expression that a line of C sets: `value` of
 /// `__u64 *value = lookup(…);`, `s->next` of `s->next = …`.
 pub(super) fn assigned(line: &str) -> Option<&str> {
@@ -55,6 +57,10 @@ pub(super) fn dereferenced(line: &str) -> Option<&str> {
 /// The variable or field that stands at a column (counted from 1) of a line,
 /// or before the operator there: `ctx->rx_queue_index`, `skb->len`, `hits`.
 pub(super) fn expression_at(line: &str, column: u32) -> Option<&str> {
+    Some(&line[expression_range(line, column)?])
+}
+
+fn expression_range(line: &str, column: u32) -> Option<Range<usize>> {
     let bytes = line.as_bytes();
     let word = |at: usize| bytes.get(at).is_some_and(|&byte| is_word(char::from(byte)));
     let mut at = usize::try_from(column).ok()?.checked_sub(1)?;
@@ -90,7 +96,14 @@ pub(super) fn expression_at(line: &str, column: u32) -> Option<&str> {
     let keyword = matches!(text, "return" | "if" | "while" | "for" | "sizeof" | "volatile" | "asm");
     let is_call = line[end..].trim_start().starts_with('(');
     let is_name = !text.starts_with(|c: char| c.is_ascii_digit());
-    (is_name && !keyword && !is_call).then_some(text)
+    (is_name && !keyword && !is_call).then_some(start..end)
+}
+
+/// The pointer at a column (counted from 1) of a line, if the line reads
+/// something through it: `ctx->task` of `pid = ctx->task->pid` at its `task`.
+pub(super) fn followed_at(line: &str, column: u32) -> Option<&str> {
+    let range = expression_range(line, column)?;
+    line[range.end..].starts_with("->").then_some(&line[range])
 }
 
 /// How much of a text reaches on from the word before it: `->next[0].x`.
@@ -383,6 +396,8 @@ mod tests {
         assert_eq!(at("return 1;", "return"), None);
         assert_eq!(at("if (!t || index > 16)", "||"), None);
         assert_eq!(at("*value += 1;", "+="), Some("value"));
+        assert_eq!(followed_at("pid = ctx->task->pid;", 12), Some("ctx->task"));
+        assert_eq!(followed_at("task = ctx->task;", 13), None);
         assert!(copies("\t__u16 n = *(__u16 *)data;", 12));
         assert!(copies("p = (void *)(long)ctx->data;", 19));
         assert!(!copies("byte = data + *(__u32 *)data;", 15));

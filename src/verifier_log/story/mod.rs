@@ -480,7 +480,15 @@ impl<'a> Story<'a> {
 
     /// The name of the variable that a value was kept in where it came from.
     fn variable(&self, origin: Made<'_>) -> Option<String> {
-        self.variable_set_at(origin.via.unwrap_or(origin.at))
+        self.followed(origin).or_else(|| self.variable_set_at(origin.via.unwrap_or(origin.at)))
+    }
+
+    /// The field that a pointer was read from, if it was kept in no variable
+    /// and its line goes on through it: `ctx->task` of `pid = ctx->task->pid`.
+    fn followed(&self, origin: Made<'_>) -> Option<String> {
+        let is_read = origin.via.is_none() && matches!(origin.operation, Operation::Load { .. });
+        let span = self.place(origin.at).filter(|_| is_read)?;
+        c_text::followed_at(span.line_text.as_deref()?, span.start.column).map(str::to_owned)
     }
 
     /// The variable or field that the C line names at an instruction's

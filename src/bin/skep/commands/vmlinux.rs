@@ -3,7 +3,6 @@
 
 use super::{CommandResult, drift, min_core};
 use crate::shell::Shell;
-use skep::base::fs;
 use skep::diagnostics::{Diagnostic, Origin, codes};
 use skep::ops::Session;
 use skep::ops::vmlinux::{self, Request};
@@ -81,10 +80,9 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         let request = skep::ops::drift::Request { paths, from, against, all };
         return drift::check(&request, session, shell);
     }
-    let header = vmlinux::run(session, &Request { from, modules, types, sources, include })?;
-    match output {
-        Some(path) => fs::write_atomic(&session.absolute(path), &header)?,
-        None => shell.raw(&header),
+    let request = Request { from, modules, types, sources, include, output };
+    if let Some(header) = vmlinux::run(session, &request)? {
+        shell.raw(&header);
     }
     Ok(())
 }
