@@ -6,7 +6,9 @@
 mod support;
 
 mod clang;
+mod hostile;
 mod oracle;
 mod questions;
 mod random;
+mod selftests;
 mod tools;

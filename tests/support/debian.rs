@@ -120,18 +120,52 @@ pub fn source(name: &str) -> PathBuf {
 /// into: the verifier, and veristat with the header that it needs. The
 /// directory is shared; do not write to it.
 pub fn kernel_source(version: &str, suite: &str) -> PathBuf {
+    let veristat = Path::new("tools/testing/selftests/bpf/veristat.c");
+    let header = Path::new("tools/include/uapi/linux/bpf.h");
+    let is_wanted = |path: &Path| {
+        let is_c = path.extension().is_some_and(|extension| extension == "c");
+        let is_verifier = path.parent() == Some(Path::new("kernel/bpf")) && is_c;
+        is_verifier || path == veristat || path == header
+    };
+    let files = unpacked_source(version, suite, "files", is_wanted);
+    for path in [veristat, header, Path::new("kernel/bpf/verifier.c")] {
+        assert!(files.join(path).exists(), "the tarball has no {}", path.display());
+    }
+    files
+}
+
+/// The kernel's own tests of BPF: their programs, and the headers that those
+/// include. The directory is shared; do not write to it.
+pub fn selftests(version: &str, suite: &str) -> PathBuf {
+    let is_wanted = |path: &Path| {
+        let is_source =
+            path.extension().is_some_and(|extension| extension == "c" || extension == "h");
+        let is_ours =
+            path.starts_with("tools/testing/selftests/bpf") || path.starts_with("tools/include");
+        is_source && is_ours
+    };
+    unpacked_source(version, suite, "selftests", is_wanted)
+}
+
+/// What is wanted of a kernel's source, by the paths in it, once for all tests.
+fn unpacked_source(
+    version: &str,
+    suite: &str,
+    name: &str,
+    is_wanted: impl Fn(&Path) -> bool,
+) -> PathBuf {
     let package = format!("linux-source-{version}");
-    fetched(&format!("{package}-files"), |dir| {
+    fetched(&format!("{package}-{name}"), |dir| {
         let apt = Suite::new(dir, "deb", suite);
         apt.run(&["download", &package]).unwrap();
         let unpacked = dir.join("unpacked");
-        unpack_source(&apt.downloaded(), &unpacked);
+        unpack_source(&apt.downloaded(), &unpacked, is_wanted);
         unpacked
     })
 }
 
 /// Writes what is wanted of the tarball in a package of the kernel's source.
-fn unpack_source(deb: &Path, to: &Path) {
+fn unpack_source(deb: &Path, to: &Path, is_wanted: impl Fn(&Path) -> bool) {
     let mut archive = ar::Archive::new(File::open(deb).unwrap());
     while let Some(member) = archive.next_entry() {
         let member = member.unwrap();
@@ -143,33 +177,26 @@ fn unpack_source(deb: &Path, to: &Path) {
         for entry in package.entries().unwrap() {
             let entry = entry.unwrap();
             if entry.path().unwrap().extension().is_some_and(|extension| extension == "xz") {
-                return unpack_tarball(entry, to);
+                return unpack_tarball(entry, to, is_wanted);
             }
         }
     }
     panic!("{} has no tarball", deb.display());
 }
 
-fn unpack_tarball(tarball: impl std::io::Read, to: &Path) {
-    let veristat = Path::new("tools/testing/selftests/bpf/veristat.c");
-    let header = Path::new("tools/include/uapi/linux/bpf.h");
+fn unpack_tarball(tarball: impl std::io::Read, to: &Path, is_wanted: impl Fn(&Path) -> bool) {
     let mut source = tar::Archive::new(liblzma::read::XzDecoder::new(tarball));
     for entry in source.entries().unwrap() {
         let mut entry = entry.unwrap();
-        let path = entry.path().unwrap().into_owned();
         // The first directory has the kernel's version for a name.
-        let path: PathBuf = path.components().skip(1).collect();
-        let is_verifier = path.parent() == Some(Path::new("kernel/bpf"))
-            && path.extension().is_some_and(|extension| extension == "c");
-        if is_verifier || path == veristat || path == header {
+        let path: PathBuf = entry.path().unwrap().components().skip(1).collect();
+        if entry.header().entry_type().is_file() && is_wanted(&path) {
             let place = to.join(&path);
             fs::create_dir_all(place.parent().unwrap()).unwrap();
             entry.unpack(&place).unwrap();
         }
     }
-    for path in [veristat, header, Path::new("kernel/bpf/verifier.c")] {
-        assert!(to.join(path).exists(), "the tarball has no {}", path.display());
-    }
+    assert!(to.exists(), "the tarball has nothing of what is wanted");
 }
 
 /// What the kernel of a suite calls itself.
