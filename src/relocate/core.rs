@@ -181,6 +181,18 @@ impl Resolution {
     }
 }
 
+/// Whether a type of a kernel may stand for a local one as a whole, as libbpf
+/// compares the declarations of kfuncs (`bpf_core_types_are_compat`). None
+/// where libbpf gives up: the types are nested too deeply.
+pub fn types_are_compatible(
+    local: &Btf,
+    local_id: TypeId,
+    target: &Btf,
+    target_id: TypeId,
+) -> Option<bool> {
+    compatible::Pair { local, target }.types(local_id, target_id).ok()
+}
+
 /// Resolves the relocations of one object for one target.
 #[derive(Debug)]
 pub struct Resolver<'a> {

@@ -7,9 +7,10 @@ use crate::analysis::{Certainty, Context, FunctionView, ProgramView};
 use crate::bpf::{
     AluOp, AtomicOp, Call, Condition, Feature, Helper, KernelVersion, Op, Swap, Width, allowed,
 };
-use crate::btf::Kind;
+use crate::btf::{Btf, Kind, Type, TypeId};
 use crate::diagnostics::{Diagnostic, Origin, Severity, codes};
-use crate::elf::{ExternKind, Target};
+use crate::elf::{Extern, ExternKind, Target};
+use crate::relocate::core::{essential_name, types_are_compatible};
 use std::collections::HashSet;
 
 pub(super) fn check(
@@ -204,14 +205,19 @@ fn kfuncs(subject: &Subject<'_, '_>, kernel: &Kernel<'_>, findings: &mut Vec<Dia
         if known.weak || known.kind != ExternKind::Kfunc {
             continue;
         }
+        // libbpf looks for the name without what follows `___`.
+        let name = essential_name(&known.name);
+        let mut differs = None;
         let is_there = match kernel.target {
             Some(target) => {
                 let mut all = std::iter::once(target.kernel()).chain(target.modules());
-                all.any(|btf| btf.find(Kind::Func, &known.name).is_some())
+                let found = all.find_map(|btf| Some((btf, btf.find(Kind::Func, name)?)));
+                differs = found.and_then(|(btf, id)| differently(cx, known, btf, id));
+                found.is_some()
             }
             None => kernel.has(Feature::Kfuncs),
         };
-        if is_there {
+        if is_there && differs.is_none() {
             continue;
         }
         let user = subject.functions().find_map(|view| {
@@ -221,7 +227,17 @@ fn kfuncs(subject: &Subject<'_, '_>, kernel: &Kernel<'_>, findings: &mut Vec<Dia
             Some((view, relocation.slot - view.function.slots.start))
         });
         let Some((view, slot)) = user else { continue };
-        let message = format!("the kernel has no kfunc `{}` of its own", known.name);
+        if let Some((ours, theirs)) = differs {
+            let message = format!("`{name}` is declared in another way than the kernel has it");
+            let finding = cx.of_insn(codes::UNKNOWN_KFUNC, view, slot, message);
+            let finding = finding
+                .note(format!("the object declares `{ours}`, the kernel has `{theirs}`"))
+                .note("libbpf refuses the whole object")
+                .help("take the declaration, and the types in it, from vmlinux.h");
+            findings.push(of(finding));
+            continue;
+        }
+        let message = format!("the kernel has no kfunc `{name}` of its own");
         // A module may bring it.
         findings.push(of(cx
             .of_insn(codes::UNKNOWN_KFUNC, view, slot, message)
@@ -229,4 +245,22 @@ fn kfuncs(subject: &Subject<'_, '_>, kernel: &Kernel<'_>, findings: &mut Vec<Dia
             .note("a module may bring it; libbpf refuses the whole object if none does")
             .help("declare it `__weak` and ask `bpf_ksym_exists()` before calling it")));
     }
+}
+
+/// How the object and a kernel declare a kfunc, if the two do not agree.
+fn differently(
+    cx: &Context<'_>,
+    known: &Extern,
+    kernel: &Btf,
+    function: TypeId,
+) -> Option<(String, String)> {
+    let local = cx.object.btf.as_deref()?;
+    let (Type::Func { proto: ours, .. }, Type::Func { proto: theirs, .. }) =
+        (local.ty(known.ty?), kernel.ty(function))
+    else {
+        return None;
+    };
+    let name = kernel.name(function);
+    (!types_are_compatible(local, ours, kernel, theirs)?)
+        .then(|| (local.spell(ours, name), kernel.spell(theirs, name)))
 }

@@ -211,6 +211,29 @@ fn kfuncs_that_must_be_there_are_looked_up() {
 }
 
 #[test]
+fn kfuncs_are_declared_as_the_kernel_has_them() {
+    let target = kernel("__noinline int bpf_known(int x, long y) { return x * y; }");
+    let declared = |declaration: &str, call: &str| {
+        let source =
+            format!("struct s;\n{declaration}\nSEC(\"xdp\") int p(int *c) {{ return {call}; }}");
+        findings(&source, &[Kernel::of_btf("k", None, &target)])
+    };
+    let good = "extern int bpf_known(int, long) __ksym;";
+    assert_eq!(declared(good, "bpf_known(*c, 1)"), [""; 0]);
+    // A flavour stands for the same function; sizes of numbers do not count.
+    let flavour = "extern long bpf_known___new(int, int) __ksym;";
+    assert_eq!(declared(flavour, "bpf_known___new(*c, 1)"), [""; 0]);
+    let short = "extern int bpf_known(int) __ksym;";
+    let said = "error E0334 3 k: `bpf_known` is declared in another way than the kernel has it";
+    assert_eq!(declared(short, "bpf_known(*c)"), [said]);
+    let pointer = "extern int bpf_known(int *, long) __ksym;";
+    assert_eq!(declared(pointer, "bpf_known(c, 1)"), [said]);
+    // What is weak is left out by libbpf, as if the kernel did not have it.
+    let weak = "extern int bpf_known(int) __ksym __weak;";
+    assert_eq!(declared(weak, "bpf_known ? bpf_known(1) : 0"), [""; 0]);
+}
+
+#[test]
 fn helpers_come_to_program_types_later_than_to_kernels() {
     let source = "static __u64 (*bpf_get_current_pid_tgid)(void) = (void *) 14;\n\
                   SEC(\"xdp\") int p(void *c) { return bpf_get_current_pid_tgid(); }";
