@@ -276,7 +276,8 @@ impl<'b> Writer<'b> {
     fn identifier(&mut self, offset: u32) {
         const SHORT: usize = 16;
         let rest = raw::rest(self.btf, offset);
-        if let Some(bytes) = rest.first_chunk::<SHORT>() {
+        // For a few names it would be too much to look at all of them first.
+        if let Some(bytes) = rest.first_chunk::<SHORT>().filter(|_| self.pruned.is_none()) {
             let length = raw::length(bytes);
             if length > 0 && self.names.is_plain(offset, &bytes[..length]) {
                 let end = self.out.len() + length;

@@ -76,10 +76,24 @@ fn a_source_gets_what_it_uses_and_keeps_it() {
 }
 
 #[test]
+fn a_header_that_appears_where_none_was_is_seen() {
+    let place = project();
+    // The second build finds nothing to do, and leaves what the third reads.
+    (0..3).for_each(|_| drop(build(&place)));
+    assert!(exists(&place, "target/skep/.state/dev/summary"));
+    assert!(!build(&place).stderr.contains("Compiling"));
+    place.skep(&["vmlinux", "-o", "include/vmlinux.h"]).expect(0);
+    let run = build(&place);
+    assert!(run.stderr.contains("Compiling src/a.bpf.c"), "{run}");
+    assert_eq!(told(&place, 0), ["target/skep/include"], "the pruned one is out of use");
+}
+
+#[test]
 fn where_words_are_not_enough_the_whole_header_is_taken() {
     let place = project();
     place.file("src/b.bpf.c", PASTED);
-    let quiet = place.skep(&["build"]).expect(0);
+    // Making the whole header is work within the work on a source.
+    let quiet = place.skep(&["build", "-j", "1"]).expect(0);
     assert!(!quiet.stderr.contains("needs more of vmlinux.h"), "{quiet}");
     assert!(exists(&place, WHOLE));
     assert_eq!(told(&place, 0).len(), 2);

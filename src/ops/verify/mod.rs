@@ -12,7 +12,7 @@ mod budget;
 mod compare;
 pub(super) mod finding;
 mod job;
-pub(super) mod machines;
+mod machines;
 pub(super) mod modules;
 pub(super) mod plan;
 pub(super) mod select;

@@ -60,6 +60,12 @@ impl Story<'_> {
         if let Some(via) = origin.via {
             draft.labels.extend(self.label(via, "this call hands it on"));
         }
+        if self.followed(origin).is_some() {
+            return draft.help(
+                "read it into a variable, check that one and go on with it: what is read again \
+                 may be NULL again",
+            );
+        }
         let set_at = origin.via.unwrap_or(origin.at);
         match name.as_deref().and_then(|name| self.null_check(set_at, name)) {
             Some((help, edit)) => draft.helps.push((help, Some(edit))),
