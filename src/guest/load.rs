@@ -6,11 +6,12 @@
 //! verifying is set right, and every such change is reported.
 
 use super::child::{Desk, Ended, Worker, Workers};
-use super::{extension, kernel_btf, target};
+use super::unprivileged::{Unprivileged, may_make};
+use super::{extension, kernel_btf, target, test};
 use crate::base::{fs, libbpf};
 use crate::wire::{
-    Entry, Hello, Load, Opened, Outcome, Patch, Program, Refusal, Reply, Request, Stage,
-    Unattachable, VERSION, frame, gap,
+    Entry, Hello, Load, Opened, Outcome, Patch, Program, Ran, Refusal, Reply, Request, Stage,
+    Trial, Unattachable, VERSION, frame, gap,
 };
 use libbpf_sys as sys;
 use serde::{Deserialize, Serialize};
@@ -151,7 +152,8 @@ impl Job<'_> {
     /// Loads one program; a rejected one again, to learn more.
     fn program(&mut self, index: u32, entry: &Entry) -> io::Result<(Program, Vec<u8>)> {
         let (request, limit) = (self.request, self.limit);
-        let (mut result, mut log) = self.attempt(index, entry, request.level, limit)?;
+        let level = request.trial(&entry.name).map_or(request.level, |trial| trial.level);
+        let (mut result, mut log) = self.attempt(index, entry, level, limit)?;
         if result.log_truncated && errno_of(&result) == Some(libc::ENOSPC) {
             // Before 6.4 a log that is too small refuses the program: ask again
             // for the verdict alone.
@@ -209,6 +211,8 @@ impl Job<'_> {
             load_ns: 0,
             xlated_bytes: 0,
             jited_bytes: 0,
+            xlated: Vec::new(),
+            ran: None,
             verified_instructions: 0,
         };
         let started = Instant::now();
@@ -302,6 +306,12 @@ fn load(
         // Of programs that turned out not to be the one.
         drop(libbpf::said());
     }
+    let trial = request.trial(&result.entry.name);
+    let mut unprivileged = None;
+    if let Some(trial) = trial {
+        unprivileged =
+            object.take_trial(chosen, trial).map_err(|errno| refusal(Stage::Open, errno))?;
+    }
     let log = desk.log().cast::<c_char>();
     // SAFETY: the log's memory outlives the object; `chosen` belongs to it.
     unsafe {
@@ -335,6 +345,10 @@ fn load(
         at(stage);
         return Err(Refusal { stage, errno: -error, messages });
     }
+    drop(unprivileged);
+    if let Some(trial) = trial {
+        try_out(chosen, trial, result);
+    }
     // SAFETY: zeroes are a valid `bpf_prog_info`, which asks for no arrays;
     // the descriptor belongs to the program.
     unsafe {
@@ -348,6 +362,46 @@ fn load(
         }
     }
     Ok(())
+}
+
+/// Runs a program that was accepted, and looks at what became of it.
+fn try_out(program: *const sys::bpf_program, trial: &Trial, result: &mut Program) {
+    // SAFETY: the program belongs to a live object that is loaded.
+    let fd = unsafe { sys::bpf_program__fd(program) };
+    if trial.listing {
+        result.xlated = xlated(fd).unwrap_or_default();
+    }
+    if let Some(case) = &trial.case {
+        let mut ran = Ran::default();
+        test::test_run(fd, case, &mut ran);
+        result.ran = Some(ran);
+    }
+}
+
+/// The instructions of a program after verification.
+fn xlated(fd: i32) -> Option<Vec<u8>> {
+    // SAFETY: zeroes are a valid `bpf_prog_info`; the second time it has room
+    // for as many bytes as the first time were said to be there.
+    unsafe {
+        let mut info = std::mem::zeroed::<sys::bpf_prog_info>();
+        let mut size = size_of_val(&info) as u32;
+        if sys::bpf_prog_get_info_by_fd(fd, &mut info, &mut size) != 0 {
+            return None;
+        }
+        let mut bytes = vec![0_u8; info.xlated_prog_len as usize];
+        info = std::mem::zeroed();
+        info.xlated_prog_len = bytes.len() as u32;
+        info.xlated_prog_insns = bytes.as_mut_ptr() as u64;
+        let failed = sys::bpf_prog_get_info_by_fd(fd, &mut info, &mut size) != 0;
+        (!failed).then_some(bytes)
+    }
+}
+
+impl Load {
+    /// How a program is loaded, if otherwise than all others.
+    fn trial(&self, program: &str) -> Option<&Trial> {
+        self.trials.iter().find(|trial| trial.program == program)
+    }
 }
 
 /// Whether a message of libbpf 1.7 is about finding what to attach to
@@ -476,6 +530,39 @@ impl Object {
 }
 
 impl Object {
+    /// Prepares the load of a program whose test says how; gives up privileges
+    /// if it is to be loaded without.
+    fn take_trial(
+        &self,
+        chosen: *mut sys::bpf_program,
+        trial: &Trial,
+    ) -> Result<Option<Unprivileged>, i32> {
+        for program in self.programs() {
+            // SAFETY: the program belongs to the object, which is alive; the
+            // string is copied.
+            unsafe {
+                let name = text(sys::bpf_program__name(program));
+                if trial.with.contains(&name) {
+                    sys::bpf_program__set_autoload(program, true);
+                }
+            }
+        }
+        // SAFETY: as above.
+        unsafe {
+            let flags = sys::bpf_program__flags(chosen) | trial.flags;
+            sys::bpf_program__set_flags(chosen, flags);
+        }
+        if !trial.is_unprivileged {
+            return Ok(None);
+        }
+        for map in self.maps().filter(|map| !may_make(*map)) {
+            // SAFETY: the map belongs to the object, which is alive.
+            unsafe { sys::bpf_map__set_autocreate(map, false) };
+        }
+        let unprivileged = Unprivileged::new();
+        unprivileged.map(Some).map_err(|error| error.raw_os_error().unwrap_or(libc::EPERM))
+    }
+
     /// Gives a program the type that libbpf derives from a section's name;
     /// says so, or with which error number libbpf refused.
     fn place(&self, program: *mut sys::bpf_program, section: &str) -> Result<String, i32> {

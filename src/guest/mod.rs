@@ -26,6 +26,7 @@ mod run;
 mod shell;
 mod target;
 mod test;
+mod unprivileged;
 mod warm;
 
 use crate::base::fs;

@@ -41,6 +41,8 @@ pub fn serve(channel: RawFd) -> io::Result<()> {
             Request::Load(mut request) => {
                 // To try one is to set a probe into the kernel.
                 request.kprobes.clear();
+                // To run one is more than to ask for its verdict.
+                request.trials.clear();
                 load::object(&request, &blob, &mut workers, &mut channel)?;
                 frame::write(&mut channel, &Reply::Done, &[])?;
             }

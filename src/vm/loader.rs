@@ -3,7 +3,7 @@
 
 use super::Error;
 use crate::wire::{
-    Entry, Kprobe, Load, Opened, Patch, Placed, Probe, Probed, Program, Reply, Request, Test,
+    Entry, Kprobe, Load, Opened, Patch, Placed, Probe, Probed, Program, Reply, Request, Test, Trial,
 };
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub struct Options<'o> {
     pub placed: &'o [Placed],
     /// Programs that it is tried of whether they could be attached.
     pub kprobes: &'o [Kprobe],
+    /// Programs that are loaded otherwise than all others.
+    pub trials: &'o [Trial],
 }
 
 /// Who gets replies as they come, and may have an answer to one.
@@ -85,6 +87,7 @@ pub trait Loader {
             globals: options.globals.to_vec(),
             placed: options.placed.to_vec(),
             kprobes: options.kprobes.to_vec(),
+            trials: options.trials.to_vec(),
         });
         let mut opened: Option<Opened> = None;
         let mut left: Vec<u32> = Vec::new();

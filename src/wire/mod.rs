@@ -13,7 +13,7 @@ pub mod ring;
 use serde::{Deserialize, Serialize};
 
 /// Changes with every change of a message's meaning.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The guest-physical address of the memory both sides map.
 pub const CHANNEL_AT: u64 = 256 << 20;
@@ -223,6 +223,27 @@ pub struct Load {
     /// Programs that are to be attached where nobody knows whether the kernel
     /// lets them: it is tried if they are accepted.
     pub kprobes: Vec<Kprobe>,
+    /// Programs that are loaded otherwise than all others.
+    pub trials: Vec<Trial>,
+}
+
+/// How one program is loaded whose test says so.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// The program's name.
+    pub program: String,
+    /// The verifier's log level, 1 or 2.
+    pub level: u32,
+    /// `prog_flags`, besides those that its section asks for.
+    pub flags: u32,
+    /// Programs that are loaded with it.
+    pub with: Vec<String>,
+    /// It is loaded without privileges.
+    pub is_unprivileged: bool,
+    /// With what it is run if it is accepted; only the program's input counts.
+    pub case: Option<Case>,
+    /// What the verifier made of it is to be told.
+    pub listing: bool,
 }
 
 /// A program and the function that it is to be attached to.
@@ -533,6 +554,10 @@ pub struct Program {
     pub xlated_bytes: u32,
     /// Bytes of machine code, if accepted and compiled.
     pub jited_bytes: u32,
+    /// What the verifier made of it, if a [`Trial`] asks for that.
+    pub xlated: Vec<u8>,
+    /// What came of running it, if a [`Trial`] asks for that.
+    pub ran: Option<Ran>,
     /// Instructions the verifier walked, if accepted and the kernel counts
     /// them (5.16).
     pub verified_instructions: u32,

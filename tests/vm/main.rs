@@ -21,6 +21,7 @@ mod objects;
 mod options;
 mod own;
 mod run;
+mod selftests;
 mod templates;
 mod tests;
 mod trace;

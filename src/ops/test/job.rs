@@ -13,7 +13,7 @@ use crate::ops::run::events::Types;
 use crate::ops::verify::{Object, Task, finding, modules};
 use crate::ops::{Session, pins};
 use crate::vm::{self, Loaded, Loader as _, Runner, Settings};
-use crate::wire::{self, Patch, Refusal, Reply};
+use crate::wire::{self, Patch, Refusal, Reply, Trial};
 use std::time::Instant;
 
 /// What is kept of a log, in bytes.
@@ -123,6 +123,7 @@ impl Job<'_> {
                 other.object == test.object
                     && other.constants == test.constants
                     && other.is_verdict() == test.is_verdict()
+                    && mode(other) == mode(test)
             };
             match groups.iter_mut().find(|group| is_like(&self.tests[group[0]])) {
                 Some(group) => group.push(index),
@@ -353,7 +354,7 @@ impl Job<'_> {
     ) -> Result<Vec<String>, Failure> {
         let mut accepted = Vec::new();
         let mut found = Vec::new();
-        self.load((object, globals), programs, place, runner, part, &mut |program, log| {
+        self.load((object, globals), (programs, &[]), place, runner, part, &mut |program, log| {
             match &program.outcome {
                 wire::Outcome::Accepted => accepted.push(program.entry.name.clone()),
                 _ => found.push(finding::finding(
@@ -377,7 +378,7 @@ impl Job<'_> {
     fn load(
         &self,
         (object, globals): (&Object, &[Patch]),
-        programs: &[&str],
+        (programs, trials): (&[&str], &[Trial]),
         place: &Place<'_>,
         runner: &mut Runner<'_>,
         part: &mut Part,
@@ -385,9 +386,10 @@ impl Job<'_> {
     ) -> Result<(), Failure> {
         let options = vm::Options {
             level: 1,
-            explain: true,
+            explain: trials.is_empty(),
             log_limit: LOG_LIMIT,
             globals,
+            trials,
             ..vm::Options::default()
         };
         let wanted = |entry: &wire::Entry| programs.contains(&entry.name.as_str());
@@ -417,10 +419,42 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// One attempt at tests of the verifier's verdict.
+    /// One attempt at tests of the verifier's verdict; a second look at those
+    /// that miss something in a log which could say more.
     fn verdicts(
         &self,
         tests: &[usize],
+        place: &Place<'_>,
+        runner: &mut Runner<'_>,
+        part: &mut Part,
+    ) -> Result<Vec<Attempt>, Failure> {
+        let mut attempts = self.loads((tests, false), place, runner, part)?;
+        let brief: Vec<usize> = tests
+            .iter()
+            .zip(&attempts)
+            .filter(|(index, attempt)| {
+                let annotation = self.tests[**index].annotation.as_ref();
+                let is_brief = annotation.is_some_and(|annotation| annotation.has_brief_log());
+                is_brief && !attempt.differences.is_empty()
+            })
+            .map(|(&index, _)| index)
+            .collect();
+        if !brief.is_empty() {
+            let again = self.loads((&brief, true), place, runner, part)?;
+            for (index, attempt) in brief.into_iter().zip(again) {
+                if let Some(place) = tests.iter().position(|&known| known == index) {
+                    attempts[place] = attempt;
+                }
+            }
+        }
+        Ok(attempts)
+    }
+
+    /// Loads the tests' programs, each on its own; `whole` for logs that say
+    /// everything.
+    fn loads(
+        &self,
+        (tests, whole): (&[usize], bool),
         place: &Place<'_>,
         runner: &mut Runner<'_>,
         part: &mut Part,
@@ -429,20 +463,31 @@ impl Job<'_> {
         let object = &self.objects[first.object];
         let programs: Vec<&str> =
             tests.iter().map(|&index| self.tests[index].program.as_str()).collect();
+        let trial = |&index: &usize| {
+            let test = &self.tests[index];
+            let annotation = test.annotation.as_ref()?;
+            Some(annotation.trial(&test.program, test.kind, whole))
+        };
+        let trials: Vec<Trial> = tests.iter().filter_map(trial).collect();
         let mut attempts: Vec<Option<Attempt>> = tests.iter().map(|_| None).collect();
         let mut started = Instant::now();
         let source = (object, first.constants.as_slice());
-        self.load(source, &programs, place, runner, part, &mut |program, log| {
+        self.load(source, (&programs, &trials), place, runner, part, &mut |program, log| {
             let took_ns = started.elapsed().as_nanos() as u64;
             started = Instant::now();
             let finding = match program.outcome {
                 wire::Outcome::Accepted => None,
+                // What it is about is said by the annotation.
+                _ if !trials.is_empty() => None,
                 _ => Some(finding::finding(self.session, object, program, log, place.reference)),
             };
             for (attempt, &index) in attempts.iter_mut().zip(tests) {
                 let test = &self.tests[index];
                 if test.program == program.entry.name {
-                    let differences = judge_verdict(test, program, log, finding.as_ref());
+                    let differences = match &test.annotation {
+                        Some(annotation) => annotation.judge(&test.span, program, log),
+                        None => judge_verdict(test, program, log, finding.as_ref()),
+                    };
                     let mut new = Attempt::of(differences);
                     new.took_ns = took_ns;
                     *attempt = Some(new);
@@ -486,8 +531,16 @@ fn is_for(test: &Ready, place: &Place<'_>) -> bool {
         && test.before.is_none_or(|before| version < before)
 }
 
+/// In which of its modes an annotated program is loaded.
+fn mode(test: &Ready) -> Option<bool> {
+    test.annotation.as_ref().map(|annotation| annotation.is_unprivileged)
+}
+
 /// Why a kernel cannot run a test, if it is too old for what it asks for.
 fn lacking(test: &Ready, place: &Place<'_>) -> Option<String> {
+    if test.skip.is_some() {
+        return test.skip.clone();
+    }
     let version = place.version?;
     let (since, what) = test.needs.iter().find(|(since, _)| version < *since)?;
     Some(format!("{what} from Linux {since} on"))

@@ -3,8 +3,10 @@
 //!
 //! Tests are written in `tests/*.toml` or in comments of a source. Everything
 //! they name is found and made bytes here; the guest runs the cases and says
-//! what came of each; what that means is decided here again.
+//! what came of each; what that means is decided here again. An object of the
+//! kernel's selftests has its tests in itself.
 
+mod annotated;
 mod context;
 mod job;
 mod judge;
@@ -147,6 +149,11 @@ pub fn test(session: &Session, request: &Request) -> Result<Outcome, Failure> {
     }
     if outcome.diagnostics.iter().any(Diagnostic::is_error) {
         return Ok(outcome);
+    }
+    if named.is_empty() {
+        for (index, object) in objects.iter().enumerate() {
+            tests.extend(annotated::tests(session, index, object));
+        }
     }
     if tests.is_empty() {
         return Err(no_test());

@@ -1,6 +1,7 @@
 //! Tests with everything they name found: the object and program, and values
 //! as bytes.
 
+use super::annotated::Annotation;
 use super::context;
 use super::suites::{About, Found};
 use crate::bpf::action::actions;
@@ -44,10 +45,14 @@ pub(super) struct Ready {
     pub before: Option<KernelVersion>,
     /// What the kernel must be for what the test asks of it, and why.
     pub needs: Vec<(KernelVersion, String)>,
+    /// Why it cannot be run on any kernel.
+    pub skip: Option<String>,
     /// Global data that is changed before the load.
     pub constants: Vec<Patch>,
     pub case: Case,
     pub checks: Checks,
+    /// What the object itself says of the program, if that is the test.
+    pub annotation: Option<Annotation>,
 }
 
 /// What is looked at afterwards.
@@ -110,7 +115,9 @@ pub(super) struct EventCheck {
 impl Ready {
     /// Whether it asks for the verifier's verdict, and not for a run.
     pub fn is_verdict(&self) -> bool {
-        self.checks.rejected.is_some() || !self.checks.messages.is_empty()
+        self.annotation.is_some()
+            || self.checks.rejected.is_some()
+            || !self.checks.messages.is_empty()
     }
 
     /// What the program type's tests are like.
@@ -198,9 +205,11 @@ impl Maker<'_> {
             since: test.since,
             before: test.before,
             needs: Vec::new(),
+            skip: None,
             constants: Vec::new(),
             case: Case { program, repeat: test.repeat.unwrap_or(1), ..Case::default() },
             checks: Checks::default(),
+            annotation: None,
         };
         for pattern in &test.kernels {
             match Glob::new(&pattern.value) {
@@ -548,6 +557,11 @@ impl Maker<'_> {
                 self.wrong(test.range.clone(), message);
             }
             ready.case.repeat = 0;
+        }
+        // What netfilter runs at its default hook, where packets leave, has no
+        // Ethernet header.
+        if ready.kind == Some(ProgramType::Netfilter) {
+            packet = packet.map(|packet| packet.get(ETHERNET..).unwrap_or_default().to_vec());
         }
         ready.case.packet = packet;
     }

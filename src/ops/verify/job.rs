@@ -158,7 +158,8 @@ impl Job<'_> {
             (None, level) => (level.unwrap_or(0), LOG_LIMIT),
         };
         let globals = &set.patches;
-        let options = vm::Options { level, explain: true, log_limit, globals, placed, kprobes };
+        let options =
+            vm::Options { level, explain: true, log_limit, globals, placed, kprobes, trials: &[] };
         let name = object.path.file_name().unwrap_or_default().to_string_lossy();
         let name = name.trim_end_matches(".o").trim_end_matches(".bpf");
         let opened = loader.load(name, &object.bytes, options, &wanted, &mut |loaded| {
