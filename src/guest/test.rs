@@ -23,11 +23,14 @@ const MOST_ENTRIES: u32 = 4096;
 
 /// Runs the cases; returns when all are told.
 pub fn run(request: &Test, bytes: &[u8], channel: &mut Channel) -> io::Result<()> {
+    // Only one may read the trace, and what a process that ends has open is
+    // not closed at once: so it is opened here, once for each request.
+    let mut trace = Trace::open();
     // SAFETY: the guest has one thread, so the child may go on as usual.
     match unsafe { libc::fork() } {
         ..0 => return Err(io::Error::last_os_error()),
         0 => {
-            let result = cases(request, bytes, channel);
+            let result = cases(request, bytes, &mut trace, channel);
             end(i32::from(result.is_err()))
         }
         child => {
@@ -45,18 +48,18 @@ pub fn run(request: &Test, bytes: &[u8], channel: &mut Channel) -> io::Result<()
     frame::write(channel, &Reply::Done, &[])
 }
 
-fn cases(request: &Test, bytes: &[u8], channel: &mut Channel) -> io::Result<()> {
+fn cases(request: &Test, bytes: &[u8], trace: &mut Trace, channel: &mut Channel) -> io::Result<()> {
     net::bring_up("lo");
     let mut bench = match Bench::set_up(request, bytes) {
         Ok(bench) => bench,
         Err(refusal) => return frame::write(channel, &Reply::Refused(refusal), &[]),
     };
-    let loaded = Reply::Attached {
-        programs: Vec::new(),
-        streams: bench.streams.names(),
-        fixups: bench.fixups.clone(),
-    };
-    frame::write(channel, &loaded, &[])?;
+    let mut fixups = bench.fixups.clone();
+    if trace.fd().is_none() {
+        fixups.push("the kernel's trace cannot be read: nothing is seen of prints".to_owned());
+    }
+    let streams = bench.streams.names();
+    frame::write(channel, &Reply::Attached { programs: Vec::new(), streams, fixups }, &[])?;
     for (index, case) in (0..).zip(&request.cases) {
         if index > 0 && !bench.clean_up() {
             bench = match Bench::set_up(request, bytes) {
@@ -64,13 +67,15 @@ fn cases(request: &Test, bytes: &[u8], channel: &mut Channel) -> io::Result<()> 
                 Err(refusal) => return frame::write(channel, &Reply::Refused(refusal), &[]),
             };
         }
+        // What others printed, or the case before.
+        trace.take();
         let started = Instant::now();
         let mut ran = Ran { case: index, ..Ran::default() };
         if let Err(reason) = bench.run(case, &mut ran) {
             ran.failed = Some(reason);
         }
         ran.took_ns = started.elapsed().as_nanos() as u64;
-        bench.tell(case, channel)?;
+        bench.tell(case, trace, channel)?;
         frame::write(channel, &Reply::Ran(Box::new(ran)), &[])?;
     }
     Ok(())
@@ -80,7 +85,6 @@ fn cases(request: &Test, bytes: &[u8], channel: &mut Channel) -> io::Result<()> 
 struct Bench {
     object: Object,
     streams: Streams,
-    trace: Trace,
     fixups: Vec<String>,
     /// Global data after the load, by the map.
     data: Vec<(*mut u8, Vec<u8>)>,
@@ -118,16 +122,7 @@ impl Bench {
             return Err(refusal(Stage::Load, -error));
         }
         let streams = Streams::open(&object);
-        let mut this = Self {
-            object,
-            streams,
-            trace: Trace::open(),
-            fixups,
-            data: Vec::new(),
-            is_cleanable: true,
-        };
-        // What loading made others print.
-        this.trace.take();
+        let mut this = Self { object, streams, fixups, data: Vec::new(), is_cleanable: true };
         this.look();
         Ok(this)
     }
@@ -178,7 +173,6 @@ impl Bench {
     /// done.
     fn clean_up(&mut self) -> bool {
         self.streams.take();
-        self.trace.take();
         if !self.is_cleanable {
             return false;
         }
@@ -262,7 +256,7 @@ impl Bench {
     }
 
     /// Tells what came out.
-    fn tell(&mut self, case: &Case, channel: &mut Channel) -> io::Result<()> {
+    fn tell(&mut self, case: &Case, trace: &mut Trace, channel: &mut Channel) -> io::Result<()> {
         let (records, lost) = self.streams.take();
         if !records.is_empty() {
             frame::write(channel, &Reply::Records, records)?;
@@ -270,7 +264,7 @@ impl Bench {
         for (stream, count) in lost {
             frame::write(channel, &Reply::Lost { stream, count }, &[])?;
         }
-        let lines = self.trace.take();
+        let lines = trace.take();
         if !lines.is_empty() {
             frame::write(channel, &Reply::Traced, &lines)?;
         }

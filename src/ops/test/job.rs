@@ -57,11 +57,20 @@ struct Attempt {
     duration_ns: Option<u64>,
     /// A finding says why: the program is rejected.
     is_explained: bool,
+    /// Lines were expected, and none was seen.
+    is_silent: bool,
 }
 
 impl Attempt {
     fn of(differences: Vec<Difference>) -> Self {
-        Self { differences, prints: Vec::new(), took_ns: 0, duration_ns: None, is_explained: false }
+        Self {
+            differences,
+            prints: Vec::new(),
+            took_ns: 0,
+            duration_ns: None,
+            is_explained: false,
+            is_silent: false,
+        }
     }
 }
 
@@ -147,7 +156,7 @@ impl Job<'_> {
             let is_verdict = self.tests[left[0]].is_verdict();
             let attempts = match is_verdict {
                 true => self.verdicts(&left, place, runner, part)?,
-                false => self.runs(&left, place, runner, part)?,
+                false => self.heard_runs(&left, place, runner, part)?,
             };
             let is_last = tries > self.request.retries;
             let mut again = Vec::new();
@@ -230,7 +239,31 @@ impl Job<'_> {
         diagnostic
     }
 
-    /// One attempt at tests that run programs.
+    /// One attempt at tests that run programs. The trace of a machine that has
+    /// just come up was seen to lose lines, so what printed nothing at all
+    /// though it should is run once more.
+    fn heard_runs(
+        &self,
+        tests: &[usize],
+        place: &Place<'_>,
+        runner: &mut Runner<'_>,
+        part: &mut Part,
+    ) -> Result<Vec<Attempt>, Failure> {
+        let mut attempts = self.runs(tests, place, runner, part)?;
+        let silent: Vec<usize> = (0..tests.len())
+            .filter(|&at| attempts.get(at).is_some_and(|one| one.is_silent))
+            .collect();
+        if !silent.is_empty() {
+            let again: Vec<usize> = silent.iter().map(|&at| tests[at]).collect();
+            let again = self.runs(&again, place, runner, part)?;
+            for (at, attempt) in silent.into_iter().zip(again) {
+                attempts[at] = attempt;
+            }
+        }
+        Ok(attempts)
+    }
+
+    /// The same, without a second look.
     fn runs(
         &self,
         tests: &[usize],
@@ -289,6 +322,9 @@ impl Job<'_> {
                         let test = &self.tests[tests[at]];
                         let mut attempt = Attempt::of(judge(test, &seen, &streams, types));
                         attempt.prints = seen.prints();
+                        let expected = test.checks.prints.as_ref();
+                        let expects_some = expected.is_some_and(|check| !check.expected.is_empty());
+                        attempt.is_silent = expects_some && attempt.prints.is_empty();
                         attempt.took_ns = seen.ran.took_ns;
                         attempt.duration_ns = Some(seen.ran.duration_ns.into());
                         attempts[at] = Some(attempt);
