@@ -1,8 +1,8 @@
 //! Makes of libbpf, as libbpf-sys has built it, what skep carries along: a
 //! hash of its headers for BPF programs (`src/build/libbpf.rs` embeds those),
 //! and an archive with everything that user programs need of it
-//! (`src/build/user/bundled.rs`). Tells the linker that libbpf's call for the
-//! kernel's BTF leads to `src/guest/kernel_btf.rs`.
+//! (`src/build/user/bundled.rs`). Tells the linker that libbpf's calls for the
+//! kernel's BTF, and to free it, lead to `src/guest/kernel_btf.rs`.
 
 #![expect(
     clippy::disallowed_methods,
@@ -23,6 +23,7 @@ fn main() {
         .expect("libbpf-sys says where it has put libbpf's headers");
     println!("cargo:rustc-env=SKEP_LIBBPF_INCLUDE={include}");
     println!("cargo:rustc-link-arg-bins=-Wl,--wrap=btf__load_vmlinux_btf");
+    println!("cargo:rustc-link-arg-bins=-Wl,--wrap=btf__free");
     let headers = files(&Path::new(&include).join("bpf"));
     println!("cargo:rustc-env=SKEP_LIBBPF_HASH={:016x}", hash(&headers));
     bundle(Path::new(&include), headers);

@@ -3,7 +3,9 @@
 //!
 //! A child is forked ahead, before it is known what it will have to do, and
 //! then waits for orders. So the first one is part of a snapshot, and a
-//! restored machine need not fork before it has an answer.
+//! restored machine need not fork before it has an answer. One that did its
+//! work well does the next one, too: in an emulated guest, to fork and to end a
+//! process takes longer than to load a small program.
 
 use crate::wire::frame;
 use serde::Serialize;
@@ -46,6 +48,8 @@ pub struct Worker {
     orders: File,
     done: File,
     shared: Shared,
+    /// It has done work before.
+    used: bool,
 }
 
 /// A child process, seen by itself.
@@ -95,10 +99,17 @@ impl Workers {
         Ok(())
     }
 
-    /// Takes back a worker. Its end takes time, so it comes when somebody
-    /// waits for nothing.
-    pub fn give_back(&mut self, worker: Worker) {
-        self.spent.push(worker);
+    /// Takes back a worker that has reported all it was asked for. If it does
+    /// not go on, its end takes time, so that comes when somebody waits for
+    /// nothing.
+    pub fn give_back(&mut self, mut worker: Worker) {
+        let goes_on = worker.pid.is_some() && worker.shared.goes_on().load(Ordering::Relaxed) == 1;
+        if goes_on && self.spare.is_none() {
+            worker.used = true;
+            self.spare = Some(worker);
+        } else {
+            self.spent.push(worker);
+        }
     }
 }
 
@@ -113,7 +124,7 @@ impl Worker {
             return Err(io::Error::last_os_error());
         }
         if pid > 0 {
-            return Ok(Self { pid: Some(pid), orders, done, shared });
+            return Ok(Self { pid: Some(pid), orders, done, shared, used: false });
         }
         drop((orders, done));
         // Where the parent is not the first process of its machine, it may be
@@ -143,6 +154,7 @@ impl Worker {
     /// when its report is waited for.
     pub fn order(&mut self, order: &impl Serialize, blob: &[u8]) {
         self.shared.length().store(0, Ordering::Relaxed);
+        self.shared.goes_on().store(0, Ordering::Relaxed);
         drop(frame::write(&mut self.orders, order, blob));
     }
 
@@ -172,6 +184,11 @@ impl Worker {
         }
         let status = self.end();
         Ok(Ended::Died(if libc::WIFSIGNALED(status) { libc::WTERMSIG(status) } else { 0 }))
+    }
+
+    /// Whether it has done work before this.
+    pub fn is_used(&self) -> bool {
+        self.used
     }
 
     /// The stage it is in, as a small number of its own.
@@ -215,6 +232,11 @@ impl Desk {
     pub fn report(&mut self, bytes: &[u8]) {
         self.shared.report(bytes);
         drop(self.done.write(&[1]));
+    }
+
+    /// Says, before the report, that this process can be given more work.
+    pub fn go_on(&self) {
+        self.shared.goes_on().store(1, Ordering::Relaxed);
     }
 
     /// The stage this process is in, as a small number of its own.
@@ -266,6 +288,11 @@ impl Shared {
         unsafe { AtomicU8::from_ptr(self.base) }
     }
 
+    fn goes_on(&self) -> &AtomicU8 {
+        // SAFETY: as above.
+        unsafe { AtomicU8::from_ptr(self.base.add(1)) }
+    }
+
     fn length(&self) -> &AtomicU32 {
         // SAFETY: inside the mapping, aligned, as above.
         unsafe { AtomicU32::from_ptr(self.base.add(4).cast()) }
@@ -280,7 +307,8 @@ impl Shared {
     /// The log's bytes up to its zero byte.
     fn log_bytes(&self) -> Vec<u8> {
         let size = self.size - HEAD - REPORT;
-        // SAFETY: inside the mapping; the child has ended, so nobody writes.
+        // SAFETY: inside the mapping; the child has ended or waits for orders,
+        // so nobody writes.
         let bytes = unsafe { std::slice::from_raw_parts(self.log(), size) };
         let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(size);
         bytes[..end].to_vec()
@@ -311,7 +339,7 @@ impl Shared {
         if length == 0 || length > REPORT {
             return None;
         }
-        // SAFETY: inside the mapping; the child has ended, so nobody writes.
+        // SAFETY: as for the log.
         Some(unsafe { std::slice::from_raw_parts(self.base.add(HEAD), length) }.to_vec())
     }
 }

@@ -26,6 +26,10 @@ use std::time::{Duration, Instant};
 pub const LOG: usize = 32 << 20;
 /// How much of a log's end tells the verdict, in bytes.
 const VERDICT: usize = 16 << 10;
+/// How often a program is tried again that there was no memory for, and how
+/// long after.
+const PATIENCE: u32 = 2;
+const NAP: Duration = Duration::from_millis(100);
 /// The verifier's log level for statistics (`BPF_LOG_STATS`).
 const STATISTICS: u32 = 4;
 
@@ -92,11 +96,18 @@ pub fn object(
 }
 
 /// What a worker does: opens an object and lists its programs, then loads one
-/// of them. Reading a hostile object may crash as well as loading it.
+/// of them; then the next. Reading a hostile object may crash as well as
+/// loading it.
 pub fn work(desk: &mut Desk) {
-    let Ok((request, bytes)) = desk.receive::<Load>() else { return };
+    while let Ok((request, bytes)) = desk.receive::<Load>() {
+        one(desk, &request, &bytes);
+    }
+}
+
+/// One object, and a program of it.
+fn one(desk: &mut Desk, request: &Load, bytes: &[u8]) {
     desk.stage().store(Stage::Open as u8, Ordering::Relaxed);
-    let object = match Object::open(&request.name, &bytes) {
+    let object = match Object::open(&request.name, bytes) {
         Ok(object) => object,
         Err(errno) => {
             let error = Refusal { stage: Stage::Open, errno, messages: libbpf::said() };
@@ -108,17 +119,36 @@ pub fn work(desk: &mut Desk) {
         error: None,
     }));
     if let Ok((Attempt { mut program, log_level }, _)) = desk.receive::<Attempt>() {
-        match load(&request, &bytes, &object, log_level, desk, &mut program) {
+        match load(request, bytes, &object, log_level, desk, &mut program) {
             Ok(()) => {
                 program.warnings = libbpf::said();
-                program.unattachable = unattachable(&request, &program.entry.name);
+                program.unattachable = unattachable(request, &program.entry.name);
             }
             Err(refusal) => program.outcome = Outcome::Refused(refusal),
         }
+        if goes_on(request, &program) {
+            desk.go_on();
+        }
         desk.report(&message(&program));
     }
-    // Never closed: the child ends, and what it has goes with it.
-    std::mem::forget(object);
+}
+
+/// Whether a process that loaded a program is as good as new afterwards, once
+/// the object is closed. What libbpf refused may have gone ways that nothing
+/// else goes; for a `freplace` program another one stays loaded; the kernel's
+/// BTF may be in use; a long log would hold its memory; and a trial may change
+/// the process itself.
+fn goes_on(request: &Load, program: &Program) -> bool {
+    let is_verdict = match &program.outcome {
+        Outcome::Accepted => true,
+        Outcome::Refused(refusal) => refusal.stage == Stage::Verifier,
+        _ => false,
+    };
+    is_verdict
+        && program.entry.kind != "ext"
+        && program.log_level == 0
+        && request.trial(&program.entry.name).is_none()
+        && kernel_btf::is_there()
 }
 
 /// Why an accepted program cannot be attached, if that is to be tried.
@@ -133,11 +163,18 @@ impl Job<'_> {
     fn open(&mut self) -> io::Result<Opened> {
         let mut worker = self.workers.take()?;
         worker.order(self.request, self.bytes);
+        let mut ended = worker.wait(self.limit)?;
+        if let (Ended::Died(_), true) = (&ended, worker.is_used()) {
+            // It may have been for what it did before.
+            worker = self.workers.take()?;
+            worker.order(self.request, self.bytes);
+            ended = worker.wait(self.limit)?;
+        }
         let refused = |message: String| Opened {
             programs: Vec::new(),
             error: Some(Refusal { stage: Stage::Open, errno: 0, messages: vec![message] }),
         };
-        Ok(match worker.wait(self.limit)? {
+        Ok(match ended {
             Ended::Reported(report) => {
                 self.ready = Some(worker);
                 frame::read(&mut &report[..])?.0
@@ -154,6 +191,15 @@ impl Job<'_> {
         let (request, limit) = (self.request, self.limit);
         let level = request.trial(&entry.name).map_or(request.level, |trial| trial.level);
         let (mut result, mut log) = self.attempt(index, entry, level, limit)?;
+        for _ in 0..PATIENCE {
+            if !lacks_memory(&result) {
+                break;
+            }
+            // The kernel gives back the maps of the program before some time
+            // after they were closed.
+            std::thread::sleep(NAP);
+            (result, log) = self.attempt(index, entry, level, limit)?;
+        }
         if result.log_truncated && errno_of(&result) == Some(libc::ENOSPC) {
             // Before 6.4 a log that is too small refuses the program: ask again
             // for the verdict alone.
@@ -250,6 +296,11 @@ impl Job<'_> {
         result.verdict = String::from_utf8_lossy(verdict).into_owned();
         Ok((result, log))
     }
+}
+
+/// Whether there was not enough memory for a program or its maps.
+fn lacks_memory(program: &Program) -> bool {
+    matches!(&program.outcome, Outcome::Refused(refusal) if refusal.errno == libc::ENOMEM)
 }
 
 /// The error number of a rejection by the verifier.

@@ -37,6 +37,8 @@ use std::io;
 use std::os::fd::RawFd;
 use std::path::Path;
 
+pub use kernel_btf::{Btf, Free, frees_with};
+
 /// Whether this process is `/init` of a guest that skep made.
 pub fn is_guest() -> bool {
     std::process::id() == 1 && fs::exists(Path::new(wire::MARK))
