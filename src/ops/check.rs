@@ -9,6 +9,7 @@ use super::build::{self, Artifact, Profile};
 use super::{Packages, Session, levels, min_core, packages};
 use crate::analysis::{self, kernel::Kernel};
 use crate::base::fs;
+use crate::base::jobs::side_by_side;
 use crate::diagnostics::{self, Diagnostic, Failure, Origin, Severity, codes};
 use crate::elf::Object;
 use crate::project::{self, Project};
@@ -83,20 +84,31 @@ pub fn run(session: &Session, request: &Request) -> Result<Outcome, Failure> {
     let built = build::objects(session, &build)?;
     let mut outcome =
         Outcome { diagnostics: built.diagnostics, allowed: built.allowed, ..Outcome::default() };
-    let mut targets = Vec::with_capacity(request.kernels.len());
-    for reference in &request.kernels {
+    let width = session.jobs.get();
+    let target = |reference: &PathBuf| -> Result<_, Failure> {
         let version = min_core::release(session, reference)?.parse().ok();
-        targets.push((reference, version, min_core::target(session, reference, &[])?));
-    }
-    let kernels: Vec<Kernel<'_>> = targets
+        Ok((version, min_core::target(session, reference, &[])?))
+    };
+    let targets: Result<Vec<_>, Failure> =
+        side_by_side(&request.kernels, width, &target).into_iter().collect();
+    let targets = targets?;
+    let kernels: Vec<Kernel<'_>> = request
+        .kernels
         .iter()
-        .map(|(reference, version, target)| {
+        .zip(&targets)
+        .map(|(reference, (version, target))| {
             Kernel::of_btf(reference.display().to_string(), *version, target)
         })
         .collect();
-    for artifact in &built.artifacts {
+    let check = |artifact: &Artifact| {
         let project = artifact.project.and_then(|index| built.projects.get(index));
-        check(session, artifact, project, &kernels, &mut outcome)?;
+        check(session, artifact, project, &kernels)
+    };
+    for part in side_by_side(&built.artifacts, width, &check) {
+        let part = part?;
+        outcome.objects.extend(part.objects);
+        outcome.diagnostics.extend(part.diagnostics);
+        outcome.allowed += part.allowed;
     }
     Ok(outcome)
 }
@@ -151,8 +163,7 @@ fn check(
     artifact: &Artifact,
     project: Option<&Project>,
     kernels: &[Kernel<'_>],
-    outcome: &mut Outcome,
-) -> Result<(), Failure> {
+) -> Result<Outcome, Failure> {
     let bytes = fs::read(&artifact.object)?;
     let path = session.display(&artifact.object).to_owned();
     let sources = sources(&artifact.root);
@@ -176,19 +187,18 @@ fn check(
         Err(error) => (None, vec![Diagnostic::from(error).in_file(&path)]),
     };
     let (findings, allowed) = levels::apply(session, project, &artifact.root, findings);
-    outcome.allowed += allowed;
-    let findings: Vec<_> =
+    let diagnostics: Vec<_> =
         findings.into_iter().map(|finding| displayed(session, artifact, finding)).collect();
-    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
-    outcome.objects.push(Checked {
+    let count =
+        |severity| diagnostics.iter().filter(|finding| finding.severity == severity).count();
+    let checked = Checked {
         name: artifact.name.clone(),
         path,
         content,
         errors: count(Severity::Error),
         warnings: count(Severity::Warning),
-    });
-    outcome.diagnostics.extend(findings);
-    Ok(())
+    };
+    Ok(Outcome { objects: vec![checked], diagnostics, allowed })
 }
 
 /// Reads the sources that line information names, relative to `root`.

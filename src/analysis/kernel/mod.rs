@@ -23,9 +23,9 @@ use crate::btf::{Btf, Kind, Type};
 use crate::diagnostics::Diagnostic;
 use crate::elf::Object;
 use crate::relocate::core::Target;
-use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// A kernel to compare objects with.
 pub struct Kernel<'k> {
@@ -35,8 +35,8 @@ pub struct Kernel<'k> {
     target: Option<&'k Target>,
     /// The constants of the kernel's own enumerations of what it offers.
     constants: HashSet<&'k str>,
-    functions: OnceCell<Vec<&'k str>>,
-    typedefs: OnceCell<Vec<&'k str>>,
+    functions: OnceLock<Vec<&'k str>>,
+    typedefs: OnceLock<Vec<&'k str>>,
 }
 
 impl<'k> Kernel<'k> {
@@ -47,8 +47,8 @@ impl<'k> Kernel<'k> {
             version: Some(version),
             target: None,
             constants: HashSet::new(),
-            functions: OnceCell::new(),
-            typedefs: OnceCell::new(),
+            functions: OnceLock::new(),
+            typedefs: OnceLock::new(),
         }
     }
 
@@ -63,7 +63,7 @@ impl<'k> Kernel<'k> {
             constants.extend(enumerators(target.kernel(), name));
         }
         let reference = reference.into();
-        let (functions, typedefs) = (OnceCell::new(), OnceCell::new());
+        let (functions, typedefs) = (OnceLock::new(), OnceLock::new());
         Self { reference, version, target: Some(target), constants, functions, typedefs }
     }
 
