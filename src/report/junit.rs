@@ -17,6 +17,8 @@ struct Case {
     seconds: f64,
     /// The text, and whether it is the program's fault or the machine's.
     failure: Option<(Fault, String, String)>,
+    /// Why it was not run, if it was not.
+    skipped: Option<String>,
     /// What is worth knowing though it passed.
     remarks: String,
 }
@@ -106,7 +108,9 @@ fn of_row(
         Cell::Caution(word) => Some((Fault::Error, word)),
         _ => None,
     };
-    let mut case = Case { class: object, name, seconds, failure: None, remarks: String::new() };
+    let skipped = text(&["skipped_because"]);
+    let mut case =
+        Case { class: object, name, seconds, failure: None, skipped, remarks: String::new() };
     match (fault, said) {
         (Some((fault, word)), said) => {
             let message = said.unwrap_or_else(|| word.clone());
@@ -126,7 +130,8 @@ fn of_finding(diagnostic: &Diagnostic, cx: &Context) -> Case {
         true => (Some((Fault::Failure, line.clone(), text)), String::new()),
         false => (None, text),
     };
-    Case { class: diagnostic.code.to_string(), name: line, seconds: 0.0, failure, remarks }
+    let class = diagnostic.code.to_string();
+    Case { class, name: line, seconds: 0.0, failure, skipped: None, remarks }
 }
 
 fn write(suites: &[(String, Vec<Case>)]) -> String {
@@ -136,10 +141,11 @@ fn write(suites: &[(String, Vec<Case>)]) -> String {
     };
     let numbers = |cases: &[&[Case]]| {
         format!(
-            "tests=\"{}\" failures=\"{}\" errors=\"{}\" time=\"{:.3}\"",
+            "tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{:.3}\"",
             cases.iter().map(|cases| cases.len()).sum::<usize>(),
             cases.iter().map(|cases| count(cases, Fault::Failure)).sum::<usize>(),
             cases.iter().map(|cases| count(cases, Fault::Error)).sum::<usize>(),
+            cases.iter().flat_map(|cases| *cases).filter(|case| case.skipped.is_some()).count(),
             cases.iter().flat_map(|cases| *cases).map(|case| case.seconds).sum::<f64>(),
         )
     };
@@ -156,17 +162,20 @@ fn write(suites: &[(String, Vec<Case>)]) -> String {
                 xml(&case.name),
                 case.seconds
             );
-            let inside = match &case.failure {
-                Some((fault, message, text)) => format!(
+            let inside = match (&case.failure, &case.skipped) {
+                (Some((fault, message, text)), _) => format!(
                     "      <{0} message=\"{1}\">{2}</{0}>\n",
                     fault.as_str(),
                     xml(message),
                     xml(text)
                 ),
-                None if !case.remarks.is_empty() => {
+                (None, Some(reason)) => {
+                    format!("      <skipped message=\"{}\"/>\n", xml(reason))
+                }
+                (None, None) if !case.remarks.is_empty() => {
                     format!("      <system-out>{}</system-out>\n", xml(&case.remarks))
                 }
-                None => String::new(),
+                (None, None) => String::new(),
             };
             if inside.is_empty() {
                 out.push_str("/>\n");
@@ -214,12 +223,17 @@ mod tests {
                 ("kernel", "K"),
                 ("verdict", "V"),
                 ("load_micros", "T"),
+                ("skipped_because", ""),
             ],
         );
         let text = |text: &str| Cell::Text(text.to_owned());
         let row = |program: &str, verdict| {
-            vec![text("a.bpf.o"), text(program), text("6.1"), verdict, Cell::Micros(1500)]
+            let micros = Cell::Micros(1500);
+            vec![text("a.bpf.o"), text(program), text("6.1"), verdict, micros, Cell::Unknown]
         };
+        let mut old = row("old", text("SKIP"));
+        old[5] = text("Linux 6.1 runs no such program");
+        table.push(old);
         table.push(row("good", Cell::Good("accepted".to_owned())));
         table.push(row("bad", Cell::Bad("rejected".to_owned())));
         let finding = |severity| {

@@ -229,6 +229,7 @@ expect.messages = ["processed", "never said"]
     );
     let run = test(&place, &["-k", "debian/bookworm"]).expect(1);
     insta::assert_snapshot!(untimed(&run.stdout));
+    assert_eq!(run.stdout.matches("error[E0802]").count(), 4, "{run}");
     // Others pass; with a filter they are not run at all.
     assert!(run.stderr.contains("Tested 1 passed, 4 failed\n"), "{run}");
     let some = test(&place, &["-k", "debian/bookworm", "-f", "m*", "--retries", "1"]).expect(0);
