@@ -12,6 +12,7 @@ mod disasm;
 mod helper;
 mod insn;
 mod kernel;
+pub mod kfuncs;
 mod license;
 mod map_type;
 mod numbered;

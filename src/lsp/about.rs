@@ -2,7 +2,9 @@
 //! section's name is, and since which kernel there is one.
 
 use super::text::Text;
-use crate::bpf::{GplOnly, Helper, KernelVersion, MapType, ProgramType, SectionTarget, allowed};
+use crate::bpf::{
+    GplOnly, Helper, KernelVersion, MapType, ProgramType, SectionTarget, allowed, kfuncs,
+};
 use crate::ops::editing::KernelNames;
 use lsp_types::{Position, Range};
 
@@ -25,7 +27,12 @@ pub fn about(
 fn about_kfunc(word: &str, names: &KernelNames) -> Option<String> {
     let prototype = names.kfuncs.get(word)?;
     let kernel = &names.kernel;
-    Some(format!("**{word}**: kernel function (kfunc) of {kernel}\n\n```c\n{prototype};\n```"))
+    let flags = kfuncs::newest(word).filter(|(_, flags)| flags.names().next().is_some());
+    let flags = flags
+        .map_or(String::new(), |(newest, flags)| format!("\n\nFlags (Linux {newest}): `{flags}`"));
+    Some(format!(
+        "**{word}**: kernel function (kfunc) of {kernel}\n\n```c\n{prototype};\n```{flags}"
+    ))
 }
 
 fn about_word(word: &str, oldest: Option<KernelVersion>) -> Option<String> {
@@ -165,6 +172,7 @@ mod tests {
         assert!(unknown.contains("did you mean `SEC(\"kprobe/do_unlinkat\")`"), "{unknown}");
         let kfunc = hover("bpf_task_release(task);", 3).unwrap();
         assert!(kfunc.contains("kfunc") && kfunc.contains("struct task_struct *p"), "{kfunc}");
+        assert!(kfunc.contains("): `KF_RELEASE`"), "{kfunc}");
         assert_eq!(hover("SEC(\".maps\")", 8), None);
         assert_eq!(hover("int x;", 4), None);
     }

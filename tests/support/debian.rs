@@ -7,6 +7,7 @@ use skep::base::programs::Programs;
 use skep::events::Silent;
 use skep::kernels::{Apt, Kernel, Reference, Store};
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -117,17 +118,19 @@ pub fn source(name: &str) -> PathBuf {
 }
 
 /// The files of a kernel's source, as Debian packages it, that tests look
-/// into: the verifier, and veristat with the header that it needs. The
-/// directory is shared; do not write to it.
+/// into: the verifier, veristat with the header that it needs, and the files
+/// that offer kfuncs. The directory is shared; do not write to it.
 pub fn kernel_source(version: &str, suite: &str) -> PathBuf {
     let veristat = Path::new("tools/testing/selftests/bpf/veristat.c");
     let header = Path::new("tools/include/uapi/linux/bpf.h");
-    let is_wanted = |path: &Path| {
+    let is_wanted = |path: &Path, text: &[u8]| {
         let is_c = path.extension().is_some_and(|extension| extension == "c");
-        let is_verifier = path.parent() == Some(Path::new("kernel/bpf")) && is_c;
-        is_verifier || path == veristat || path == header
+        let is_verifier = path.parent() == Some(Path::new("kernel/bpf"));
+        let is_kernel = !path.starts_with("tools") && !path.starts_with("Documentation");
+        let has_kfuncs = || is_kernel && String::from_utf8_lossy(text).contains("BTF_KFUNCS_START");
+        (is_c && (is_verifier || has_kfuncs())) || path == veristat || path == header
     };
-    let files = unpacked_source(version, suite, "files", is_wanted);
+    let files = unpacked_source(version, suite, "sources", is_wanted);
     for path in [veristat, header, Path::new("kernel/bpf/verifier.c")] {
         assert!(files.join(path).exists(), "the tarball has no {}", path.display());
     }
@@ -137,7 +140,7 @@ pub fn kernel_source(version: &str, suite: &str) -> PathBuf {
 /// The kernel's own tests of BPF: their programs, and the headers that those
 /// include. The directory is shared; do not write to it.
 pub fn selftests(version: &str, suite: &str) -> PathBuf {
-    let is_wanted = |path: &Path| {
+    let is_wanted = |path: &Path, _: &[u8]| {
         let is_source =
             path.extension().is_some_and(|extension| extension == "c" || extension == "h");
         let is_ours =
@@ -147,12 +150,13 @@ pub fn selftests(version: &str, suite: &str) -> PathBuf {
     unpacked_source(version, suite, "selftests", is_wanted)
 }
 
-/// What is wanted of a kernel's source, by the paths in it, once for all tests.
+/// What is wanted of a kernel's source, by the paths in it and the contents,
+/// once for all tests.
 fn unpacked_source(
     version: &str,
     suite: &str,
     name: &str,
-    is_wanted: impl Fn(&Path) -> bool,
+    is_wanted: impl Fn(&Path, &[u8]) -> bool,
 ) -> PathBuf {
     let package = format!("linux-source-{version}");
     fetched(&format!("{package}-{name}"), |dir| {
@@ -165,7 +169,7 @@ fn unpacked_source(
 }
 
 /// Writes what is wanted of the tarball in a package of the kernel's source.
-fn unpack_source(deb: &Path, to: &Path, is_wanted: impl Fn(&Path) -> bool) {
+fn unpack_source(deb: &Path, to: &Path, is_wanted: impl Fn(&Path, &[u8]) -> bool) {
     let mut archive = ar::Archive::new(File::open(deb).unwrap());
     while let Some(member) = archive.next_entry() {
         let member = member.unwrap();
@@ -184,16 +188,22 @@ fn unpack_source(deb: &Path, to: &Path, is_wanted: impl Fn(&Path) -> bool) {
     panic!("{} has no tarball", deb.display());
 }
 
-fn unpack_tarball(tarball: impl std::io::Read, to: &Path, is_wanted: impl Fn(&Path) -> bool) {
+fn unpack_tarball(tarball: impl Read, to: &Path, is_wanted: impl Fn(&Path, &[u8]) -> bool) {
+    let mut text = Vec::new();
     let mut source = tar::Archive::new(liblzma::read::XzDecoder::new(tarball));
     for entry in source.entries().unwrap() {
         let mut entry = entry.unwrap();
         // The first directory has the kernel's version for a name.
         let path: PathBuf = entry.path().unwrap().components().skip(1).collect();
-        if entry.header().entry_type().is_file() && is_wanted(&path) {
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        text.clear();
+        entry.read_to_end(&mut text).unwrap();
+        if is_wanted(&path, &text) {
             let place = to.join(&path);
             fs::create_dir_all(place.parent().unwrap()).unwrap();
-            entry.unpack(&place).unwrap();
+            fs::write(&place, &text).unwrap();
         }
     }
     assert!(to.exists(), "the tarball has nothing of what is wanted");

@@ -20,6 +20,7 @@ mod support;
 mod cases;
 mod coverage;
 mod golden;
+mod kfuncs;
 mod pages;
 mod run;
 

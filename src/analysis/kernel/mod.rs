@@ -12,6 +12,7 @@ mod attach;
 mod availability;
 mod core;
 mod needs;
+mod sleep;
 
 pub use needs::{Need, needs};
 
@@ -181,6 +182,7 @@ pub fn check_on(
         let meant = attach::check(&context, kernel, &mut own);
         let subject = Subject::new(&context, &meant);
         availability::check(&subject, kernel, &mut own);
+        sleep::check(&subject, kernel, &mut own);
         core::check(&subject, kernel, &mut own);
         findings.extend(own.into_iter().map(|finding| finding.kernel(&kernel.reference)));
     }

@@ -268,3 +268,108 @@ fn needs_are_told_with_the_release_that_brought_them() {
         ]
     );
 }
+
+/// Kfuncs as a kernel has them that the table of flags was read from.
+const SLEEPING: &str = "extern int bpf_copy_from_user_str(void *, __u32, const void *, __u64) __ksym;\n\
+    extern void bpf_rcu_read_lock(void) __ksym; extern void bpf_rcu_read_unlock(void) __ksym;\n\
+    extern int bpf_wq_set_callback_impl(void *, void *, unsigned, void *) __ksym;\n\
+    static long (*bpf_loop_)(__u32, void *, void *, __u64) = (void *) 181;\n";
+
+fn of_6_12(source: &str) -> Vec<String> {
+    let kernel = [Kernel::of_version("k", KernelVersion::new(6, 12))];
+    findings(&format!("{SLEEPING}{source}"), &kernel)
+}
+
+#[test]
+fn kfuncs_that_sleep_are_for_programs_that_sleep() {
+    let call = "int p(void *c) { return bpf_copy_from_user_str(c, 1, c, 0); }";
+    let said = "cannot be called from a program in";
+    assert_eq!(
+        of_6_12(&format!("SEC(\"lsm/file_open\") {call}")),
+        [format!("error E0337 5 k: `bpf_copy_from_user_str` {said} SEC(\"lsm\")")]
+    );
+    assert_eq!(
+        of_6_12(&format!("SEC(\"xdp\") {call}")),
+        [format!("error E0337 5 k: `bpf_copy_from_user_str` {said} SEC(\"xdp\")")]
+    );
+    assert_eq!(of_6_12(&format!("SEC(\"lsm.s/file_open\") {call}")), [""; 0]);
+    assert_eq!(of_6_12(&format!("SEC(\"syscall\") {call}")), [""; 0]);
+    // What it is put into decides.
+    assert_eq!(of_6_12(&format!("SEC(\"freplace/f\") {call}")), [""; 0]);
+}
+
+#[test]
+fn the_section_of_programs_that_sleep_is_named() {
+    let help = |section: &str| {
+        let source = format!(
+            "{SLEEPING}SEC(\"{section}\") int p(void *c) {{ return bpf_copy_from_user_str(c, 1, c, 0); }}"
+        );
+        let object = Object::parse(&compile(&source)).unwrap();
+        let kernels = [Kernel::of_version("k", KernelVersion::new(6, 12))];
+        let found = check_on(&object, Path::new("fixture.o"), &|_| None, &kernels);
+        found[0].helps[0].message.clone()
+    };
+    assert!(help("fentry/f").ends_with("put the program in SEC(\"fentry.s/…\")"));
+    assert!(help("xdp").contains("callback of a `bpf_wq`"));
+}
+
+#[test]
+fn of_kernels_whose_flags_are_not_known_nothing_is_said() {
+    let source = format!(
+        "{SLEEPING}SEC(\"xdp\") int p(void *c) {{ return bpf_copy_from_user_str(c, 1, c, 0); }}"
+    );
+    let kernels =
+        [KernelVersion::new(6, 11), KernelVersion::new(99, 0)].map(|v| Kernel::of_version("k", v));
+    assert_eq!(findings(&source, &kernels), [""; 0]);
+    let target = kernel("int nothing;");
+    let source = source.replace("__u64) __ksym;", "__u64) __ksym __weak;");
+    // Neither of what the kernel does not have, nor without its version.
+    let kernels =
+        [Kernel::of_btf("k", version(6, 12), &target), Kernel::of_btf("k", None, &target)];
+    assert_eq!(findings(&source, &kernels), [""; 0]);
+}
+
+#[test]
+fn kfuncs_that_sleep_are_asked_for_where_they_run() {
+    let called =
+        "static __noinline int inner(void *c) { return bpf_copy_from_user_str(c, 1, c, 0); }\n";
+    let said =
+        "error E0337 5 k: `bpf_copy_from_user_str` cannot be called from a program in SEC(\"xdp\")";
+    let direct = format!("{called}SEC(\"xdp\") int p(void *c) {{ return inner(c) + 1; }}");
+    assert_eq!(of_6_12(&direct), [said]);
+    let callback =
+        "static int each(__u32 i, void *c) { return bpf_copy_from_user_str(c, 1, c, 0); }\n";
+    let looped =
+        format!("{callback}SEC(\"xdp\") int p(void *c) {{ return bpf_loop_(2, each, c, 0); }}");
+    assert_eq!(of_6_12(&looped), [said]);
+    // The callbacks of a work queue may sleep.
+    let later = format!(
+        "{callback}SEC(\"xdp\") int p(void *c) {{ return bpf_wq_set_callback_impl(c, each, 0, 0); }}"
+    );
+    assert_eq!(of_6_12(&later), [""; 0]);
+    // The author asks first.
+    let guarded = "const volatile int may = 0;\n\
+        SEC(\"xdp\") int p(void *c) { return may ? bpf_copy_from_user_str(c, 1, c, 0) : 0; }";
+    assert_eq!(of_6_12(guarded), [""; 0]);
+}
+
+#[test]
+fn nobody_sleeps_in_a_region_of_rcu() {
+    let program = |body: &str| {
+        of_6_12(&format!("SEC(\"syscall\") int p(int *c) {{\nint x = 0;\n{body}\nreturn x; }}"))
+    };
+    let inside =
+        "bpf_rcu_read_lock();\nx = bpf_copy_from_user_str(c, 1, c, 0);\nbpf_rcu_read_unlock();";
+    assert_eq!(
+        program(inside),
+        ["error E0337 8 k: `bpf_copy_from_user_str` cannot be called between `bpf_rcu_read_lock` \
+          and `bpf_rcu_read_unlock`"]
+    );
+    let after =
+        "bpf_rcu_read_lock();\nbpf_rcu_read_unlock();\nx = bpf_copy_from_user_str(c, 1, c, 0);";
+    assert_eq!(program(after), [""; 0]);
+    // Where ways meet it is not certain that the region is open.
+    let either = "if (*c) bpf_rcu_read_lock();\nx = bpf_copy_from_user_str(c, 1, c, 0);\n\
+                  if (*c) bpf_rcu_read_unlock();";
+    assert_eq!(program(either), [""; 0]);
+}
