@@ -1,6 +1,10 @@
 //! E0351 no-attach-target: what a program's section names is there to attach
-//! to, as far as the kernel's BTF knows: traced functions, trace points, LSM
-//! hooks, iterators.
+//! to, as far as the kernel's BTF knows: traced functions, probes, system
+//! calls, trace points, LSM hooks, iterators.
+//!
+//! BTF has the functions of C that pahole could describe. A probe can also be
+//! put on assembly and on what several files call the same: so of probes it is
+//! only said what BTF lists.
 //!
 //! Loaders choose among programs for different kernels, so a missing target
 //! is a warning: that one program must not be loaded there.
@@ -25,19 +29,31 @@ pub(super) fn check(
         .collect();
     let Some(target) = kernel.target else { return meant };
     for (program, meant) in cx.programs.iter().zip(&mut meant) {
-        let Some((kind, prefix, what, name)) = wanted(program) else { continue };
+        let has = |kind: Kind, name: &str| {
+            let mut all = std::iter::once(target.kernel()).chain(target.modules());
+            all.any(|btf| btf.find(kind, name).is_some())
+        };
+        let Some(Wanted { kind, prefix, or, what, name, certain }) = wanted(program, &has) else {
+            continue;
+        };
         let full = format!("{prefix}{name}");
-        let mut all = std::iter::once(target.kernel()).chain(target.modules());
-        if all.any(|btf| btf.find(kind, &full).is_some()) {
+        let names = kernel.names(kind);
+        // BTF that lists none at all says nothing of one.
+        let lists_some = || names.iter().any(|name| name.starts_with(prefix));
+        let is_there = has(kind, &full) || or.is_some_and(|or| has(kind, &format!("{or}{name}")));
+        if is_there || !certain && !lists_some() {
             continue;
         }
-        *meant = false;
-        let message =
-            format!("the kernel has no {what} `{name}` to attach `{}` to", program.function.name);
+        let function = &program.function.name;
+        let message = match certain {
+            true => format!("the kernel has no {what} `{name}` to attach `{function}` to"),
+            false => format!("the kernel's BTF lists no {what} `{name}` to attach `{function}` to"),
+        };
+        // Whether it is there after all, only the kernel itself can tell.
+        *meant &= !certain;
         let mut finding =
             cx.of_program(codes::NO_ATTACH_TARGET, program, message).severity(Severity::Warning);
         finding.origin = Origin::Core;
-        let names = kernel.names(kind);
         finding = match variant(names, &full) {
             Some(variant) => finding.note(format!(
                 "the compiler made `{variant}` of it, which cannot be traced by that name"
@@ -54,16 +70,44 @@ pub(super) fn check(
     meant
 }
 
-/// What a program attaches to, if the BTF lists such things: their kind, the
-/// prefix of their names there, what they are called, and the name.
-fn wanted<'p>(program: &'p ProgramView<'_>) -> Option<(Kind, &'static str, &'static str, &'p str)> {
+/// What a program attaches to, if the BTF lists such things.
+struct Wanted<'p> {
+    /// What it is in BTF.
+    kind: Kind,
+    /// What its name begins with there.
+    prefix: &'static str,
+    /// Another beginning that is as good.
+    or: Option<&'static str>,
+    /// What it is called.
+    what: &'static str,
+    name: &'p str,
+    /// Whether BTF has all of them.
+    certain: bool,
+}
+
+/// What the functions of system calls begin with, which differs between
+/// machines (`SYSCALL_WRAPPER` in the kernel's configuration); libbpf looks
+/// for them likewise.
+const SYSCALLS: [&str; 4] = ["__x64_sys_", "__arm64_sys_", "__s390x_sys_", "__riscv_sys_"];
+
+fn wanted<'p>(
+    program: &'p ProgramView<'_>,
+    has: &dyn Fn(Kind, &str) -> bool,
+) -> Option<Wanted<'p>> {
     let target = program.target.as_ref().ok().filter(|target| target.autoload)?;
     let name = target.target.filter(|name| !name.is_empty())?;
     let def = target.def;
     // `fentry/module:function` names a module, whose BTF may not be at hand.
-    if name.contains(':') || name.contains('*') {
+    if name.contains([':', '*', '?']) {
         return None;
     }
+    let wanted = |kind, prefix, what| Wanted { kind, prefix, or: None, what, name, certain: true };
+    let syscall = |name: &'p str| {
+        let prefix = SYSCALLS.into_iter().find(|prefix| has(Kind::Func, &format!("{prefix}read")));
+        // Of those without arguments, BTF has this name alone.
+        let or = Some("__do_sys_");
+        Some(Wanted { name, or, ..wanted(Kind::Func, prefix?, "system call") })
+    };
     match (def.program_type, def.attach_type) {
         (
             ProgramType::Tracing,
@@ -73,17 +117,39 @@ fn wanted<'p>(program: &'p ProgramView<'_>) -> Option<(Kind, &'static str, &'sta
                 | AttachType::ModifyReturn
                 | AttachType::TraceFsession,
             ),
-        ) => Some((Kind::Func, "", "function", name)),
+        ) => Some(wanted(Kind::Func, "", "function")),
         (ProgramType::Tracing, Some(AttachType::TraceRawTp)) => {
-            Some((Kind::Typedef, "btf_trace_", "trace point", name))
+            Some(wanted(Kind::Typedef, "btf_trace_", "trace point"))
         }
         (ProgramType::RawTracepoint | ProgramType::RawTracepointWritable, _) => {
-            Some((Kind::Typedef, "btf_trace_", "trace point", name))
+            Some(wanted(Kind::Typedef, "btf_trace_", "trace point"))
+        }
+        (ProgramType::Tracepoint, _) => {
+            let (category, event) = name.split_once('/')?;
+            let call = event.strip_prefix("sys_enter_").or(event.strip_prefix("sys_exit_"));
+            match (category, call) {
+                // Nobody declares these: they are made of the system calls.
+                ("syscalls", Some(call)) => syscall(call),
+                // Dynamic events, and those of the tracer itself.
+                ("kprobes" | "uprobes" | "synthetic" | "ftrace", _) => None,
+                _ => {
+                    let known = wanted(Kind::Typedef, "btf_trace_", "trace point");
+                    Some(Wanted { name: event, certain: false, ..known })
+                }
+            }
+        }
+        (ProgramType::Kprobe, _) if def.name.starts_with('k') && def.name.contains("syscall") => {
+            syscall(name)
+        }
+        (ProgramType::Kprobe, _) if matches!(def.name, "kprobe" | "kretprobe") => {
+            // Behind `+` stands how far into the function.
+            let name = name.split_once('+').map_or(name, |(function, _)| function);
+            Some(Wanted { name, certain: false, ..wanted(Kind::Func, "", "function") })
         }
         (ProgramType::Tracing, Some(AttachType::TraceIter)) => {
-            Some((Kind::Func, "bpf_iter_", "iterator", name))
+            Some(wanted(Kind::Func, "bpf_iter_", "iterator"))
         }
-        (ProgramType::Lsm, _) => Some((Kind::Func, "bpf_lsm_", "LSM hook", name)),
+        (ProgramType::Lsm, _) => Some(wanted(Kind::Func, "bpf_lsm_", "LSM hook")),
         _ => None,
     }
 }

@@ -171,8 +171,7 @@ fn targets_are_looked_up_and_the_nearest_named() {
                   SEC(\"lsm/file_open\") int c(void *c) { return 0; }\n\
                   SEC(\"tp_btf/sched_swich\") int d(void *c) { return 0; }\n\
                   SEC(\"?fentry/gone\") int e(void *c) { return 0; }\n\
-                  SEC(\"fentry/mod:gone\") int f(void *c) { return 0; }\n\
-                  SEC(\"kprobe/gone\") int g(void *c) { return 0; }";
+                  SEC(\"fentry/mod:gone\") int f(void *c) { return 0; }";
     assert_eq!(
         findings(source, &kernels),
         [
@@ -184,6 +183,42 @@ fn targets_are_looked_up_and_the_nearest_named() {
     let all = check_on(&object, Path::new("x"), &|_| None, &kernels);
     assert_eq!(all[0].helps[0].message, "did you mean `do_unlinkat`?");
     assert_eq!(all[1].helps[0].message, "did you mean `sched_switch`?");
+}
+
+#[test]
+fn probes_and_events_are_looked_up_as_far_as_btf_lists_them() {
+    let target = kernel(
+        "__noinline int vfs_open(int x) { return x * 3; }\n\
+         __noinline int __x64_sys_read(int x) { return x * 4; }\n\
+         __noinline int __do_sys_sync(int x) { return x * 5; }\n\
+         typedef int (*btf_trace_sched_switch)(int); btf_trace_sched_switch t;",
+    );
+    let source = "struct task { int pid; } __attribute__((preserve_access_index));\n\
+                  SEC(\"kprobe/vfs_open+0x4\") int a(void *c) { return 0; }\n\
+                  SEC(\"kretprobe/vfs_opne\") int b(struct task *c) { return c->pid; }\n\
+                  SEC(\"ksyscall/read\") int d(void *c) { return 0; }\n\
+                  SEC(\"kretsyscall/raed\") int e(void *c) { return 0; }\n\
+                  SEC(\"tp/syscalls/sys_enter_read\") int f(void *c) { return 0; }\n\
+                  SEC(\"tp/syscalls/sys_exit_gone\") int g(void *c) { return 0; }\n\
+                  SEC(\"tp/sched/sched_switch\") int h(void *c) { return 0; }\n\
+                  SEC(\"tp/sched/sched_swich\") int i(void *c) { return 0; }\n\
+                  SEC(\"kprobe.multi/gone_*\") int j(void *c) { return 0; }\n\
+                  SEC(\"tp/kprobes/own\") int k(void *c) { return 0; }\n\
+                  SEC(\"tp/syscalls/sys_enter_sync\") int l(void *c) { return 0; }";
+    assert_eq!(
+        findings(source, &[Kernel::of_btf("k", None, &target)]),
+        [
+            "warning E0351 3 k: the kernel's BTF lists no function `vfs_opne` to attach `b` to",
+            "warning E0351 5 k: the kernel has no system call `raed` to attach `e` to",
+            "warning E0351 7 k: the kernel has no system call `gone` to attach `g` to",
+            "warning E0351 9 k: the kernel's BTF lists no trace point `sched_swich` to attach `i` to",
+            // It may be there, so what it reads counts.
+            "error E0358 3 k: the kernel has no struct task",
+        ]
+    );
+    // BTF without functions says nothing of them.
+    let empty = kernel("struct task { int pid; } task;");
+    assert_eq!(findings(source, &[Kernel::of_btf("k", None, &empty)]), [""; 0]);
 }
 
 #[test]
