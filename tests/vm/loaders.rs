@@ -123,8 +123,9 @@ fn the_templates_programs_do_what_they_say() {
                 &format!("/bring/stage/stage {word} '{pattern}' /bring/stage/{name} {arguments}\n");
         }
     }
-    // Nothing is to be left behind.
-    commands += "echo --- left; bpf prog list; bpf map list\n";
+    // Nothing is to be left behind. The kernel takes maps away some time after
+    // the last process that had them.
+    commands += "sleep 2; echo --- left; bpf prog list; bpf map list\n";
     let args = ["kernel", "run", "debian/sid", "--bring", "stage"];
     let modules = ["--module", "sch_ingress", "--module", "cls_bpf"];
     let run = place.fed(&[&args[..], &modules].concat(), &commands).expect(0);
