@@ -61,9 +61,9 @@ pub fn side_by_side<'i, I: Sync, O: Send>(
     let next = AtomicUsize::new(0);
     let results: Vec<Mutex<Option<O>>> = items.iter().map(|_| Mutex::new(None)).collect();
     let work = || {
-        while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed))
-            && let Some(item) = items.get(index)
-        {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(index) else { break };
             let result = run(item);
             *results[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         }

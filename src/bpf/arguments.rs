@@ -114,8 +114,7 @@ fn row(line: &'static str) -> Option<(Helper, ArgumentRule)> {
     let argument = cells.next()?.parse().ok()?;
     let demand = Demand::read(cells.next()?, cells.next()?)?;
     let names = cells.next()?.split(',').filter(|name| *name != "-");
-    let program = |name| ProgramType::ALL.iter().find(|known| known.name() == name).copied();
-    let programs = names.map(program).collect::<Option<_>>()?;
+    let programs = names.map(ProgramType::by_name).collect::<Option<_>>()?;
     let (outcome, source) = (cells.next()?, cells.next()?);
     Some((helper, ArgumentRule { argument, demand, outcome, source, programs }))
 }

@@ -101,11 +101,10 @@ fn row(line: &'static str) -> Option<(ProgramType, ContextField)> {
         "-" => Some(Vec::new()),
         cell => cell.split(',').map(|size| size.parse().ok()).collect(),
     };
-    let program = ProgramType::ALL.iter().find(|known| known.name() == program)?;
+    let program = ProgramType::by_name(program)?;
     let names = attach_types.split(',').filter(|name| !name.is_empty());
-    let attach = |name| AttachType::ALL.iter().find(|known| known.name() == name).copied();
     let field = ContextField {
-        attach_types: names.map(attach).collect::<Option<_>>()?,
+        attach_types: names.map(AttachType::by_name).collect::<Option<_>>()?,
         name: cells.next()?,
         offset: cells.next()?.parse().ok()?,
         bytes: cells.next()?.parse().ok()?,
@@ -113,7 +112,7 @@ fn row(line: &'static str) -> Option<(ProgramType, ContextField)> {
         write: sizes(cells.next()?)?,
         source: cells.next()?,
     };
-    Some((*program, field))
+    Some((program, field))
 }
 
 #[cfg(test)]

@@ -23,6 +23,11 @@ macro_rules! numbered {
                 match self { $(Self::$variant => $name,)* }
             }
 
+            #[doc = concat!("The ", $what, " of that name.")]
+            pub fn by_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|known| known.name() == name)
+            }
+
             /// The first kernel that has it.
             pub fn since(self) -> $crate::bpf::KernelVersion {
                 match self { $(Self::$variant => $crate::bpf::KernelVersion::new($major, $minor),)* }

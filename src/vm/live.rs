@@ -2,6 +2,7 @@
 //! out is heard reply by reply.
 
 use super::Error;
+use super::loader::Peer as _;
 use super::machine::Machine;
 use super::runner::{Blueprint, Module, load_modules};
 use super::visit::{Brought, bring, refresh};

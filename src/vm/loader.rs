@@ -2,6 +2,7 @@
 //! itself runs on.
 
 use super::Error;
+use crate::base::Cancel;
 use crate::wire::{
     Entry, Kprobe, Load, Opened, Patch, Placed, Probe, Probed, Program, Reply, Request, Test, Trial,
 };
@@ -50,6 +51,46 @@ pub struct Options<'o> {
 
 /// Who gets replies as they come, and may have an answer to one.
 pub type Each<'e> = dyn FnMut((Reply, Vec<u8>)) -> Option<Request> + 'e;
+
+/// The other side of a conversation.
+pub(super) trait Peer {
+    /// Sends a request, and gives up after `limit`.
+    fn send(
+        &mut self,
+        request: &Request,
+        blob: &[u8],
+        limit: Duration,
+        cancel: &Cancel,
+    ) -> Result<(), Error>;
+
+    /// Waits for the next reply, no longer than `limit`.
+    fn receive(&mut self, limit: Duration, cancel: &Cancel) -> Result<(Reply, Vec<u8>), Error>;
+}
+
+/// One request and its replies, up to the last. One program may take
+/// `program_limit`.
+pub(super) fn converse(
+    peer: &mut impl Peer,
+    program_limit: Duration,
+    cancel: &Cancel,
+    (request, blob): (&Request, &[u8]),
+    each: &mut Each<'_>,
+) -> Result<(), Error> {
+    // The other side keeps the time of each program; beyond it, and what it
+    // takes to hand over a log, it is in trouble itself.
+    let patience = program_limit * 2 + Duration::from_secs(20);
+    peer.send(request, blob, patience, cancel)?;
+    loop {
+        match peer.receive(patience, cancel)? {
+            (Reply::Done, _) => return Ok(()),
+            reply => {
+                if let Some(answer) = each(reply) {
+                    peer.send(&answer, &[], patience, cancel)?;
+                }
+            }
+        }
+    }
+}
 
 /// Who loads objects, and begins anew where one was the end of it.
 pub trait Loader {

@@ -1,6 +1,7 @@
 //! One machine under way: its process, its console and its channel.
 
 use super::Error;
+use super::loader::Peer;
 use super::monitor::Monitor;
 use super::qemu::{Memory, Settings, Wires};
 use super::snapshot::Snapshot;
@@ -131,24 +132,6 @@ impl Machine {
             }
             before = now;
         }
-    }
-
-    /// Sends a request.
-    pub fn send(
-        &mut self,
-        request: &Request,
-        blob: &[u8],
-        limit: Duration,
-        cancel: &Cancel,
-    ) -> Result<(), Error> {
-        let deadline = Instant::now() + limit;
-        self.line.send(request, blob, deadline, cancel).map_err(|broken| self.lost(broken))
-    }
-
-    /// Waits for the next reply, at most `limit`.
-    pub fn receive(&mut self, limit: Duration, cancel: &Cancel) -> Result<(Reply, Vec<u8>), Error> {
-        let deadline = Instant::now() + limit;
-        self.line.receive(deadline, cancel).map_err(|broken| self.lost(broken))
     }
 
     fn lost(&self, broken: Broken) -> Error {
@@ -283,6 +266,24 @@ impl Line {
         let (console, output) = (self.console.text(), self.output.text());
         let lines: Vec<&str> = console.lines().chain(output.lines()).collect();
         lines[lines.len().saturating_sub(CONSOLE_LINES)..].join("\n")
+    }
+}
+
+impl Peer for Machine {
+    fn send(
+        &mut self,
+        request: &Request,
+        blob: &[u8],
+        limit: Duration,
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
+        let deadline = Instant::now() + limit;
+        self.line.send(request, blob, deadline, cancel).map_err(|broken| self.lost(broken))
+    }
+
+    fn receive(&mut self, limit: Duration, cancel: &Cancel) -> Result<(Reply, Vec<u8>), Error> {
+        let deadline = Instant::now() + limit;
+        self.line.receive(deadline, cancel).map_err(|broken| self.lost(broken))
     }
 }
 

@@ -3,7 +3,7 @@
 //! kernel. Nothing is attached.
 
 use super::Error;
-use super::loader::{Each, Loader};
+use super::loader::{Each, Loader, Peer, converse};
 use super::machine::Tail;
 use crate::base::Cancel;
 use crate::base::process::{Command, Running};
@@ -80,24 +80,8 @@ impl Loader for Own<'_> {
     }
 
     fn talk(&mut self, request: &Request, blob: &[u8], each: &mut Each<'_>) -> Result<(), Error> {
-        // As with a machine: the process keeps the time of each program.
-        let patience = self.limit * 2 + Duration::from_secs(20);
-        let cancel = self.cancel;
-        let process = self.process()?;
-        let mut talk = || -> Result<(), Error> {
-            process.send(request, blob, patience, cancel)?;
-            loop {
-                match process.receive(patience, cancel)? {
-                    (Reply::Done, _) => return Ok(()),
-                    reply => {
-                        if let Some(answer) = each(reply) {
-                            process.send(&answer, &[], patience, cancel)?;
-                        }
-                    }
-                }
-            }
-        };
-        let result = talk();
+        let (limit, cancel) = (self.limit, self.cancel);
+        let result = converse(self.process()?, limit, cancel, (request, blob), each);
         if result.is_err() {
             self.process = None;
         }
@@ -127,22 +111,6 @@ impl Process {
         Ok(process)
     }
 
-    fn send(
-        &mut self,
-        request: &Request,
-        blob: &[u8],
-        limit: Duration,
-        cancel: &Cancel,
-    ) -> Result<(), Error> {
-        let result = frame::write(&mut self.patiently(limit, cancel), request, blob);
-        result.map_err(|error| self.broken(&error, cancel))
-    }
-
-    fn receive(&mut self, limit: Duration, cancel: &Cancel) -> Result<(Reply, Vec<u8>), Error> {
-        let result = frame::read(&mut self.patiently(limit, cancel));
-        result.map_err(|error| self.broken(&error, cancel))
-    }
-
     fn patiently<'p>(&'p self, limit: Duration, cancel: &'p Cancel) -> Patient<'p> {
         Patient { stream: &self.stream, deadline: Instant::now() + limit, cancel }
     }
@@ -163,6 +131,24 @@ impl Process {
         self.running.kill();
         self.output.wait();
         Error::Gone { reason: reason.to_owned(), said: self.output.text() }
+    }
+}
+
+impl Peer for Process {
+    fn send(
+        &mut self,
+        request: &Request,
+        blob: &[u8],
+        limit: Duration,
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
+        let result = frame::write(&mut self.patiently(limit, cancel), request, blob);
+        result.map_err(|error| self.broken(&error, cancel))
+    }
+
+    fn receive(&mut self, limit: Duration, cancel: &Cancel) -> Result<(Reply, Vec<u8>), Error> {
+        let result = frame::read(&mut self.patiently(limit, cancel));
+        result.map_err(|error| self.broken(&error, cancel))
     }
 }
 

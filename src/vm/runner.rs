@@ -1,7 +1,7 @@
 //! Objects through machines: one machine after the other where objects are
 //! the end of them.
 
-use super::loader::{Each, Loader};
+use super::loader::{Each, Loader, Peer as _, converse};
 use super::machine::{Machine, Start};
 use super::qemu::MEMORY_MIB;
 use super::snapshot::Place;
@@ -159,24 +159,7 @@ impl Loader for Runner<'_> {
     /// After an error there is no machine.
     fn talk(&mut self, request: &Request, blob: &[u8], each: &mut Each<'_>) -> Result<(), Error> {
         let (limit, cancel) = (self.blueprint.settings.program_limit, self.cancel);
-        let machine = self.machine()?;
-        // The guest keeps the time of each program; beyond it, and what it
-        // takes to hand over a log, the guest itself is in trouble.
-        let patience = limit * 2 + Duration::from_secs(20);
-        let mut talk = || -> Result<(), Error> {
-            machine.send(request, blob, patience, cancel)?;
-            loop {
-                match machine.receive(patience, cancel)? {
-                    (Reply::Done, _) => return Ok(()),
-                    reply => {
-                        if let Some(answer) = each(reply) {
-                            machine.send(&answer, &[], patience, cancel)?;
-                        }
-                    }
-                }
-            }
-        };
-        let result = talk();
+        let result = converse(self.machine()?, limit, cancel, (request, blob), each);
         if result.is_err() {
             self.machine = None;
         }

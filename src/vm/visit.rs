@@ -1,6 +1,7 @@
 //! A look around in a machine: one command in a guest, or a shell.
 
 use super::Error;
+use super::loader::Peer as _;
 use super::machine::{Follower, Machine};
 use super::runner::{Blueprint, Module, load_modules};
 use crate::base::Cancel;

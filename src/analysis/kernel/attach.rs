@@ -118,10 +118,8 @@ fn wanted<'p>(
                 | AttachType::TraceFsession,
             ),
         ) => Some(wanted(Kind::Func, "", "function")),
-        (ProgramType::Tracing, Some(AttachType::TraceRawTp)) => {
-            Some(wanted(Kind::Typedef, "btf_trace_", "trace point"))
-        }
-        (ProgramType::RawTracepoint | ProgramType::RawTracepointWritable, _) => {
+        (ProgramType::Tracing, Some(AttachType::TraceRawTp))
+        | (ProgramType::RawTracepoint | ProgramType::RawTracepointWritable, _) => {
             Some(wanted(Kind::Typedef, "btf_trace_", "trace point"))
         }
         (ProgramType::Tracepoint, _) => {

@@ -72,6 +72,10 @@ impl Attempt {
             is_silent: false,
         }
     }
+
+    fn has_failed(&self) -> bool {
+        self.is_explained || !self.differences.is_empty()
+    }
 }
 
 impl Job<'_> {
@@ -161,8 +165,7 @@ impl Job<'_> {
             let is_last = tries > self.request.retries;
             let mut again = Vec::new();
             for (&index, attempt) in left.iter().zip(attempts) {
-                let has_failed = attempt.is_explained || !attempt.differences.is_empty();
-                if has_failed && !is_last {
+                if attempt.has_failed() && !is_last {
                     again.push(index);
                     continue;
                 }
@@ -195,7 +198,7 @@ impl Job<'_> {
         part: &mut Part,
     ) {
         let test = &self.tests[index];
-        let has_failed = attempt.is_explained || !attempt.differences.is_empty();
+        let has_failed = attempt.has_failed();
         let word = match (has_failed, tries) {
             (true, _) => Word::Failed,
             (false, 1) => Word::Passed,
