@@ -90,6 +90,7 @@ const DOORS: &[(&str, &[&str])] = &[
         "serde_json",
         &["baseline/", "report/", "ide/", "lsp/", "wire/", "project/", "build/", "kernels/", "vm/"],
     ),
+    ("pcap_parser", &["packets/capture.rs"]),
     ("signal_hook", &["bin/skep/shell/"]),
     ("which", &["base/programs.rs"]),
 ];

@@ -176,6 +176,7 @@ codes! {
     DISK_FULL = "E0603" "disk-full" Environment "there is no space left on the disk";
     PROGRAM_FAILED = "E0604" "program-failed" Environment "a program that skep ran failed";
     TEMPLATE_NOT_FETCHED = "E0606" "template-not-fetched" Environment "the repository of a template could not be copied";
+    CAPTURE_UNREADABLE = "E0607" "capture-unreadable" Usage "a file of captured packets cannot be read";
 
     // 07: kernels and virtual machines
     QEMU_MISSING = "E0701" "qemu-missing" Environment "QEMU is not installed";

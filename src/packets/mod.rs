@@ -2,10 +2,13 @@
 //! bytes, with lengths, types and checksums filled in, and bytes as layers
 //! again, so that two packets can be told apart by their fields.
 //!
+//! Packets that were captured come from files ([`capture`]).
+//!
 //! One table ([`layer`]) says what each layer's header looks like; the writer
 //! and the reader both go by it.
 
 mod build;
+pub mod capture;
 mod dissect;
 mod layer;
 mod parse;

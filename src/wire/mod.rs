@@ -13,7 +13,7 @@ pub mod ring;
 use serde::{Deserialize, Serialize};
 
 /// Changes with every change of a message's meaning.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// The guest-physical address of the memory both sides map.
 pub const CHANNEL_AT: u64 = 256 << 20;
@@ -108,6 +108,8 @@ pub struct Case {
     pub entries: Vec<MapEntry>,
     /// `data_in`.
     pub packet: Option<Vec<u8>>,
+    /// Packets that it is run with after that one, in this order.
+    pub more: Vec<Vec<u8>>,
     /// `ctx_in`.
     pub context: Option<Vec<u8>>,
     /// Room for `data_out`, in bytes.
@@ -143,6 +145,8 @@ pub struct Ran {
     pub errno: i32,
     /// What it returned, at its last run.
     pub retval: u32,
+    /// What it returned for each packet that it was run with.
+    pub retvals: Vec<u32>,
     /// Nanoseconds of one run, on average.
     pub duration_ns: u32,
     /// Nanoseconds of the whole case.

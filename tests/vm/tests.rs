@@ -246,6 +246,96 @@ expect.messages = ["processed", "never said"]
     assert!(parts >= 5, "{parts}");
 }
 
+/// A file of captured packets, raw IP as of a tunnel: so many to port 22, then
+/// so many to port 80.
+fn captured(ssh: usize, web: usize) -> Vec<u8> {
+    let packet = |port: u16| {
+        let mut packet = vec![0_u8; 40];
+        (packet[0], packet[3], packet[8], packet[9]) = (0x45, 40, 64, 6);
+        (packet[15], packet[19]) = (9, 1);
+        packet[22..24].copy_from_slice(&port.to_be_bytes());
+        packet[32] = 0x50;
+        packet
+    };
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let mut file: Vec<u8> = words(&[0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 101]);
+    let all = std::iter::repeat_n(22, ssh).chain(std::iter::repeat_n(80, web));
+    for bytes in all.map(packet) {
+        let head: Vec<u8> = words(&[7, 0, 40, 40]);
+        file.extend([head, bytes].concat());
+    }
+    file
+}
+
+#[test]
+fn packets_come_from_files() {
+    let place = place(
+        r#"
+program = "filter"
+[[test]]
+name = "one"
+packet = { pcap = "of a day.pcap", frame = 4 }
+expect = { retval = "XDP_TX", packet = { pcap = "after.pcap", frame = 1 } }
+[[test]]
+name = "all"
+packet = { pcap = "of a day.pcap" }
+maps.rules = [{ key = 22, value = { hits = 0 } }]
+[test.expect]
+retvals = { XDP_DROP = 3, XDP_TX = 2 }
+maps.rules = [{ key = 22, value = { hits = 3 } }]
+globals.seen = 5
+events.events = [{ dport = 22 }, { dport = 22, length = 54 }, { dport = 22 }]
+[[test]]
+name = "each"
+packet = { pcap = "of a day.pcap" }
+expect.retval = "XDP_TX"
+"#,
+    );
+    std::fs::write(place.path().join("tests/of a day.pcap"), captured(3, 2)).unwrap();
+    let mut after = captured(0, 1);
+    // The time to live.
+    after[24 + 16 + 8] = 63;
+    std::fs::write(place.path().join("tests/after.pcap"), after).unwrap();
+    let kernels = ["-k", "debian/bullseye", "-k", "debian/sid", "-f", "filter"];
+    let run = test(&place, &kernels).expect(0);
+    assert!(run.stderr.contains("Tested 6 passed\n"), "{run}");
+
+    let text = place.read("tests/filter.toml");
+    let text = text.replace("XDP_DROP = 3, XDP_TX = 2", "XDP_DROP = 4, XDP_PASS = 1");
+    let text = text.replace("retval = \"XDP_TX\"\n", "retval = \"XDP_DROP\"\n");
+    place.file("tests/filter.toml", text);
+    let run = test(&place, &["-k", "debian/sid", "-f", "filter"]).expect(1);
+    insta::assert_snapshot!("captured_differ", untimed(&run.stdout));
+
+    // What is wrong with a file is told before anything runs.
+    std::fs::write(place.path().join("tests/after.pcap"), &captured(1, 1)[..120]).unwrap();
+    place.file(
+        "tests/more.toml",
+        r#"
+program = "filter"
+[[test]]
+name = "a"
+packet = { pcap = "of a day.pcap", frame = 6 }
+expect.retval = 1
+[[test]]
+name = "b"
+packet = { pcap = "not there.pcap", frame = 1 }
+expect.retval = 1
+[[test]]
+name = "c"
+packet = { pcap = "of a day.pcap" }
+context.ingress_ifindex = 1
+expect = { retvals = { XDP_DORP = 1 } }
+[[test]]
+name = "d"
+packet = "eth/arp"
+expect = { retvals = { XDP_DROP = 1 } }
+"#,
+    );
+    let run = test(&place, &["--message-format", "short"]).expect(2);
+    insta::assert_snapshot!("captured_mistakes", run.stdout);
+}
+
 #[test]
 fn machines_read_results() {
     let place = place(

@@ -85,17 +85,7 @@ pub(super) fn judge(
         return vec![refused(ready, ran)];
     }
     let mut all = Vec::new();
-    if let Some(Check { expected, span }) = &checks.retval {
-        let got = ran.retval as i32;
-        if *expected != got {
-            let shown = |value: i32| match ready.kind.and_then(|kind| action(kind, value)) {
-                Some(name) => format!("{name} ({value})"),
-                None => value.to_string(),
-            };
-            let (expected, got) = (shown(*expected), shown(got));
-            all.push(Difference::new(span, format!("expected {expected}, got {got}")));
-        }
-    }
+    all.extend(returned(ready, ran));
     if let Some(Check { expected, span }) = &checks.packet {
         let start = match ready.run().map(|run| run.packet) {
             Some(Packet::Network) => Start::Network,
@@ -135,6 +125,61 @@ pub(super) fn judge(
     all
 }
 
+/// What a program returns that it should not.
+fn returned(ready: &Ready, ran: &Ran) -> Vec<Difference> {
+    let shown = |value: i32| match ready.kind.and_then(|kind| action(kind, value)) {
+        Some(name) => format!("{name} ({value})"),
+        None => value.to_string(),
+    };
+    let is_one = ready.case.more.is_empty();
+    // Values with the frames for which they were returned, counted from one.
+    let got: Vec<(i32, usize)> =
+        ran.retvals.iter().map(|value| value.cast_signed()).zip(1..).collect();
+    let frames = |value: i32| {
+        let of: Vec<String> =
+            got.iter().filter(|(own, _)| *own == value).map(|(_, at)| at.to_string()).collect();
+        match of.as_slice() {
+            [] => String::new(),
+            [one] => format!(", for frame {one}"),
+            some if some.len() > MOST_LINES => {
+                let more = some.len() - MOST_LINES;
+                format!(", for frames {} and {more} more", some[..MOST_LINES].join(", "))
+            }
+            some => format!(", for frames {}", some.join(", ")),
+        }
+    };
+    let mut all = Vec::new();
+    if let Some(Check { expected, span }) = &ready.checks.retval {
+        let mut others: Vec<i32> =
+            got.iter().map(|(value, _)| *value).filter(|value| value != expected).collect();
+        others.sort_unstable();
+        others.dedup();
+        let line = |value: i32| {
+            let of = if is_one { String::new() } else { frames(value) };
+            format!("expected {}, got {}{of}", shown(*expected), shown(value))
+        };
+        let lines = others.into_iter().map(line).collect();
+        all.extend(Difference::several(span, "other values are returned", lines));
+    }
+    if let Some(Check { expected, span }) = &ready.checks.retvals {
+        let mut wanted = expected.clone();
+        for (value, _) in &got {
+            if !wanted.iter().any(|(known, _)| known == value) {
+                wanted.push((*value, 0));
+            }
+        }
+        let line = |(value, count): (i32, u64)| {
+            let seen = got.iter().filter(|(own, _)| *own == value).count() as u64;
+            let differs = seen != count;
+            let (name, of) = (shown(value), frames(value));
+            differs.then(|| format!("{name}: expected {count}, got {seen}{of}"))
+        };
+        let lines = wanted.into_iter().filter_map(line).collect();
+        all.extend(Difference::several(span, "values are returned otherwise", lines));
+    }
+    all
+}
+
 /// What the kernel's refusal to run a program means.
 fn refused(ready: &Ready, ran: &Ran) -> Difference {
     let what = match ran.errno {
@@ -149,6 +194,9 @@ fn refused(ready: &Ready, ran: &Ran) -> Difference {
         }
     };
     let mut difference = Difference::new(&ready.span, what);
+    if !ready.case.more.is_empty() {
+        difference.lines.push(format!("it was frame {}", ran.retvals.len() + 1));
+    }
     if ran.errno == libc::EINVAL && ready.case.context.is_some() {
         difference.lines.push("it does not take the context as it is given".to_owned());
     }

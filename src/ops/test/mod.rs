@@ -7,6 +7,7 @@
 //! kernel's selftests has its tests in itself.
 
 mod annotated;
+mod captures;
 mod context;
 mod job;
 mod judge;

@@ -5,14 +5,14 @@ use super::annotated::Annotation;
 use super::context;
 use super::suites::{About, Found};
 use crate::bpf::action::actions;
-use crate::bpf::test_run::{Packet, TestRun, test_run};
+use crate::bpf::test_run::{Packet as Takes, TestRun, test_run};
 use crate::bpf::{KernelVersion, ProgramType};
 use crate::btf::{Btf, Kind, Type, TypeId};
 use crate::diagnostics::{Diagnostic, Origin, Span, codes};
 use crate::elf::{DataKind, GlobalError};
 use crate::ops::verify::Object;
 use crate::project::manifest::Located;
-use crate::project::suite::{Entry, Test};
+use crate::project::suite::{Entry, Packet, Test};
 use crate::values::{Given, Part, Written, Wrong, assemble, encode, encode_plain, number};
 use crate::wire::{Case, MapEntry, Patch};
 use globset::{Glob, GlobMatcher};
@@ -59,6 +59,8 @@ pub(super) struct Ready {
 #[derive(Default)]
 pub(super) struct Checks {
     pub retval: Option<Check<i32>>,
+    /// How often which value is returned, of several packets.
+    pub retvals: Option<Check<Vec<(i32, u64)>>>,
     pub packet: Option<Check<Vec<u8>>>,
     /// How many bytes in front of the packet are no part of it.
     pub skipped: usize,
@@ -240,7 +242,7 @@ impl Maker<'_> {
         if ready.is_verdict() {
             let runs = [
                 (test.packet.is_some() || test.context.is_some(), "input"),
-                (expect.retval.is_some(), "`retval`"),
+                (expect.retval.is_some() || !expect.retvals.is_empty(), "`retval`"),
                 (!expect.maps.is_empty() || !expect.globals.is_empty(), "maps and globals"),
                 (expect.packet.is_some() || expect.context.is_some(), "a result"),
                 (expect.prints.is_some() || !expect.events.is_empty(), "output"),
@@ -480,15 +482,33 @@ impl Maker<'_> {
                 ready.case.entries.push(MapEntry { map, key, value });
             }
         }
-        let mut packet = test.packet.as_ref().map(|packet| packet.value.clone());
+        let mut frames = match &test.packet {
+            Some(packet) => self.frames(packet).unwrap_or_default().into_iter(),
+            None => Vec::new().into_iter(),
+        };
+        let mut packet = frames.next();
+        let mut more: Vec<Vec<u8>> = frames.collect();
+        if is_many(test) {
+            let one = [
+                (test.context.is_some() || test.expect.context.is_some(), "context"),
+                (test.expect.packet.is_some(), "expect.packet"),
+            ];
+            if let Some((_, what)) = one.iter().find(|(is_there, _)| *is_there) {
+                let range = test.packet.as_ref().and_then(|packet| packet.range.clone());
+                let message = format!("`{what}` is of one packet: say which with `frame`");
+                self.wrong(range.unwrap_or_default(), message);
+            }
+        }
         match (run.packet, &test.packet) {
-            (Packet::None, Some(given)) => {
+            (Takes::None, Some(given)) => {
                 let kind = ready.kind.map_or("", ProgramType::name);
                 let range = given.range.clone().unwrap_or_default();
                 self.wrong(range, format!("programs of type {kind} are run without a packet"));
             }
-            (Packet::None, None) => {}
-            (_, Some(given)) if given.value.len() < ETHERNET => {
+            (Takes::None, None) => {}
+            (_, Some(given))
+                if packet.iter().chain(&more).any(|packet| packet.len() < ETHERNET) =>
+            {
                 let range = given.range.clone().unwrap_or_default();
                 self.wrong(range, format!("a packet has at least {ETHERNET} bytes: `eth/…`"));
             }
@@ -497,7 +517,10 @@ impl Maker<'_> {
         }
         ready.case.packet_room = match (&packet, ready.kind) {
             (None, _) | (_, Some(ProgramType::Netfilter)) => 0,
-            (Some(packet), _) => (packet.len() + GROWTH) as u32,
+            (Some(packet), _) => {
+                let most = more.iter().chain([packet]).map(Vec::len).max();
+                (most.unwrap_or(0) + GROWTH) as u32
+            }
         };
         let is_seen = test.context.is_some() || test.expect.context.is_some();
         let wants = is_seen || ready.kind == Some(ProgramType::SkLookup);
@@ -561,9 +584,11 @@ impl Maker<'_> {
         // What netfilter runs at its default hook, where packets leave, has no
         // Ethernet header.
         if ready.kind == Some(ProgramType::Netfilter) {
-            packet = packet.map(|packet| packet.get(ETHERNET..).unwrap_or_default().to_vec());
+            for packet in packet.iter_mut().chain(&mut more) {
+                packet.drain(..ETHERNET.min(packet.len()));
+            }
         }
-        ready.case.packet = packet;
+        (ready.case.packet, ready.case.more) = (packet, more);
     }
 
     fn expectations(&mut self, test: &Test, object: &Object, ready: &mut Ready) {
@@ -579,15 +604,17 @@ impl Maker<'_> {
         if let Some(given) = &expect.retval {
             ready.checks.retval = self.retval(ready.kind, given);
         }
+        ready.checks.retvals = self.retvals(test, ready.kind);
         if let Some(packet) = &expect.packet {
-            let is_link = ready.run().is_some_and(|run| run.packet == Packet::Link);
+            let expected = self.frames(packet).and_then(|frames| frames.into_iter().next());
+            let is_link = ready.run().is_some_and(|run| run.packet == Takes::Link);
             ready.checks.skipped = if is_link { 0 } else { ETHERNET };
             let span = suite.span(packet.range.clone().unwrap_or_default());
             if ready.kind == Some(ProgramType::Netfilter) || ready.case.packet_room == 0 {
                 let message = "the kernel does not give back the packet of such a program";
                 self.mistakes.push(mistake(span, message));
             } else {
-                ready.checks.packet = Some(Check { expected: packet.value.clone(), span });
+                ready.checks.packet = expected.map(|expected| Check { expected, span });
             }
         }
         if let Some(given) = &expect.context
@@ -657,6 +684,32 @@ impl Maker<'_> {
         }
     }
 
+    /// The frames that a packet stands for; a mistake if there are none.
+    fn frames(&mut self, packet: &Located<Packet>) -> Option<Vec<Vec<u8>>> {
+        self.take(self.found.captures.frames(&packet.value))
+    }
+
+    /// How often which value is to be returned.
+    fn retvals(
+        &mut self,
+        test: &Test,
+        kind: Option<ProgramType>,
+    ) -> Option<Check<Vec<(i32, u64)>>> {
+        let first = test.expect.retvals.first()?.0.range.clone()?;
+        let mut expected = Vec::new();
+        for (name, count) in &test.expect.retvals {
+            let range = name.range.clone().unwrap_or_default();
+            let given = Given { value: Written::Text(name.value.clone()), range };
+            let value = self.retval(kind, &given)?;
+            expected.push((value.expected, count.value));
+        }
+        if !is_many(test) {
+            let message = "`retvals` counts what several packets come to: use `retval`";
+            self.wrong(first.clone(), message);
+        }
+        Some(Check { expected, span: self.span(first) })
+    }
+
     fn retval(&mut self, kind: Option<ProgramType>, given: &Given) -> Option<Check<i32>> {
         let span = self.span(given.range.clone());
         let names = kind.map(actions).unwrap_or_default();
@@ -686,6 +739,12 @@ impl Maker<'_> {
         }
         None
     }
+}
+
+/// Whether a test has all packets of a file.
+fn is_many(test: &Test) -> bool {
+    let packet = test.packet.as_ref().map(|packet| &packet.value);
+    matches!(packet, Some(Packet::Captured { frame: None, .. }))
 }
 
 /// The structure that a program's first parameter points to.

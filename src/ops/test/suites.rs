@@ -1,6 +1,7 @@
 //! Where tests are written: `tests/*.toml` of each project, blocks
 //! `// skep: test` of each source, and files that the user names.
 
+use super::captures::Captures;
 use crate::base::fs;
 use crate::diagnostics::{Diagnostic, Failure};
 use crate::ops::{Session, build};
@@ -14,6 +15,8 @@ pub(super) struct Found {
     /// What its tests are called by in front: the file's name.
     pub stem: String,
     pub about: About,
+    /// The packets of the files that it names.
+    pub captures: Captures,
 }
 
 /// Which objects a suite may be about.
@@ -40,7 +43,10 @@ pub(super) fn find(
             Ok(suite) => {
                 let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 let stem = file.split('.').next().unwrap_or_default().to_owned();
-                all.push(Found { suite, stem, about });
+                let dir = path.parent().unwrap_or(path);
+                let (captures, mut findings) = Captures::of(session, &suite, dir);
+                diagnostics.append(&mut findings);
+                all.push(Found { suite, stem, about, captures });
             }
             Err(mistakes) => diagnostics.extend(mistakes),
         };

@@ -2,6 +2,10 @@
 //! `// skep: test` in a source. What a value means is known only where the
 //! object is at hand; here it is kept as it is written, with its place.
 
+mod packet;
+
+pub use packet::Packet;
+
 use super::reader::{Located, Reader};
 use crate::bpf::KernelVersion;
 use crate::diagnostics::{Diagnostic, Span};
@@ -46,8 +50,8 @@ pub struct Test {
     pub globals: Vec<(Located<String>, Given)>,
     /// What maps hold at the beginning.
     pub maps: Vec<Entry>,
-    /// The packet.
-    pub packet: Option<Located<Vec<u8>>>,
+    /// The packet, or the packets, one after the other.
+    pub packet: Option<Located<Packet>>,
     /// The context: a table of its members.
     pub context: Option<Given>,
     /// How often the program runs.
@@ -61,8 +65,11 @@ pub struct Test {
 pub struct Expect {
     /// What the program returns: a number, or its name.
     pub retval: Option<Given>,
+    /// How often it returns which value, of several packets: numbers, or
+    /// their names.
+    pub retvals: Vec<(Located<String>, Located<u64>)>,
     /// The packet afterwards.
-    pub packet: Option<Located<Vec<u8>>>,
+    pub packet: Option<Located<Packet>>,
     /// The context afterwards, as far as it matters.
     pub context: Option<Given>,
     /// What maps hold afterwards, as far as it matters.
@@ -230,7 +237,7 @@ fn test(reader: &mut Reader<'_>, table: &DeTable<'_>, range: Range<usize>) -> Te
             "before" => test.before = version(reader, value, "before"),
             "globals" => test.globals = globals(reader, value),
             "maps" => test.maps = maps(reader, value, false),
-            "packet" => test.packet = reader.packet(value, "packet"),
+            "packet" => test.packet = packet::packet(reader, value, false),
             "context" => test.context = members(reader, value),
             "repeat" => {
                 test.repeat = reader.count(value, "repeat").and_then(|count| {
@@ -259,14 +266,15 @@ fn test(reader: &mut Reader<'_>, table: &DeTable<'_>, range: Range<usize>) -> Te
 
 fn expect(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Expect {
     const KEYS: &[&str] = &[
-        "retval", "packet", "context", "maps", "globals", "prints", "events", "rejected",
-        "messages",
+        "retval", "retvals", "packet", "context", "maps", "globals", "prints", "events",
+        "rejected", "messages",
     ];
     let mut expect = Expect::default();
     for (key, value) in table.iter() {
         match key.get_ref().as_ref() {
             "retval" => expect.retval = reader.given(value, "retval"),
-            "packet" => expect.packet = reader.packet(value, "packet"),
+            "retvals" => expect.retvals = retvals(reader, value),
+            "packet" => expect.packet = packet::packet(reader, value, true),
             "context" => expect.context = members(reader, value),
             "maps" => expect.maps = maps(reader, value, true),
             "globals" => expect.globals = globals(reader, value),
@@ -288,6 +296,21 @@ fn expect(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Expect {
         }
     }
     expect
+}
+
+fn retvals(
+    reader: &mut Reader<'_>,
+    value: &Spanned<DeValue<'_>>,
+) -> Vec<(Located<String>, Located<u64>)> {
+    let Some(table) = reader.table(value, "retvals") else { return Vec::new() };
+    table
+        .iter()
+        .filter_map(|(key, value)| {
+            let name = key.get_ref().to_string();
+            let count = reader.count(value, &name)?;
+            Some((Located::written(name, key.span()), Located::written(count, value.span())))
+        })
+        .collect()
 }
 
 fn version(
@@ -410,7 +433,8 @@ prints = ["dropped"]
         let text = |located: &Option<Located<String>>| located.as_ref().unwrap().value.clone();
         assert_eq!((text(&test.name), text(&test.program)), ("drops ssh".into(), "filter".into()));
         assert_eq!(test.since, Some(KernelVersion::new(5, 15)));
-        assert_eq!(test.packet.as_ref().unwrap().value.len(), 54);
+        let Packet::Bytes(bytes) = &test.packet.as_ref().unwrap().value else { panic!("bytes") };
+        assert_eq!(bytes.len(), 54);
         assert_eq!(test.globals[0].1.value, Written::Number(16));
         assert_eq!((test.maps.len(), test.repeat), (1, Some(2)));
         assert!(test.expect.maps[0].value.is_none());
