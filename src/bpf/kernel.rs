@@ -97,6 +97,9 @@ features! {
     GlobalFunctions, "a global function", (5, 6);
     /// Programs that may sleep (1e6c62a88215).
     Sleepable, "a sleepable program", (5, 10);
+    /// Variables of the kernel by their BTF: `extern … __ksym` with a type
+    /// (4976b718c355).
+    TypedKsyms, "a typed variable of the kernel", (5, 10);
     /// Calls and tail calls in one program, on x86-64 (e411901c0b77).
     TailCallsWithSubprograms, "a tail call in a program with subprograms", (5, 10);
     /// Atomic operations other than an addition (5ffa25502b5a).

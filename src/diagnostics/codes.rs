@@ -96,7 +96,7 @@ codes! {
     CONTROL_FLOW = "E0331" "control-flow" Finding "a jump or call leads where it must not";
     CALL_DEPTH = "E0332" "call-depth" Finding "functions call each other too deeply, or themselves";
     INVALID_INSTRUCTION = "E0333" "invalid-instruction" Finding "an instruction is not one the kernel knows";
-    UNKNOWN_KFUNC = "E0334" "unknown-kfunc" Finding "a kernel function is called that the kernel does not offer";
+    UNKNOWN_KFUNC = "E0334" "unknown-kfunc" Finding "a kernel function or variable is used that the kernel does not offer";
     KFUNC_NOT_ALLOWED = "E0335" "kfunc-not-allowed" Finding "a kernel function is called that this program may not use";
     ATOMIC_MISUSE = "E0336" "atomic-misuse" Finding "an atomic operation works on memory or a size it must not";
     SLEEPABLE_MISUSE = "E0337" "sleepable-misuse" Finding "something that may sleep is used where sleeping is not allowed";

@@ -27,7 +27,7 @@ pub use problem::Problem;
 pub use section::section;
 
 use crate::bpf::{self, Insn, SectionError, SectionTarget};
-use crate::btf::{Btf, TypeId, ext};
+use crate::btf::{Btf, Kind, Type, TypeId, ext};
 use crate::diagnostics::Span;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -259,6 +259,16 @@ impl Object {
     /// Where it makes nothing of it.
     pub fn target(&self, program: &Function) -> Result<SectionTarget<'_>, SectionError> {
         SectionTarget::resolve(self.section_name(program))
+    }
+
+    /// The type of a variable of the kernel's that is declared with one, less
+    /// qualifiers and typedefs: libbpf looks such up in the kernel's BTF, and
+    /// those without (`extern const void name`) in its list of symbols.
+    pub fn variable_type(&self, known: &Extern) -> Option<TypeId> {
+        let btf = self.btf.as_deref()?;
+        let Type::Var(variable) = btf.ty(known.ty?) else { return None };
+        let ty = btf.resolve(variable.ty);
+        (known.kind == ExternKind::Ksym && btf.kind(ty) != Kind::Void).then_some(ty)
     }
 
     /// The function that has a slot of a section's code.

@@ -49,6 +49,11 @@ impl Kernel {
         Ok(found)
     }
 
+    /// Whether it came with modules.
+    pub fn has_modules(&self) -> bool {
+        self.module_dir.is_some()
+    }
+
     /// Adds a module with those it needs to `modules`, which stay in the order
     /// they are to be loaded; none that is among them already.
     ///
@@ -108,6 +113,14 @@ impl Kernel {
         Ok(found)
     }
 
+    /// The BTF of a module, which continues the kernel's; none if it has none
+    /// that can be read.
+    pub fn module_btf(&self, name: &str, kernel: &Arc<Btf>) -> Result<Option<Btf>, Error> {
+        let files = self.modules()?;
+        let Some(path) = files.get(name) else { return Ok(None) };
+        Ok(btf(&read(path)?, kernel))
+    }
+
     fn make_index(&self) -> Result<String, Error> {
         let vmlinux = self.vmlinux()?;
         let section = elf::section(&vmlinux, ".BTF").ok().flatten();
@@ -119,13 +132,7 @@ impl Kernel {
         let mut lines = BTreeSet::new();
         for (module, path) in self.modules()? {
             // A module whose BTF cannot be read provides nothing.
-            let bytes = read(&path)?;
-            let Ok(Some(section)) = elf::section(&bytes, ".BTF") else { continue };
-            let btf = match elf::section(&bytes, ".BTF.base") {
-                Ok(Some(distilled)) => Btf::parse_distilled(section, distilled, Some(&kernel)),
-                _ => Btf::parse_split(section, Arc::clone(&kernel)),
-            };
-            let Ok(btf) = btf else { continue };
+            let Some(btf) = btf(&read(&path)?, &kernel) else { continue };
             for (name, kind) in own_names(&btf) {
                 if !known.contains(&(name, kind)) {
                     lines.insert(format!("{name} {module}\n"));
@@ -134,6 +141,16 @@ impl Kernel {
         }
         Ok(lines.into_iter().collect())
     }
+}
+
+/// The BTF in a module's file.
+fn btf(module: &[u8], kernel: &Arc<Btf>) -> Option<Btf> {
+    let section = elf::section(module, ".BTF").ok()??;
+    let btf = match elf::section(module, ".BTF.base") {
+        Ok(Some(distilled)) => Btf::parse_distilled(section, distilled, Some(kernel)),
+        _ => Btf::parse_split(section, Arc::clone(kernel)),
+    };
+    btf.ok()
 }
 
 /// The names that BTF adds to its base, of what programs may ask for.

@@ -6,7 +6,7 @@
 //! on the line or `[lints]` in the manifest allows is left out.
 
 use super::build::{self, Artifact, Profile};
-use super::{Packages, Session, levels, min_core, packages};
+use super::{Packages, Session, levels, min_core, packages, vmlinux};
 use crate::analysis::{self, kernel::Kernel};
 use crate::base::fs;
 use crate::base::jobs::side_by_side;
@@ -92,12 +92,22 @@ pub fn run(session: &Session, request: &Request) -> Result<Outcome, Failure> {
     let targets: Result<Vec<_>, Failure> =
         side_by_side(&request.kernels, width, &target).into_iter().collect();
     let targets = targets?;
+    let modules: Vec<_> = request
+        .kernels
+        .iter()
+        .zip(&targets)
+        .map(|(reference, (_, target))| {
+            |name: &str| vmlinux::modules_with(session, reference, target.kernel(), name)
+        })
+        .collect();
     let kernels: Vec<Kernel<'_>> = request
         .kernels
         .iter()
         .zip(&targets)
-        .map(|(reference, (version, target))| {
-            Kernel::of_btf(reference.display().to_string(), *version, target)
+        .zip(&modules)
+        .map(|((reference, (version, target)), modules)| {
+            let reference = reference.display().to_string();
+            Kernel::of_btf(reference, *version, target).with_modules(modules)
         })
         .collect();
     let check = |artifact: &Artifact| {

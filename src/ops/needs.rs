@@ -2,7 +2,7 @@
 //! kernels, and since when kernels have it.
 
 use super::build::{self, Profile};
-use super::{Packages, Session, check, min_core};
+use super::{Packages, Session, check, min_core, vmlinux};
 use crate::analysis::kernel::{self, Kernel, Need};
 use crate::base::fs;
 use crate::bpf::KernelVersion;
@@ -91,9 +91,13 @@ pub fn run(session: &Session, request: &Request) -> Result<Outcome, Failure> {
         }
         None => None,
     };
-    let kernel = target
-        .as_ref()
-        .map(|(reference, version, target)| Kernel::of_btf(reference.clone(), *version, target));
+    let modules = |name: &str| {
+        let (reference, (.., target)) = request.kernel.as_ref().zip(target.as_ref())?;
+        vmlinux::modules_with(session, reference, target.kernel(), name)
+    };
+    let kernel = target.as_ref().map(|(reference, version, target)| {
+        Kernel::of_btf(reference.clone(), *version, target).with_modules(&modules)
+    });
     for artifact in &built.artifacts {
         let bytes = fs::read(&artifact.object)?;
         let path = session.display(&artifact.object).to_owned();

@@ -139,6 +139,40 @@ pub fn kernel(session: &Session, from: Option<&Path>) -> Result<Btf, Failure> {
     file(session, &path, None)
 }
 
+/// The BTF of those modules of a kernel that have something of this name, where
+/// the kernel itself has not. None where it is not known what modules there
+/// are: of files of BTF, and of the running kernel, whose modules come and go.
+pub(super) fn modules_with(
+    session: &Session,
+    from: &Path,
+    kernel: &Arc<Btf>,
+    name: &str,
+) -> Option<Vec<Arc<Btf>>> {
+    let stored = in_store(session, from)?;
+    if !stored.has_modules() {
+        return None;
+    }
+    let names = stored.modules_with(&[name].into()).ok()?;
+    names.iter().map(|module| stored.module_btf(module, kernel).ok()?.map(Arc::new)).collect()
+}
+
+/// The kernel that a path or text names, if it is one of the store's.
+fn in_store(session: &Session, from: &Path) -> Option<Kernel> {
+    if from == Path::new("host") {
+        return None;
+    }
+    let path = session.absolute(from);
+    if !fs::exists(&path) {
+        return super::kernel::named(session, from.to_str()?).ok();
+    }
+    let bytes = fs::map(&path).ok()?;
+    if is_elf(&bytes) || !(looks_like_package(&bytes) || image::looks_like_image(&bytes)) {
+        return None;
+    }
+    let reference = Reference::File(path);
+    super::kernel::store(session).get(&reference, &session.cancel, &*session.sink).ok()
+}
+
 /// The BTF of a kernel in the store, kept in the cache because unpacking an
 /// image takes longer than all the rest.
 pub fn stored(session: &Session, kernel: &Kernel) -> Result<Btf, Failure> {

@@ -68,13 +68,25 @@ fn of_libbpf_line(line: &str) -> Option<Unsaid> {
             format!("the kernel has no function or hook `{name}` to attach to"),
         ));
     }
-    if line.contains("extern") && line.contains("not found in kernel or module BTFs") {
+    let is_missing = line.contains("not found in kernel or module BTFs")
+        || line.contains("not found in kernel BTF")
+        || line.contains("(strong): not resolved");
+    if line.starts_with("extern") && is_missing {
         return Some(Unsaid::new(
             Reason::UnknownKfunc,
             format!("the kernel has no function or variable `{}`", quoted()),
         ));
     }
-    if line.contains("extern") && line.contains("incompatible with") {
+    if line.starts_with("extern (var ksym)") && line.contains("incompatible types") {
+        return Some(
+            Unsaid::new(
+                Reason::UnknownKfunc,
+                format!("the kernel's variable `{}` has another type", quoted()),
+            )
+            .help("take the declaration, and the types in it, from vmlinux.h"),
+        );
+    }
+    if line.starts_with("extern") && line.contains("incompatible with") {
         return Some(
             Unsaid::new(
                 Reason::UnknownKfunc,
@@ -221,6 +233,21 @@ mod tests {
         let unsaid = explain(3, Stage::Prepare, line);
         assert_eq!(unsaid.reason, Reason::UnknownKfunc);
         assert!(unsaid.message.contains("`bpf_no_such`"), "{}", unsaid.message);
+    }
+
+    #[test]
+    fn variables_of_the_kernel_are_named() {
+        let explained = |line| explain(3, Stage::Prepare, line);
+        for line in [
+            "libbpf: extern (var ksym) 'runqueue': not found in kernel BTF\n",
+            "libbpf: extern 'runqueue' (strong): not resolved\n",
+        ] {
+            assert_eq!(explained(line).reason, Reason::UnknownKfunc);
+            assert!(explained(line).message.ends_with("variable `runqueue`"));
+        }
+        let line = "libbpf: extern (var ksym) 'runqueues': incompatible types, expected [7] int \
+                    int, but kernel has [9] struct rq\n";
+        assert_eq!(explained(line).message, "the kernel's variable `runqueues` has another type");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod bisect;
 mod contexts;
 mod demo;
 mod endurance;
+mod externs;
 mod faults;
 mod features;
 mod headers;

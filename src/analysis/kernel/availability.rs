@@ -7,10 +7,8 @@ use crate::analysis::{Certainty, Context, FunctionView, ProgramView};
 use crate::bpf::{
     AluOp, AtomicOp, Call, Condition, Feature, Helper, KernelVersion, Op, Swap, Width, allowed,
 };
-use crate::btf::{Btf, Kind, Type, TypeId};
-use crate::diagnostics::{Diagnostic, Origin, Severity, codes};
-use crate::elf::{Extern, ExternKind, Target};
-use crate::relocate::core::{essential_name, types_are_compatible};
+use crate::diagnostics::{Diagnostic, Origin, codes};
+use crate::elf::{ExternKind, Target};
 use std::collections::HashSet;
 
 pub(super) fn check(
@@ -35,7 +33,6 @@ pub(super) fn check(
     }
     forbidden(subject, kernel, findings);
     features(subject, kernel, findings);
-    kfuncs(subject, kernel, findings);
 }
 
 fn of(mut finding: Diagnostic) -> Diagnostic {
@@ -190,77 +187,16 @@ fn needs(cx: &Context<'_>, view: &FunctionView<'_>, slot: usize, op: &Op) -> [Op
         Op::LoadImm64 { .. } => match target() {
             Some(Target::Text(_)) => Some(Feature::Callbacks),
             Some(Target::Data { .. }) => Some(Feature::GlobalData),
+            Some(Target::Extern(index)) => {
+                let known = &cx.object.externs[index];
+                let is_needed = known.kind == ExternKind::Ksym && !known.weak;
+                (is_needed && cx.object.variable_type(known).is_some())
+                    .then_some(Feature::TypedKsyms)
+            }
             _ => None,
         },
         _ => None,
     };
     let goes_back = op.jump().is_some_and(|off| off < 0) && !matches!(op, Op::MayGoto { .. });
     [isa, goes_back.then_some(Feature::BoundedLoops)]
-}
-
-/// Functions and variables of the kernel that the object declares.
-fn kfuncs(subject: &Subject<'_, '_>, kernel: &Kernel<'_>, findings: &mut Vec<Diagnostic>) {
-    let cx = subject.cx;
-    for (index, known) in cx.object.externs.iter().enumerate() {
-        if known.weak || known.kind != ExternKind::Kfunc {
-            continue;
-        }
-        // libbpf looks for the name without what follows `___`.
-        let name = essential_name(&known.name);
-        let mut differs = None;
-        let is_there = match kernel.target {
-            Some(target) => {
-                let mut all = std::iter::once(target.kernel()).chain(target.modules());
-                let found = all.find_map(|btf| Some((btf, btf.find(Kind::Func, name)?)));
-                differs = found.and_then(|(btf, id)| differently(cx, known, btf, id));
-                found.is_some()
-            }
-            None => kernel.has(Feature::Kfuncs),
-        };
-        if is_there && differs.is_none() {
-            continue;
-        }
-        let user = subject.functions().find_map(|view| {
-            let relocation = cx.object.relocations_of(view.function).iter().find(
-                |relocation| matches!(relocation.target, Target::Extern(target) if target == index),
-            )?;
-            Some((view, relocation.slot - view.function.slots.start))
-        });
-        let Some((view, slot)) = user else { continue };
-        if let Some((ours, theirs)) = differs {
-            let message = format!("`{name}` is declared in another way than the kernel has it");
-            let finding = cx.of_insn(codes::UNKNOWN_KFUNC, view, slot, message);
-            let finding = finding
-                .note(format!("the object declares `{ours}`, the kernel has `{theirs}`"))
-                .note("libbpf refuses the whole object")
-                .help("take the declaration, and the types in it, from vmlinux.h");
-            findings.push(of(finding));
-            continue;
-        }
-        let message = format!("the kernel has no kfunc `{name}` of its own");
-        // A module may bring it.
-        findings.push(of(cx
-            .of_insn(codes::UNKNOWN_KFUNC, view, slot, message)
-            .severity(Severity::Warning)
-            .note("a module may bring it; libbpf refuses the whole object if none does")
-            .help("declare it `__weak` and ask `bpf_ksym_exists()` before calling it")));
-    }
-}
-
-/// How the object and a kernel declare a kfunc, if the two do not agree.
-fn differently(
-    cx: &Context<'_>,
-    known: &Extern,
-    kernel: &Btf,
-    function: TypeId,
-) -> Option<(String, String)> {
-    let local = cx.object.btf.as_deref()?;
-    let (Type::Func { proto: ours, .. }, Type::Func { proto: theirs, .. }) =
-        (local.ty(known.ty?), kernel.ty(function))
-    else {
-        return None;
-    };
-    let name = kernel.name(function);
-    (!types_are_compatible(local, ours, kernel, theirs)?)
-        .then(|| (local.spell(ours, name), kernel.spell(theirs, name)))
 }

@@ -11,6 +11,7 @@
 mod attach;
 mod availability;
 mod core;
+mod externs;
 mod needs;
 mod sleep;
 
@@ -20,13 +21,17 @@ use super::{Context, FunctionView, ProgramView, Sources};
 use crate::bpf::{
     AttachType, Feature, Helper, KernelVersion, MapType, ProgramType, SectionDef, allowed,
 };
-use crate::btf::{Btf, Kind, Type};
+use crate::btf::{Btf, Kind, Type, TypeId};
 use crate::diagnostics::Diagnostic;
 use crate::elf::Object;
 use crate::relocate::core::Target;
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+
+/// The BTF of a kernel's modules that have something of a name. None where it
+/// is not known what modules there are.
+pub type Modules<'k> = &'k (dyn Fn(&str) -> Option<Vec<Arc<Btf>>> + Sync);
 
 /// A kernel to compare objects with.
 pub struct Kernel<'k> {
@@ -34,10 +39,22 @@ pub struct Kernel<'k> {
     pub reference: String,
     version: Option<KernelVersion>,
     target: Option<&'k Target>,
+    modules: Option<Modules<'k>>,
     /// The constants of the kernel's own enumerations of what it offers.
     constants: HashSet<&'k str>,
     functions: OnceLock<Vec<&'k str>>,
     typedefs: OnceLock<Vec<&'k str>>,
+    variables: OnceLock<Vec<&'k str>>,
+}
+
+/// What became of looking for something in a kernel and its modules.
+enum Found {
+    /// It is there.
+    There(Arc<Btf>, TypeId),
+    /// Neither the kernel nor any module that came with it has it.
+    Nowhere,
+    /// The kernel itself does not have it; a module may.
+    Unknown,
 }
 
 impl<'k> Kernel<'k> {
@@ -47,9 +64,11 @@ impl<'k> Kernel<'k> {
             reference: reference.into(),
             version: Some(version),
             target: None,
+            modules: None,
             constants: HashSet::new(),
             functions: OnceLock::new(),
             typedefs: OnceLock::new(),
+            variables: OnceLock::new(),
         }
     }
 
@@ -64,14 +83,46 @@ impl<'k> Kernel<'k> {
             constants.extend(enumerators(target.kernel(), name));
         }
         let reference = reference.into();
-        let (functions, typedefs) = (OnceLock::new(), OnceLock::new());
-        Self { reference, version, target: Some(target), constants, functions, typedefs }
+        Self {
+            target: Some(target),
+            constants,
+            version,
+            ..Self::of_version(reference, KernelVersion::new(0, 0))
+        }
     }
 
-    /// The names of its functions or type definitions, sorted.
+    /// The same with what its modules have.
+    pub fn with_modules(self, modules: Modules<'k>) -> Self {
+        Self { modules: Some(modules), ..self }
+    }
+
+    /// Looks for something as libbpf does: in the kernel, then in its modules.
+    fn find(&self, kind: Kind, name: &str) -> Found {
+        let Some(target) = self.target else { return Found::Unknown };
+        let here = |btf: &Arc<Btf>| Some((Arc::clone(btf), btf.find(kind, name)?));
+        if let Some((btf, id)) =
+            std::iter::once(target.kernel()).chain(target.modules()).find_map(here)
+        {
+            return Found::There(btf, id);
+        }
+        match self.modules.and_then(|modules| modules(name)) {
+            None => Found::Unknown,
+            Some(modules) if modules.is_empty() => Found::Nowhere,
+            Some(modules) => match modules.iter().find_map(here) {
+                Some((btf, id)) => Found::There(btf, id),
+                None => Found::Unknown,
+            },
+        }
+    }
+
+    /// The names of its functions, type definitions or variables, sorted.
     fn names(&self, kind: Kind) -> &[&'k str] {
         let Some(target) = self.target else { return &[] };
-        let cell = if kind == Kind::Func { &self.functions } else { &self.typedefs };
+        let cell = match kind {
+            Kind::Func => &self.functions,
+            Kind::Var => &self.variables,
+            _ => &self.typedefs,
+        };
         cell.get_or_init(|| {
             let btf = target.kernel();
             let ids = btf.ids().filter(|id| btf.kind(*id) == kind);
@@ -182,6 +233,7 @@ pub fn check_on(
         let meant = attach::check(&context, kernel, &mut own);
         let subject = Subject::new(&context, &meant);
         availability::check(&subject, kernel, &mut own);
+        externs::check(&subject, kernel, &mut own);
         sleep::check(&subject, kernel, &mut own);
         core::check(&subject, kernel, &mut own);
         findings.extend(own.into_iter().map(|finding| finding.kernel(&kernel.reference)));

@@ -5,7 +5,7 @@
 //! in one release and not in the next came with that next one.
 
 use super::super::{Context, Sources};
-use super::{Kernel, Subject, attach, availability};
+use super::{Kernel, Subject, attach, availability, externs};
 use crate::bpf::{AttachType, Feature, Helper, KernelVersion, MapType, ProgramType, allowed};
 use crate::diagnostics::{Diagnostic, codes};
 use crate::elf::Object;
@@ -41,7 +41,9 @@ pub fn needs(object: &Object, path: &Path, sources: Sources<'_>) -> Vec<Need> {
         let kernel = Kernel::of_version("", release);
         let mut findings = Vec::new();
         let meant = attach::check(&context, &kernel, &mut findings);
-        availability::check(&Subject::new(&context, &meant), &kernel, &mut findings);
+        let subject = Subject::new(&context, &meant);
+        availability::check(&subject, &kernel, &mut findings);
+        externs::check(&subject, &kernel, &mut findings);
         for finding in findings {
             let since = if finding.code == codes::HELPER_NOT_ALLOWED {
                 asked.iter().copied().find(|known| *known > release)

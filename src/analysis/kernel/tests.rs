@@ -7,6 +7,7 @@ use crate::elf::Object;
 use crate::elf::fixture::{compile, compile_with};
 use crate::relocate::core::Target;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A kernel that has what `source` declares. Functions must be defined and
 /// types used to be in it.
@@ -266,6 +267,71 @@ fn kfuncs_are_declared_as_the_kernel_has_them() {
     // What is weak is left out by libbpf, as if the kernel did not have it.
     let weak = "extern int bpf_known(int) __ksym __weak;";
     assert_eq!(declared(weak, "bpf_known ? bpf_known(1) : 0"), [""; 0]);
+}
+
+#[test]
+fn variables_of_the_kernel_are_looked_up_with_their_types() {
+    let target = kernel("struct rq { long clock; } runqueues; int bpf_prog_active; int jiffy;");
+    let declared = |declaration: &str, kernel: Kernel<'_>| {
+        let (before, _) = declaration.split_once(" __ksym").unwrap();
+        let name = before.rsplit(' ').next().unwrap();
+        let code = format!("return *(volatile int *)&{name}; }}");
+        findings(&format!("{declaration}\nSEC(\"xdp\") int p(int *c) {{\n{code}"), &[kernel])
+    };
+    let of = || Kernel::of_btf("k", None, &target);
+    let none = [""; 0];
+    for good in [
+        "struct rq { int other; }; extern const struct rq runqueues __ksym;",
+        "extern const int bpf_prog_active __ksym;",
+        "typedef volatile long word; extern word bpf_prog_active __ksym;",
+        "extern const int runqueus __ksym __weak;",
+        "extern const void runqueus __ksym;",
+    ] {
+        assert_eq!(declared(good, of()), none, "{good}");
+    }
+    let said = "error E0334 3 k: the kernel's variable `runqueues` has another type";
+    assert_eq!(declared("extern const int runqueues __ksym;", of()), [said]);
+    // libbpf takes no other type, not even of what is weak.
+    assert_eq!(declared("extern const int runqueues __ksym __weak;", of()), [said]);
+    let said = "warning E0334 3 k: the kernel has no variable `runqueus` of its own";
+    assert_eq!(declared("extern const int runqueus __ksym;", of()), [said]);
+    // Only functions may be looked up as flavours.
+    let said = "warning E0334 3 k: the kernel has no variable `jiffy___x` of its own";
+    assert_eq!(declared("extern const int jiffy___x __ksym;", of()), [said]);
+    // What is known of all modules makes it certain.
+    let empty = |_: &str| Some(Vec::new());
+    let said = "error E0334 3 k: neither the kernel nor its modules have a variable `runqueus`";
+    let missing = "extern const int runqueus __ksym;";
+    assert_eq!(declared(missing, of().with_modules(&empty)), [said]);
+    let module = |_: &str| Arc::clone(kernel("long runqueus;").kernel());
+    let modules = |name: &str| Some(vec![module(name)]);
+    assert_eq!(declared(missing, of().with_modules(&modules)), none);
+    // Kernels before 5.10 take none with a type.
+    let said =
+        "error E0413 3 k: `p` has a typed variable of the kernel, which came with Linux 5.10";
+    let old =
+        |declaration| declared(declaration, Kernel::of_version("k", KernelVersion::new(5, 9)));
+    assert_eq!(old(missing), [said]);
+    assert_eq!(old("extern const void runqueus __ksym;"), none);
+}
+
+#[test]
+fn the_nearest_names_are_suggested_for_functions_and_variables() {
+    let target = kernel(
+        "struct rq { long clock; } runqueues; __noinline int bpf_known(int x) { return x * 3; }",
+    );
+    let source = "struct rq { int other; }; extern const struct rq runqueue __ksym;\n\
+                  extern int bpf_knwon(int) __ksym;\n\
+                  SEC(\"xdp\") int p(int *c) { return bpf_knwon(((struct rq *)&runqueue)->other); }";
+    let object = Object::parse(&compile(source)).unwrap();
+    let kernels = [Kernel::of_btf("k", None, &target)];
+    let mut found = check_on(&object, Path::new("x"), &|_| None, &kernels);
+    found.sort_by(|one, other| one.message.cmp(&other.message));
+    let first = |at: usize| found[at].helps[0].message.clone();
+    assert_eq!(
+        (first(0), first(1)),
+        ("did you mean `bpf_known`?".into(), "did you mean `runqueues`?".into())
+    );
 }
 
 #[test]
