@@ -10,6 +10,7 @@
 mod certainty;
 mod code;
 mod context;
+mod extensions;
 pub mod kernel;
 mod rules;
 mod values;
@@ -17,6 +18,7 @@ mod values;
 pub use certainty::Certainty;
 pub use code::{Code, Slot};
 pub use context::{Context, FunctionView, ProgramView};
+pub use extensions::{check_extensions, extends};
 pub use kernel::check_on;
 pub use values::{Registers, Step, Value};
 

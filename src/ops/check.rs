@@ -56,6 +56,8 @@ pub struct Content {
     pub maps: usize,
     /// Instructions, in slots of eight bytes.
     pub instructions: usize,
+    /// Whether a program names a function that it replaces.
+    pub extends: bool,
 }
 
 /// What came of it.
@@ -120,6 +122,7 @@ pub fn run(session: &Session, request: &Request) -> Result<Outcome, Failure> {
         outcome.diagnostics.extend(part.diagnostics);
         outcome.allowed += part.allowed;
     }
+    extensions(session, &built.artifacts, &built.projects, &mut outcome)?;
     Ok(outcome)
 }
 
@@ -184,6 +187,7 @@ fn check(
                 subprograms: object.functions.len() - object.programs().count(),
                 maps: object.maps.len(),
                 instructions: object.sections.iter().map(|section| section.insns.len()).sum(),
+                extends: analysis::extends(&object),
             };
             let mut findings = analysis::check(&object, &path, &sources);
             let mut on_kernels = Vec::new();
@@ -209,6 +213,45 @@ fn check(
         warnings: count(Severity::Warning),
     };
     Ok(Outcome { objects: vec![checked], diagnostics, allowed })
+}
+
+/// Holds `freplace` programs against the functions of all objects at hand.
+fn extensions(
+    session: &Session,
+    artifacts: &[Artifact],
+    projects: &[Project],
+    outcome: &mut Outcome,
+) -> Result<(), Failure> {
+    if !outcome.objects.iter().any(|object| object.content.is_some_and(|known| known.extends)) {
+        return Ok(());
+    }
+    let mut objects = Vec::new();
+    for artifact in artifacts {
+        objects.push(Object::parse(&fs::read(&artifact.object)?).ok());
+    }
+    let paths: Vec<&Path> =
+        artifacts.iter().map(|artifact| session.display(&artifact.object)).collect();
+    let all: Vec<_> = objects
+        .iter()
+        .zip(&paths)
+        .filter_map(|(object, path)| Some((object.as_ref()?, *path)))
+        .collect();
+    for ((artifact, object), checked) in artifacts.iter().zip(&objects).zip(&mut outcome.objects) {
+        let Some(object) = object else { continue };
+        let sources = sources(&artifact.root);
+        let findings = analysis::check_extensions(object, &checked.path, &sources, &all);
+        let project = artifact.project.and_then(|index| projects.get(index));
+        let (findings, allowed) = levels::apply(session, project, &artifact.root, findings);
+        outcome.allowed += allowed;
+        for finding in findings {
+            match finding.severity {
+                Severity::Error => checked.errors += 1,
+                _ => checked.warnings += 1,
+            }
+            outcome.diagnostics.push(displayed(session, artifact, finding));
+        }
+    }
+    Ok(())
 }
 
 /// Reads the sources that line information names, relative to `root`.

@@ -404,3 +404,26 @@ fn a_relocation_that_libbpf_would_refuse_is_told() {
     compile(&place, "core.bpf.o", &asking("task->pid"));
     place.skep(&check).expect(0);
 }
+
+#[test]
+fn extensions_are_held_against_the_other_objects() {
+    let place = Place::new();
+    let head = "#define SEC(name) __attribute__((section(name), used))\n\
+                struct xdp_md { int data; };\n\
+                char LICENSE[] SEC(\"license\") = \"GPL\";\n";
+    let target = "__attribute__((noinline)) int decide(struct xdp_md *ctx, int n)\n\
+                  { volatile int x = n; return x; }\n\
+                  SEC(\"xdp\") int entry(struct xdp_md *ctx) { return decide(ctx, 1); }\n";
+    let better = "SEC(\"freplace/decide\")\nint better(struct xdp_md *ctx) { return 1; }\n";
+    compile(&place, "target.bpf.o", &format!("{head}{target}"));
+    compile(&place, "better.bpf.o", &format!("{head}{better}"));
+    let args = ["check", "better.bpf.o", "target.bpf.o", "--message-format", "short"];
+    let run = place.skep(&args).expect(1);
+    let expected = "better.bpf.c:5:34: error[E0354]: `better` cannot replace `decide`: the numbers of \
+                    arguments differ, in `int better(struct xdp_md *ctx)` and `int decide(struct \
+                    xdp_md *ctx, int n)` (program better) [extension-mismatch]";
+    assert!(run.stdout.starts_with(expected), "{run}");
+    assert!(run.stdout.contains("\nbetter\tbetter.bpf.o\t1\t0\t0\t2\t1\t0"), "{run}");
+    // Where it is alone, the function is one of another object.
+    place.skep(&["check", "better.bpf.o"]).expect(0);
+}

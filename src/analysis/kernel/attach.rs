@@ -179,7 +179,11 @@ fn letters(one: &str, other: &str) -> usize {
 }
 
 /// The name that differs least from one that is not there, if little.
-pub(super) fn nearest<'n>(names: &[&'n str], prefix: &str, name: &str) -> Option<&'n str> {
+pub(in crate::analysis) fn nearest<'n>(
+    names: &[&'n str],
+    prefix: &str,
+    name: &str,
+) -> Option<&'n str> {
     let limit = name.len() / 4;
     let first = format!("{prefix}{}", name.get(..1)?);
     let start = names.partition_point(|known| *known < first.as_str());

@@ -15,6 +15,7 @@ mod externs;
 mod needs;
 mod sleep;
 
+pub(super) use attach::nearest;
 pub use needs::{Need, needs};
 
 use super::{Context, FunctionView, ProgramView, Sources};
