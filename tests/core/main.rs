@@ -10,5 +10,6 @@ mod hostile;
 mod oracle;
 mod questions;
 mod random;
+mod samples;
 mod selftests;
 mod tools;

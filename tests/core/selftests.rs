@@ -6,7 +6,7 @@
 //! rest. They are compiled once, with the clang that is installed, and kept in
 //! the cache that tests share.
 
-use crate::clang::newest;
+use crate::clang::{compile_all, newest, stem};
 use crate::support::{Place, debian};
 use skep::analysis::{self, kernel::Kernel};
 use skep::bpf::KernelVersion;
@@ -16,8 +16,6 @@ use skep::elf::Object;
 use skep::relocate::core::Target;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Mutex;
 
 /// Variants of one source with its loops unrolled, which take clang as long as
 /// all others together.
@@ -80,40 +78,18 @@ fn objects() -> PathBuf {
         });
         let done = dir.join("objects");
         std::fs::create_dir(&done).unwrap();
-        let open = Mutex::new(files);
-        let compile = || {
-            while let Some(file) = { open.lock().unwrap().pop() } {
-                let include = |path: &Path| format!("-I{}", path.display());
-                let run = Command::new(&clang)
-                    .args(["-target", "bpf", "-g", "-O2", "-mcpu=v4", "-std=gnu11", "-c", "-w"])
-                    .args(["-fno-strict-aliasing", "-D__TARGET_ARCH_x86", "-DENABLE_ATOMICS_TESTS"])
-                    .arg(include(place.path()))
-                    .arg(include(Path::new(env!("SKEP_LIBBPF_INCLUDE"))))
-                    .args([include(programs.parent().unwrap()), include(&programs)])
-                    .arg(include(&source.join("tools/include/uapi")))
-                    .arg(include(&source.join("tools/include")))
-                    .args(["-idirafter", "/usr/include/x86_64-linux-gnu"])
-                    .arg(&file)
-                    .arg("-o")
-                    .arg(done.join(format!("{}.bpf.o", stem(&file))))
-                    .output()
-                    .unwrap();
-                let said = String::from_utf8_lossy(&run.stderr);
-                assert!(run.status.success(), "{}: {said}", file.display());
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-                scope.spawn(compile);
-            }
-        });
+        let include = [
+            place.path().to_owned(),
+            PathBuf::from(env!("SKEP_LIBBPF_INCLUDE")),
+            programs.parent().unwrap().to_owned(),
+            programs.clone(),
+            source.join("tools/include/uapi"),
+            source.join("tools/include"),
+        ];
+        let refused = compile_all(files, &include, &["-DENABLE_ATOMICS_TESTS"], &done);
+        assert!(refused.is_empty(), "{refused:#?}");
         done
     })
-}
-
-/// `dir/name.c` → `name`
-fn stem(path: &Path) -> String {
-    path.file_name().unwrap().to_str().unwrap().split('.').next().unwrap().to_owned()
 }
 
 /// The programs with a tag.

@@ -137,17 +137,16 @@ pub fn kernel_source(version: &str, suite: &str) -> PathBuf {
     files
 }
 
-/// The kernel's own tests of BPF: their programs, and the headers that those
-/// include. The directory is shared; do not write to it.
+/// The kernel's own tests and samples of BPF: their programs, and the headers
+/// that those include. The directory is shared; do not write to it.
 pub fn selftests(version: &str, suite: &str) -> PathBuf {
     let is_wanted = |path: &Path, _: &[u8]| {
         let is_source =
             path.extension().is_some_and(|extension| extension == "c" || extension == "h");
-        let is_ours =
-            path.starts_with("tools/testing/selftests/bpf") || path.starts_with("tools/include");
-        is_source && is_ours
+        let ours = ["tools/testing/selftests/bpf", "tools/include", "samples/bpf"];
+        is_source && ours.iter().any(|dir| path.starts_with(dir))
     };
-    unpacked_source(version, suite, "selftests", is_wanted)
+    unpacked_source(version, suite, "selftests-samples", is_wanted)
 }
 
 /// What is wanted of a kernel's source, by the paths in it and the contents,
