@@ -9,6 +9,7 @@ pub mod arguments;
 mod attach_type;
 pub mod context;
 mod disasm;
+pub mod errno;
 mod helper;
 mod insn;
 mod kernel;

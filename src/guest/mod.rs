@@ -110,7 +110,7 @@ fn serve() -> io::Result<()> {
             Request::Attach(request) => live::run(&request, &blob, &mut channel)?,
             Request::Test(request) => test::run(&request, &blob, &mut channel)?,
             // It crossed the news that everything had ended by itself.
-            Request::Stop => {}
+            Request::Stop | Request::Resolve(_) | Request::Leave => {}
         }
     }
 }

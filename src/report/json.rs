@@ -6,7 +6,6 @@ use super::source::{Extent, Lines, Region, character_column};
 use super::table::{Cell, Table};
 use super::{Context, human};
 use crate::diagnostics::{Diagnostic, Edit, Label, Severity, Span};
-use crate::values::Value;
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
@@ -102,35 +101,6 @@ pub fn diagnostic(diagnostic: &Diagnostic, cx: &Context) -> String {
 /// A table, one line a row.
 pub fn table(table: &Table) -> String {
     table.rows.iter().map(|cells| line(&Row { table, cells })).collect()
-}
-
-/// A value of a BPF program's, as JSON has it: numbers that are too large for
-/// it are text.
-pub(super) fn value(value: &Value) -> serde_json::Value {
-    use serde_json::Value as Json;
-    match value {
-        Value::Unsigned(number) | Value::Address(number) => Json::from(*number),
-        Value::Signed(number) => Json::from(*number),
-        Value::Wide(number) => {
-            u64::try_from(*number).map_or_else(|_| Json::from(number.to_string()), Json::from)
-        }
-        Value::Float(number) => Json::from(*number),
-        Value::Flag(flag) => Json::from(*flag),
-        Value::Text(text) => Json::from(text.as_str()),
-        Value::Named { name, .. } => Json::from(name.as_str()),
-        Value::Ip(address) => Json::from(address.to_string()),
-        Value::Mac(bytes) => {
-            let parts: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            Json::from(parts.join(":"))
-        }
-        Value::Bytes(bytes) => {
-            Json::from(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
-        }
-        Value::List(values) => values.iter().map(self::value).collect(),
-        Value::Record(members) => {
-            members.iter().map(|(name, value)| (name.clone(), self::value(value))).collect()
-        }
-    }
 }
 
 fn line(value: &impl Serialize) -> String {

@@ -1,218 +1,255 @@
-//! Bytes → values.
+//! Bytes → values, along a [`Shape`]. Of bytes that end too early, what is
+//! there is read: programs send events without their unused end.
+//!
+//! A value is read into one that is there, if it has the same shape: records
+//! that come by the million then take no memory of their own.
 
-use super::{Value, network};
-use crate::btf::{Array, Btf, Composite, Endian, Enum, Int, Member, Type, TypeId};
+use super::meaning::Tags;
+use super::shape::{Bits, Member, Node, Read, Shape, Shapes};
+use super::{Code, Stack, Value};
+use crate::bpf::errno;
+use crate::btf::{Btf, Endian, TypeId};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::borrow::Cow;
+use std::sync::Arc;
 
-/// Deeper than this, values are bytes.
-const DEEPEST: u32 = 16;
-/// Elements of an array beyond these are not looked at.
-const MOST: u32 = 4096;
+/// The kernel's half of all addresses begins here, on the machines that
+/// skep's guests are.
+const KERNEL: u64 = 0xffff_8000_0000_0000;
 
-/// The parts of a name that say that numbers are addresses of code.
-const STACK: [&str; 5] = ["stack", "kstack", "ustack", "ips", "callchain"];
-
-/// Reads a value of a type. `name` is what it is called where it stands, which
-/// may tell what its number means. Of bytes that end too early, what is there
-/// is read: programs send events without their unused end.
+/// Reads one value of a type. `name` is what it is called where it stands,
+/// which may tell what its number means. Whoever reads many makes a [`Shape`].
 pub fn decode(btf: &Btf, ty: TypeId, name: &str, bytes: &[u8]) -> Value {
-    Decoder { btf }.value(ty, name, bytes, DEEPEST)
+    Shapes::new(btf, &Tags::of(btf)).shape(ty, name).read(bytes)
 }
 
-struct Decoder<'b> {
-    btf: &'b Btf,
-}
-
-impl Decoder<'_> {
-    fn value(&self, ty: TypeId, name: &str, bytes: &[u8], left: u32) -> Value {
-        let typedef = self.typedef(ty);
-        let Some(left) = left.checked_sub(1) else { return Value::Bytes(bytes.to_vec()) };
-        match self.btf.ty(self.btf.resolve(ty)) {
-            Type::Int(int) => self.int(&int, name, typedef, bytes),
-            Type::Ptr(_) => match self.number(bytes) {
-                Some(number) => Value::Address(number as u64),
-                None => Value::Bytes(bytes.to_vec()),
-            },
-            Type::Array(array) => self.array(&array, name, bytes, left),
-            Type::Struct(of) => {
-                let whole = bytes.get(..of.size as usize).unwrap_or(bytes);
-                if of.name == "in_addr"
-                    && let Some(address) = network::ipv4("ip", typedef, whole)
-                {
-                    return address;
-                }
-                match network::ipv6("", of.name, whole) {
-                    Some(address) => address,
-                    None => Value::Record(self.members(&of, whole, left)),
-                }
-            }
-            Type::Union(of) => {
-                let whole = bytes.get(..of.size as usize).unwrap_or(bytes);
-                Value::Record(self.members(&of, whole, left))
-            }
-            Type::Enum(of) => self.enumerator(&of, bytes),
-            Type::Float { size, .. } => match (size, bytes) {
-                (4, [a, b, c, d, ..]) => {
-                    Value::Float(f32::from_bits(self.word([*a, *b, *c, *d])).into())
-                }
-                (8, bytes) if bytes.len() >= 8 => {
-                    Value::Float(f64::from_bits(self.number(&bytes[..8]).unwrap_or(0) as u64))
-                }
-                _ => Value::Bytes(bytes.to_vec()),
-            },
-            _ => Value::Bytes(bytes.to_vec()),
-        }
+impl Shape {
+    /// Reads a value.
+    pub fn read(&self, bytes: &[u8]) -> Value {
+        let mut value = Value::default();
+        self.read_into(bytes, &mut value);
+        value
     }
 
-    /// The name of the typedef next to the declaration, if it is one.
-    fn typedef(&self, ty: TypeId) -> &str {
-        match self.btf.ty(self.btf.skip_modifiers(ty)) {
-            Type::Typedef { name, .. } => name,
-            _ => "",
+    /// Reads a value into one that was read before.
+    #[inline]
+    pub fn read_into(&self, bytes: &[u8], value: &mut Value) {
+        Reader { is_little: self.endian == Endian::Little }.value(&self.node, bytes, value);
+    }
+
+    /// Whether there is anything in it that only a machine can name: an
+    /// address of code, the number of a stack.
+    pub fn has_code(&self) -> bool {
+        has_code(&self.node)
+    }
+}
+
+fn has_code(node: &Node) -> bool {
+    match node {
+        Node::Number { read, .. } => matches!(read, Read::Code { .. } | Read::StackId { .. }),
+        Node::Stack { .. } => true,
+        Node::List { element, .. } => has_code(element),
+        Node::Record(members) => members.iter().any(|member| has_code(&member.node)),
+        _ => false,
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Reader {
+    is_little: bool,
+}
+
+impl Reader {
+    fn value(self, node: &Node, bytes: &[u8], out: &mut Value) {
+        match node {
+            Node::Number { size, is_signed, is_swapped, read } => {
+                match bytes.get(..*size).and_then(|own| self.number(own, *is_swapped)) {
+                    Some(number) => *out = scalar(number, *size as u32 * 8, *is_signed, read),
+                    None => set_bytes(bytes, out),
+                }
+            }
+            Node::Ipv4 => match bytes.first_chunk::<4>() {
+                Some(bytes) => *out = Value::Ip(IpAddr::V4(Ipv4Addr::from(*bytes))),
+                None => set_bytes(bytes, out),
+            },
+            Node::Ipv6 => match bytes.first_chunk::<16>() {
+                Some(bytes) => *out = Value::Ip(IpAddr::V6(Ipv6Addr::from(*bytes))),
+                None => set_bytes(bytes, out),
+            },
+            Node::Mac => match bytes.first_chunk::<6>() {
+                Some(bytes) => *out = Value::Mac(*bytes),
+                None => set_bytes(bytes, out),
+            },
+            Node::Text(size) => set_text(bytes.get(..*size).unwrap_or(bytes), out),
+            Node::Bytes(size) => {
+                set_bytes(size.and_then(|size| bytes.get(..size)).unwrap_or(bytes), out);
+            }
+            Node::Enumerator { size, is_signed, names } => {
+                let own = bytes.get(..*size).unwrap_or(bytes);
+                match self.number(own, false) {
+                    Some(number) if *is_signed => {
+                        *out = named(names, signed(number, *size as u32 * 8).into());
+                    }
+                    Some(number) => *out = named(names, number as i128),
+                    None => set_bytes(own, out),
+                }
+            }
+            Node::Float(size) => {
+                match (size, bytes.get(..*size).and_then(|own| self.number(own, false))) {
+                    (4, Some(bits)) => *out = Value::Float(f32::from_bits(bits as u32).into()),
+                    (8, Some(bits)) => *out = Value::Float(f64::from_bits(bits as u64)),
+                    _ => set_bytes(bytes, out),
+                }
+            }
+            Node::List { element, size, count } => self.list(element, *size, *count, bytes, out),
+            Node::Stack { count } => {
+                let own = count.and_then(|count| bytes.get(..count * 8)).unwrap_or(bytes);
+                let addresses = own.chunks_exact(8).map(|own| self.number(own, false).unwrap_or(0));
+                // Behind the last frame there are zeros.
+                let frames = addresses.take_while(|&address| address != 0);
+                let frames = frames.map(|address| Code { address: address as u64, name: None });
+                *out =
+                    Value::Stack(Box::new(Stack { id: None, map: None, frames: frames.collect() }));
+            }
+            Node::Record(members) => self.record(members, bytes, out),
         }
     }
 
     /// A number of up to sixteen bytes, without a sign.
-    fn number(&self, bytes: &[u8]) -> Option<u128> {
-        if bytes.is_empty() || bytes.len() > 16 {
-            return None;
-        }
-        let add = |number: u128, byte: &u8| number << 8 | u128::from(*byte);
-        Some(match self.btf.endian() {
-            Endian::Little => bytes.iter().rev().fold(0, add),
-            Endian::Big => bytes.iter().fold(0, add),
+    #[inline]
+    fn number(self, bytes: &[u8], is_swapped: bool) -> Option<u128> {
+        let is_little = self.is_little && !is_swapped;
+        Some(match *bytes {
+            [a] => a.into(),
+            [a, b] if is_little => u16::from_le_bytes([a, b]).into(),
+            [a, b, c, d] if is_little => u32::from_le_bytes([a, b, c, d]).into(),
+            [a, b, c, d, e, f, g, h] if is_little => {
+                u64::from_le_bytes([a, b, c, d, e, f, g, h]).into()
+            }
+            [] => return None,
+            _ if bytes.len() > 16 => return None,
+            _ => {
+                let add = |number: u128, byte: &u8| number << 8 | u128::from(*byte);
+                if is_little { bytes.iter().rev().fold(0, add) } else { bytes.iter().fold(0, add) }
+            }
         })
     }
 
-    fn word(&self, bytes: [u8; 4]) -> u32 {
-        self.number(&bytes).unwrap_or(0) as u32
-    }
-
-    fn int(&self, int: &Int<'_>, name: &str, typedef: &str, bytes: &[u8]) -> Value {
-        let Some(bytes) = bytes.get(..int.size as usize) else {
-            return Value::Bytes(bytes.to_vec());
-        };
-        if !int.is_signed {
-            let address =
-                network::ipv4(name, typedef, bytes).or_else(|| network::ipv6(name, typedef, bytes));
-            if let Some(address) = address {
-                return address;
+    fn list(
+        self,
+        element: &Node,
+        size: usize,
+        count: Option<usize>,
+        bytes: &[u8],
+        out: &mut Value,
+    ) {
+        if !matches!(out, Value::List(_)) {
+            *out = Value::List(Vec::new());
+        }
+        let Value::List(values) = out else { return };
+        let own = count.and_then(|count| bytes.get(..count * size)).unwrap_or(bytes);
+        let count = own.len().checked_div(size).unwrap_or(0);
+        values.resize_with(count, Value::default);
+        if size > 0 {
+            for (value, own) in values.iter_mut().zip(own.chunks_exact(size)) {
+                self.value(element, own, value);
             }
         }
-        let number = match network::is_big_endian(typedef) {
-            true => bytes.iter().fold(0, |number, byte| number << 8 | u128::from(*byte)),
-            false => self.number(bytes).unwrap_or(0),
-        };
-        scalar(int, number, int.size * 8)
     }
 
-    fn array(&self, array: &Array, name: &str, bytes: &[u8], left: u32) -> Value {
-        let element = self.btf.ty(self.btf.resolve(array.element));
-        let size = self.btf.size(array.element).unwrap_or(0) as usize;
-        // A flexible array has what is left.
-        let count = match (array.count, size) {
-            (_, 0) => return Value::List(Vec::new()),
-            (0, size) => bytes.len() / size,
-            (count, _) => count.min(MOST) as usize,
-        };
-        let bytes = bytes.get(..count * size).unwrap_or(bytes);
-        if let Type::Int(int) = element
-            && int.size == 1
-        {
-            // `char`, however it is spelled; `u8` is a number.
-            let is_text = int.name == "char" || int.is_char || int.name == "signed char";
-            if is_text {
-                return text(bytes);
+    fn record(self, members: &[Member], bytes: &[u8], out: &mut Value) {
+        if !matches!(out, Value::Record(_)) {
+            *out = Value::Record(Vec::with_capacity(members.len()));
+        }
+        let Value::Record(values) = out else { return };
+        let mut count = 0;
+        for member in members {
+            // What is not there at all has no place in the record.
+            let Some(own) = present(member, bytes) else { continue };
+            match values.get_mut(count) {
+                Some((name, _)) if Arc::ptr_eq(name, &member.name) => {}
+                Some((name, _)) => name.clone_from(&member.name),
+                None => values.push((Arc::clone(&member.name), Value::default())),
             }
-            return network::ipv6(name, "", bytes)
-                .or_else(|| network::mac(name, bytes))
-                .or_else(|| network::ipv4(name, "", bytes))
-                .unwrap_or_else(|| Value::Bytes(bytes.to_vec()));
+            let value = &mut values[count].1;
+            match member.bits {
+                Some(bits) => self.bits(&member.node, bits, own, value),
+                None => self.value(&member.node, own, value),
+            }
+            count += 1;
         }
-        let whole = bytes.chunks_exact(size);
-        if let Type::Int(int) = element
-            && int.size == 8
-            && !int.is_signed
-            && name.split('_').any(|part| STACK.contains(&part))
-        {
-            let address = |bytes: &[u8]| Value::Address(self.number(bytes).unwrap_or(0) as u64);
-            return Value::List(whole.map(address).collect());
-        }
-        Value::List(whole.map(|bytes| self.value(array.element, "", bytes, left)).collect())
+        values.truncate(count);
     }
 
-    fn members(&self, of: &Composite<'_>, bytes: &[u8], left: u32) -> Vec<(String, Value)> {
-        let mut members = Vec::new();
-        for member in of.members() {
-            if member.name.is_empty() {
-                // What an anonymous member has, the struct has.
-                if let Some(start) = bytes.get(member.bit_offset as usize / 8..)
-                    && let Value::Record(more) = self.value(member.ty, "", start, left)
-                {
-                    members.extend(more);
-                }
-            } else if let Some(value) = self.member(&member, bytes, left) {
-                members.push((member.name.to_owned(), value));
-            }
-        }
-        members
-    }
-
-    /// A member, if it is there at all.
-    fn member(&self, member: &Member<'_>, bytes: &[u8], left: u32) -> Option<Value> {
-        let start = bytes.get(member.bit_offset as usize / 8..)?;
-        let Some(width) = member.bit_size else {
-            let size = self.btf.size(member.ty).unwrap_or(0) as usize;
-            // A flexible array may be empty; anything else is there or not.
-            if start.len() < size && !self.is_array(member.ty) || start.is_empty() && size > 0 {
-                return None;
-            }
-            let own = if size > 0 { start.get(..size).unwrap_or(start) } else { start };
-            return Some(self.value(member.ty, member.name, own, left));
+    fn bits(self, node: &Node, bits: Bits, bytes: &[u8], out: &mut Value) {
+        let number = self.number(bytes, false).unwrap_or(0);
+        let number = match self.is_little {
+            true => number >> bits.shift,
+            false => number >> (bytes.len() as u32 * 8 - bits.shift - bits.width),
         };
-        let shift = member.bit_offset % 8;
-        let length = (shift + u32::from(width)).div_ceil(8) as usize;
-        let number = self.number(start.get(..length)?)?;
-        let number = match self.btf.endian() {
-            Endian::Little => number >> shift,
-            Endian::Big => number >> (length as u32 * 8 - shift - u32::from(width)),
-        };
-        let number = number & ((1 << width) - 1);
-        Some(match self.btf.ty(self.btf.resolve(member.ty)) {
-            Type::Int(int) => scalar(&int, number, width.into()),
-            Type::Enum(of) => named(&of, number as i128),
+        let number = number & ((1 << bits.width) - 1);
+        *out = match node {
+            Node::Number { is_signed, read, .. } => scalar(number, bits.width, *is_signed, read),
+            Node::Enumerator { names, .. } => named(names, number as i128),
             _ => Value::Unsigned(number as u64),
-        })
-    }
-
-    fn is_array(&self, ty: TypeId) -> bool {
-        matches!(self.btf.ty(self.btf.resolve(ty)), Type::Array(_))
-    }
-
-    fn enumerator(&self, of: &Enum<'_>, bytes: &[u8]) -> Value {
-        let bytes = bytes.get(..of.size as usize).unwrap_or(bytes);
-        let Some(number) = self.number(bytes) else { return Value::Bytes(bytes.to_vec()) };
-        let number = match of.is_signed {
-            true => signed(number, of.size * 8).into(),
-            false => number as i128,
         };
-        named(of, number)
     }
 }
 
-fn named(of: &Enum<'_>, number: i128) -> Value {
-    let known = of.values().find(|known| known.value == number);
-    match known {
-        Some(known) => Value::Named { name: known.name.to_owned(), number },
-        None => Value::Signed(number as i64),
+/// The bytes of a member, if it is there.
+#[inline]
+fn present<'b>(member: &Member, bytes: &'b [u8]) -> Option<&'b [u8]> {
+    let start = bytes.get(member.offset..)?;
+    if let Some(bits) = member.bits {
+        return start.get(..(bits.shift + bits.width).div_ceil(8) as usize);
+    }
+    let size = member.size;
+    // A flexible array may be empty; anything else is there or not.
+    if start.len() < size && !member.is_array || start.is_empty() && size > 0 {
+        return None;
+    }
+    Some(if size > 0 { start.get(..size).unwrap_or(start) } else { start })
+}
+
+fn named(names: &[(i128, Arc<str>)], number: i128) -> Value {
+    match names.binary_search_by_key(&number, |(number, _)| *number) {
+        Ok(at) => Value::Named { name: Arc::clone(&names[at].1), number },
+        Err(_) => Value::Signed(number as i64),
     }
 }
 
-fn scalar(int: &Int<'_>, number: u128, bits: u32) -> Value {
-    match () {
-        () if int.is_bool => Value::Flag(number != 0),
+fn scalar(number: u128, bits: u32, is_signed: bool, read: &Read) -> Value {
+    let plain = || match () {
         () if bits > 64 => Value::Wide(number),
-        () if int.is_signed => Value::Signed(signed(number, bits)),
+        () if is_signed => Value::Signed(signed(number, bits)),
         () => Value::Unsigned(number as u64),
+    };
+    let exact = || if is_signed { signed(number, bits).into() } else { number as i128 };
+    match read {
+        Read::Plain => plain(),
+        Read::Flag => Value::Flag(number != 0),
+        Read::Noted(_) if bits > 64 => plain(),
+        Read::Noted(notation) => Value::Noted(*notation, exact()),
+        Read::Errno => {
+            // What is not negative is a result.
+            let error = signed(number, bits);
+            match i32::try_from(-i128::from(error)).ok().and_then(errno::name) {
+                Some(name) => {
+                    Value::Named { name: format!("-{name}").into(), number: error.into() }
+                }
+                None => plain(),
+            }
+        }
+        Read::Pointer => Value::Address(number as u64),
+        Read::Code { is_sure } => {
+            let address = number as u64;
+            let is_one = *is_sure || address >= KERNEL;
+            if is_one { Value::Code(Code { address, name: None }) } else { plain() }
+        }
+        Read::StackId { map } => {
+            let id = Some(signed(number, bits));
+            Value::Stack(Box::new(Stack { id, map: map.clone(), frames: Vec::new() }))
+        }
     }
 }
 
@@ -222,12 +259,32 @@ fn signed(number: u128, bits: u32) -> i64 {
     (number as i64) << unused >> unused
 }
 
-/// Characters up to the first zero; bytes, if they are no text.
-fn text(bytes: &[u8]) -> Value {
+/// Characters up to the first zero.
+#[inline]
+fn set_text(bytes: &[u8], out: &mut Value) {
     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-    Value::Text(String::from_utf8_lossy(&bytes[..end]).into_owned())
+    let own = match std::str::from_utf8(&bytes[..end]) {
+        Ok(own) => Cow::Borrowed(own),
+        Err(_) => String::from_utf8_lossy(&bytes[..end]),
+    };
+    match out {
+        Value::Text(text) => {
+            text.clear();
+            text.push_str(&own);
+        }
+        _ => *out = Value::Text(own.into_owned()),
+    }
 }
 
+fn set_bytes(bytes: &[u8], out: &mut Value) {
+    match out {
+        Value::Bytes(known) => {
+            known.clear();
+            known.extend_from_slice(bytes);
+        }
+        _ => *out = Value::Bytes(bytes.to_vec()),
+    }
+}
 #[cfg(test)]
 mod tests {
     use super::*;

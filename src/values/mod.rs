@@ -2,22 +2,27 @@
 //! a map's value says, in the shape people declared it.
 //!
 //! BTF knows types, but not what a number stands for. Where the declaration
-//! tells (`__be16`, `struct in6_addr`, a 32-bit `saddr`), the value is one of
-//! an address or a port; otherwise it stays a number.
+//! tells (a tag, `__be16`, `struct in6_addr`, a 32-bit `saddr`), the value is
+//! one of an address or a port; otherwise it stays a number.
 
 mod decode;
 mod encode;
 mod histogram;
+mod meaning;
 mod network;
+mod shape;
 
 pub use decode::decode;
 pub use encode::{
     Given, Part, Written, Wrong, assemble, bytes_of_hex, encode, encode_plain, mac, number,
 };
 pub use histogram::Histogram;
+pub use meaning::{Meaning, TAGS, Tags};
+pub use shape::{Shape, Shapes};
 
 use core::fmt::{self, Write as _};
 use core::net::IpAddr;
+use std::sync::Arc;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,12 +42,18 @@ pub enum Value {
     /// An enumerator.
     Named {
         /// Its name.
-        name: String,
+        name: Arc<str>,
         /// Its number.
         number: i128,
     },
+    /// A number that is written otherwise than others.
+    Noted(Notation, i128),
     /// A pointer.
     Address(u64),
+    /// An address of code.
+    Code(Code),
+    /// Addresses of code, of callees first.
+    Stack(Box<Stack>),
     /// An address of the network.
     Ip(IpAddr),
     /// An address of a network card.
@@ -52,7 +63,66 @@ pub enum Value {
     /// An array.
     List(Vec<Value>),
     /// A struct or union.
-    Record(Vec<(String, Value)>),
+    Record(Vec<(Arc<str>, Value)>),
+}
+
+/// How a number is written for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notation {
+    /// As a time: nanoseconds.
+    Nanoseconds,
+    /// As an amount of data: bytes.
+    Size,
+    /// In base 16.
+    Hexadecimal,
+    /// As it is. It names something and counts nothing.
+    Id,
+}
+
+/// An address of code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// The address.
+    pub address: u64,
+    /// What is there, if somebody has found out: `vfs_read+0x1c`.
+    pub name: Option<Arc<str>>,
+}
+
+/// Where a task was, and who had called that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// Its number in a map, if it lies in one; negative if there is none: an
+    /// error of `bpf_get_stackid`.
+    pub id: Option<i64>,
+    /// That map, if the declaration says which.
+    pub map: Option<Arc<str>>,
+    /// The addresses, of callees first; empty until somebody has looked into
+    /// the map.
+    pub frames: Vec<Code>,
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => f.write_str(name),
+            None => write!(f, "{:#x}", self.address),
+        }
+    }
+}
+
+impl Default for Value {
+    fn default() -> Self {
+        Self::Unsigned(0)
+    }
+}
+
+/// A place in a value that only a machine can say more of.
+#[derive(Debug)]
+pub enum Place<'v> {
+    /// An address of code.
+    Code(&'v mut Code),
+    /// A stack.
+    Stack(&'v mut Stack),
 }
 
 impl Value {
@@ -64,6 +134,9 @@ impl Value {
             (Self::Signed(sum), Self::Signed(more)) => *sum = sum.wrapping_add(*more),
             (Self::Wide(sum), Self::Wide(more)) => *sum = sum.wrapping_add(*more),
             (Self::Float(sum), Self::Float(more)) => *sum += more,
+            (Self::Noted(Notation::Nanoseconds | Notation::Size, sum), Self::Noted(_, more)) => {
+                *sum = sum.wrapping_add(*more)
+            }
             (Self::List(sums), Self::List(more)) => {
                 sums.iter_mut().zip(more).for_each(|(sum, more)| sum.add(more));
             }
@@ -80,7 +153,23 @@ impl Value {
         match self {
             Self::Unsigned(count) => Some(*count),
             Self::Signed(count) => u64::try_from(*count).ok(),
+            Self::Noted(Notation::Nanoseconds | Notation::Size, count) => {
+                u64::try_from(*count).ok()
+            }
             _ => None,
+        }
+    }
+
+    /// Looks at all addresses of code, and stacks, in it.
+    pub fn each_code(&mut self, look: &mut dyn FnMut(Place<'_>)) {
+        match self {
+            Self::Code(code) => look(Place::Code(code)),
+            Self::Stack(stack) => look(Place::Stack(stack)),
+            Self::List(values) => values.iter_mut().for_each(|value| value.each_code(look)),
+            Self::Record(members) => {
+                members.iter_mut().for_each(|(_, value)| value.each_code(look));
+            }
+            _ => {}
         }
     }
 
@@ -93,6 +182,9 @@ impl Value {
             Self::Float(number) => *number == 0.0,
             Self::Flag(flag) => !flag,
             Self::Text(text) => text.is_empty(),
+            Self::Noted(_, number) => *number == 0,
+            Self::Code(code) => code.address == 0,
+            Self::Stack(stack) => stack.frames.is_empty() && stack.id.is_none_or(|id| id == 0),
             Self::Named { number, .. } => *number == 0,
             Self::Ip(address) => address.is_unspecified(),
             Self::Mac(bytes) => bytes.iter().all(|&byte| byte == 0),
@@ -121,6 +213,19 @@ impl fmt::Display for Value {
             Self::Text(text) => f.write_str(text),
             Self::Named { name, .. } => f.write_str(name),
             Self::Address(address) => write!(f, "{address:#x}"),
+            Self::Noted(Notation::Hexadecimal, number) => write!(f, "{number:#x}"),
+            Self::Noted(_, number) => number.fmt(f),
+            Self::Code(code) => code.fmt(f),
+            Self::Stack(stack) => match stack.id.filter(|_| stack.frames.is_empty()) {
+                Some(id) => id.fmt(f),
+                None => {
+                    f.write_char('[')?;
+                    for (index, code) in stack.frames.iter().enumerate() {
+                        write!(f, "{}{code}", if index == 0 { "" } else { ", " })?;
+                    }
+                    f.write_char(']')
+                }
+            },
             Self::Ip(address) => address.fmt(f),
             Self::Mac(bytes) => hex(f, bytes, ":"),
             Self::Bytes(bytes) => hex(f, bytes, " "),

@@ -1,8 +1,5 @@
 //! Which numbers are addresses of the network.
 
-use super::Value;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 /// The parts of a name that say that it is an address.
 const ADDRESS: [&str; 13] = [
     "address", "addr", "saddr", "daddr", "laddr", "raddr", "ip", "ip4", "ip6", "ipv4", "ipv6",
@@ -11,7 +8,8 @@ const ADDRESS: [&str; 13] = [
 /// The parts of a name that say that it is an address of a network card.
 const CARD: [&str; 5] = ["mac", "smac", "dmac", "hwaddr", "lladdr"];
 
-fn has_part(name: &str, parts: &[&str]) -> bool {
+/// Whether one of the words of a name is among these.
+pub(super) fn has_part(name: &str, parts: &[&str]) -> bool {
     name.split('_').any(|part| parts.contains(&part))
 }
 
@@ -21,23 +19,18 @@ pub(super) fn is_big_endian(typedef: &str) -> bool {
     matches!(typedef, "__be16" | "__be32" | "__be64")
 }
 
-/// An IPv4 address, if four bytes of that name are one. Bytes stand in memory
-/// as they do in a packet.
-pub(super) fn ipv4(name: &str, typedef: &str, bytes: &[u8]) -> Option<Value> {
-    let bytes: [u8; 4] = bytes.try_into().ok()?;
-    let is_one = has_part(name, &ADDRESS) || typedef == "__be32" || typedef == "in_addr_t";
-    is_one.then(|| Value::Ip(IpAddr::V4(Ipv4Addr::from(bytes))))
+/// Whether a number or bytes of that name are an IPv4 address. Bytes stand in
+/// memory as they do in a packet.
+pub(super) fn is_ipv4(name: &str, typedef: &str, size: usize) -> bool {
+    size == 4 && (has_part(name, &ADDRESS) || typedef == "__be32" || typedef == "in_addr_t")
 }
 
-/// An IPv6 address, if sixteen bytes of that name or type are one.
-pub(super) fn ipv6(name: &str, tag: &str, bytes: &[u8]) -> Option<Value> {
-    let bytes: [u8; 16] = bytes.try_into().ok()?;
-    let is_one = tag == "in6_addr" || has_part(name, &ADDRESS);
-    is_one.then(|| Value::Ip(IpAddr::V6(Ipv6Addr::from(bytes))))
+/// Whether a number or bytes of that name or type are an IPv6 address.
+pub(super) fn is_ipv6(name: &str, tag: &str, size: usize) -> bool {
+    size == 16 && (tag == "in6_addr" || has_part(name, &ADDRESS))
 }
 
-/// The address of a network card, if six bytes of that name are one.
-pub(super) fn mac(name: &str, bytes: &[u8]) -> Option<Value> {
-    let bytes: [u8; 6] = bytes.try_into().ok()?;
-    has_part(name, &CARD).then_some(Value::Mac(bytes))
+/// Whether six bytes of that name are the address of a network card.
+pub(super) fn is_mac(name: &str) -> bool {
+    has_part(name, &CARD)
 }

@@ -179,32 +179,7 @@ fn of_number(errno: i32, stage: Stage) -> Unsaid {
 
 /// The symbolic name of an error number, `error 999` if it has none here.
 pub fn name(errno: i32) -> String {
-    let name = match errno {
-        libc::EPERM => "EPERM",
-        libc::ENOENT => "ENOENT",
-        libc::ESRCH => "ESRCH",
-        libc::EINTR => "EINTR",
-        libc::E2BIG => "E2BIG",
-        libc::EBADF => "EBADF",
-        libc::EAGAIN => "EAGAIN",
-        libc::ENOMEM => "ENOMEM",
-        libc::EACCES => "EACCES",
-        libc::EFAULT => "EFAULT",
-        libc::EBUSY => "EBUSY",
-        libc::EEXIST => "EEXIST",
-        libc::ENODEV => "ENODEV",
-        libc::EINVAL => "EINVAL",
-        libc::ENOSPC => "ENOSPC",
-        libc::ERANGE => "ERANGE",
-        libc::ENOSYS => "ENOSYS",
-        libc::ELOOP => "ELOOP",
-        libc::EOPNOTSUPP => "EOPNOTSUPP",
-        // include/linux/errno.h; never meant for user space, seen there all
-        // the same.
-        524 => "ENOTSUPP",
-        _ => return format!("error {errno}"),
-    };
-    name.to_owned()
+    crate::bpf::errno::name(errno).map_or_else(|| format!("error {errno}"), str::to_owned)
 }
 
 /// The number of `EACCES` or `13`; `None` for what is neither.

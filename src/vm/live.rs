@@ -7,7 +7,7 @@ use super::machine::Machine;
 use super::runner::{Blueprint, Module, load_modules};
 use super::visit::{Brought, bring, refresh};
 use crate::base::Cancel;
-use crate::wire::{Attach, Attached, Refusal, Reply, Request};
+use crate::wire::{Attach, Attached, Refusal, Reply, Request, Resolve};
 use std::time::Duration;
 
 /// How long the guest may be silent: it says several times a second that it
@@ -77,5 +77,16 @@ impl Live {
     /// hold.
     pub fn stop(&mut self, cancel: &Cancel) -> Result<(), Error> {
         self.machine.send(&Request::Stop, &[], PATIENCE, cancel)
+    }
+
+    /// Asks for what is at some addresses and in some stacks; the answer, a
+    /// [`Reply::Located`], comes among the other things that happen.
+    pub fn ask(&mut self, asked: &Resolve, cancel: &Cancel) -> Result<(), Error> {
+        self.machine.send(&Request::Resolve(asked.clone()), &[], PATIENCE, cancel)
+    }
+
+    /// Says that nothing more is asked, which [`Reply::Told`] waits for.
+    pub fn leave(&mut self, cancel: &Cancel) -> Result<(), Error> {
+        self.machine.send(&Request::Leave, &[], PATIENCE, cancel)
     }
 }

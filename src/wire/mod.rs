@@ -76,6 +76,11 @@ pub enum Request {
     Attach(Attach),
     /// End what [`Request::Attach`] began.
     Stop,
+    /// Say what is at some addresses and in some stacks, while programs are
+    /// attached, or were until a moment ago.
+    Resolve(Resolve),
+    /// Nothing more is asked: the answer to [`Reply::Told`].
+    Leave,
     /// Load an object as a whole, the message's blob, and run its programs
     /// with given input. The answers are [`Reply::Attached`] or
     /// [`Reply::Refused`], then for each case what comes out of it, ended by
@@ -307,6 +312,44 @@ pub struct Attach {
     pub interval_ms: Option<u64>,
 }
 
+/// Addresses and stacks that somebody wants to know more of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolve {
+    /// Addresses of code, each with the process it is of, or 0.
+    pub addresses: Vec<(u32, u64)>,
+    /// Stacks in maps.
+    pub stacks: Vec<AskedStack>,
+}
+
+/// A stack in a map.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AskedStack {
+    /// The map; the first that has one of that number, if it is not known.
+    pub map: Option<String>,
+    /// Its number there.
+    pub id: u32,
+    /// The process that addresses outside of the kernel are of, or 0.
+    pub pid: u32,
+}
+
+/// What is known of the addresses and stacks of a [`Resolve`], in its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Located {
+    /// `vfs_read+0x1c`, where that is known.
+    pub names: Vec<Option<String>>,
+    /// Callees first; empty if there is no such stack.
+    pub stacks: Vec<Vec<Frame>>,
+}
+
+/// A frame of a stack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frame {
+    /// The address.
+    pub address: u64,
+    /// What is there, if that is known.
+    pub name: Option<String>,
+}
+
 /// Where a program is attached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
@@ -400,6 +443,10 @@ pub enum Reply {
         /// The program.
         program: String,
     },
+    /// The answer to [`Request::Resolve`].
+    Located(Located),
+    /// All is told; what is asked now is answered until [`Request::Leave`].
+    Told,
     /// What came of a case.
     Ran(Box<Ran>),
     /// Nothing happens, but the guest is there.

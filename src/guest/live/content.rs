@@ -32,7 +32,8 @@ pub fn of(map: *const sys::bpf_map) -> Option<(Content, Vec<u8>)> {
         sys::BPF_MAP_TYPE_HASH
         | sys::BPF_MAP_TYPE_ARRAY
         | sys::BPF_MAP_TYPE_LRU_HASH
-        | sys::BPF_MAP_TYPE_LPM_TRIE => (1, value_size),
+        | sys::BPF_MAP_TYPE_LPM_TRIE
+        | sys::BPF_MAP_TYPE_STACK_TRACE => (1, value_size),
         sys::BPF_MAP_TYPE_PERCPU_HASH
         | sys::BPF_MAP_TYPE_PERCPU_ARRAY
         | sys::BPF_MAP_TYPE_LRU_PERCPU_HASH => {

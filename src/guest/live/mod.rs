@@ -8,13 +8,14 @@ mod iterator;
 pub(super) mod net;
 mod perf_event;
 pub(super) mod streams;
+mod symbols;
 pub(super) mod trace;
 
 use super::channel::Channel;
 use super::load::{self, Object};
 use super::run::Piped;
 use crate::base::libbpf;
-use crate::wire::{Attach, Attached, Entry, Refusal, Reply, Request, Stage, frame};
+use crate::wire::{Attach, Attached, Entry, Refusal, Reply, Request, Resolve, Stage, frame};
 use attach::Links;
 use iterator::Iterators;
 use libbpf_sys as sys;
@@ -22,6 +23,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 use streams::Streams;
+use symbols::Symbols;
 use trace::Trace;
 
 /// How long nothing may happen before the host is told that the guest is
@@ -73,6 +75,7 @@ pub fn run(request: &Attach, bytes: &[u8], channel: &mut Channel) -> io::Result<
         streams: &mut streams,
         trace: &mut trace,
         iterators: &iterators,
+        symbols: Symbols::default(),
         channel,
     };
     // Until here there was nobody but this process to see.
@@ -88,6 +91,7 @@ pub fn run(request: &Attach, bytes: &[u8], channel: &mut Channel) -> io::Result<
     drop(links);
     live.pass_on()?;
     live.tell_maps(true)?;
+    live.answer()?;
     frame::write(live.channel, &Reply::Done, &[])
 }
 
@@ -141,6 +145,7 @@ struct Live<'l> {
     streams: &'l mut Streams,
     trace: &'l mut Trace,
     iterators: &'l Iterators,
+    symbols: Symbols,
     channel: &'l mut Channel,
 }
 
@@ -173,13 +178,16 @@ impl Live<'_> {
                 happened = true;
             }
             if self.channel.is_waiting()? {
-                let (Request::Stop, _) = frame::read::<Request>(self.channel)? else {
-                    return Err(io::Error::other("the host asks for something else now"));
-                };
-                if let Some(piped) = workload {
-                    piped.kill();
+                match frame::read::<Request>(self.channel)?.0 {
+                    Request::Stop => {
+                        if let Some(piped) = workload {
+                            piped.kill();
+                        }
+                        return Ok(());
+                    }
+                    Request::Resolve(asked) => self.locate(&asked)?,
+                    _ => return Err(io::Error::other("the host asks for something else now")),
                 }
-                return Ok(());
             }
             if happened {
                 told = Instant::now();
@@ -232,8 +240,34 @@ impl Live<'_> {
         })
     }
 
+    fn locate(&mut self, asked: &Resolve) -> io::Result<()> {
+        let located = self.symbols.resolve(self.object, asked);
+        frame::write(self.channel, &Reply::Located(located), &[])
+    }
+
+    /// Answers what is asked of what was told last.
+    fn answer(&mut self) -> io::Result<()> {
+        frame::write(self.channel, &Reply::Told, &[])?;
+        loop {
+            match frame::read::<Request>(self.channel)?.0 {
+                Request::Resolve(asked) => self.locate(&asked)?,
+                Request::Leave => return Ok(()),
+                // It crossed the news that everything had ended by itself.
+                _ => {}
+            }
+        }
+    }
+
+    /// Tells what maps hold; stacks at the end, when it is known which of them
+    /// were told with what refers to them.
     fn tell_maps(&mut self, is_last: bool) -> io::Result<()> {
-        for map in self.object.maps() {
+        // SAFETY: the map belongs to the object, which is alive.
+        let is_of_stacks = |map: &*const sys::bpf_map| unsafe {
+            sys::bpf_map__type(*map) == sys::BPF_MAP_TYPE_STACK_TRACE
+        };
+        let maps = self.object.maps().map(<*mut sys::bpf_map>::cast_const);
+        let (stacks, others): (Vec<_>, Vec<_>) = maps.partition(is_of_stacks);
+        for map in others.into_iter().chain(stacks.into_iter().filter(|_| is_last)) {
             if let Some((mut content, blob)) = content::of(map) {
                 content.is_last = is_last;
                 frame::write(self.channel, &Reply::Content(content), &blob)?;

@@ -2,12 +2,14 @@
 //! values here.
 
 use super::source::{self, Source};
-use crate::btf::{Btf, Kind, Type, TypeId};
+use crate::bpf::MapType;
+use crate::btf::{self, Btf, Type, TypeId};
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::elf;
 use crate::ops::{Session, build};
-use crate::values::{Value, decode};
+use crate::values::{Shape, Shapes, Tags, Value};
 use crate::wire::Content;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,12 +23,37 @@ pub struct Types<'o> {
     /// The object's own, or one with all types that its source declares.
     btf: Option<Arc<Btf>>,
     /// Maps whose events are of a known type.
-    known: Vec<(String, TypeId)>,
+    known: Vec<(String, Kind)>,
     /// Types that an event may be of.
-    candidates: Vec<TypeId>,
+    candidates: Vec<Kind>,
     /// The type of what iterators write, if they write bytes, and all of one
     /// type.
-    iterated: Option<TypeId>,
+    iterated: Option<Kind>,
+    /// What the object's own declarations say.
+    tags: Tags,
+    /// Tags that say nothing, and what they stand on.
+    pub unknown: Vec<(String, String)>,
+}
+
+/// A type that records are of.
+#[derive(Clone, Debug)]
+struct Kind {
+    ty: TypeId,
+    /// Its size in bytes.
+    size: u64,
+    /// It ends with an array without a length.
+    is_open: bool,
+    /// There is something in it that only a machine can name.
+    has_code: bool,
+    shape: Shape,
+}
+
+impl Kind {
+    fn new(btf: &Btf, ty: TypeId, shapes: &mut Shapes<'_>) -> Self {
+        let size = btf.size(ty).unwrap_or(u64::MAX);
+        let shape = shapes.shape(ty, "");
+        Self { ty, size, is_open: ends_open(btf, ty), has_code: shape.has_code(), shape }
+    }
 }
 
 impl<'o> Types<'o> {
@@ -54,7 +81,10 @@ impl<'o> Types<'o> {
             known: Vec::new(),
             candidates: Vec::new(),
             iterated: None,
+            tags: elf.btf.as_deref().map(Tags::of).unwrap_or_default(),
+            unknown: Vec::new(),
         };
+        types.unknown.clone_from(&types.tags.unknown);
         if let (true, Some(text)) = (streams.is_empty(), wanted.first()) {
             return Err(usage(format!(
                 "`--event {text}`: the object has no ring buffer and no perf buffer"
@@ -69,13 +99,23 @@ impl<'o> Types<'o> {
             types.compile_again(session, source, profile, wanted, &mut said)?;
         }
         let Some(btf) = types.btf.clone() else { return Ok(types) };
-        types.candidates = match said.types.is_empty() {
+        let tags = Tags::of(&btf);
+        let new = tags
+            .unknown
+            .iter()
+            .filter(|(tag, _)| types.unknown.iter().all(|(known, _)| known != tag));
+        let new: Vec<_> = new.cloned().collect();
+        types.unknown.extend(new);
+        let mut shapes = Shapes::new(&btf, &tags);
+        let mut kind = |ty: TypeId| Kind::new(&btf, ty, &mut shapes);
+        let candidates: Vec<TypeId> = match said.types.is_empty() {
             // Without a source all that the object knows may be meant.
-            true => btf.ids().filter(|&id| btf.kind(id) == Kind::Struct).collect(),
+            true => btf.ids().filter(|&id| btf.kind(id) == btf::Kind::Struct).collect(),
             false => said.types.iter().filter_map(|name| find(&btf, name)).collect(),
         };
+        types.candidates = candidates.into_iter().map(&mut kind).collect();
         if let [name] = said.iterated.as_slice() {
-            types.iterated = find(&btf, name);
+            types.iterated = find(&btf, name).map(&mut kind);
         }
         for text in wanted {
             let Some((map, name)) = text.split_once('=') else {
@@ -90,7 +130,7 @@ impl<'o> Types<'o> {
             let Some(ty) = find(&btf, name) else {
                 return Err(usage(format!("`--event {text}`: there is no type `{name}`")));
             };
-            types.known.push((map.to_owned(), ty));
+            types.known.push((map.to_owned(), kind(ty)));
         }
         for map in &elf.maps {
             let ty = map.def.value.filter(|_| streams.contains(&map.name.as_str()));
@@ -98,12 +138,12 @@ impl<'o> Types<'o> {
             // otherwise, and has the name.
             let ty = ty.and_then(|ty| find(&btf, elf.btf.as_deref()?.name(ty)));
             if let Some(ty) = ty {
-                types.known.push((map.name.clone(), ty));
+                types.known.push((map.name.clone(), kind(ty)));
             }
         }
         for (map, name) in &said.uses {
             if let Some(ty) = find(&btf, name) {
-                types.known.push((map.clone(), ty));
+                types.known.push((map.clone(), kind(ty)));
             }
         }
         Ok(types)
@@ -148,37 +188,51 @@ impl<'o> Types<'o> {
 
     /// What a record says.
     pub fn event(&self, map: &str, bytes: &[u8]) -> Value {
-        match self.type_of(map, bytes.len() as u64) {
-            Some((btf, ty)) => decode(btf, ty, "", bytes),
-            None => Value::Bytes(bytes.to_vec()),
+        let mut value = Value::default();
+        self.event_into(map, bytes, &mut value);
+        value
+    }
+
+    /// What a record says, in place of what one said before.
+    #[inline]
+    pub fn event_into(&self, map: &str, bytes: &[u8], value: &mut Value) {
+        match self.kind_of(map, bytes.len() as u64) {
+            Some(kind) => kind.shape.read_into(bytes, value),
+            None => *value = Value::Bytes(bytes.to_vec()),
         }
     }
 
     /// The type of a map's records of this length.
     pub fn type_of(&self, map: &str, length: u64) -> Option<(&Btf, TypeId)> {
-        let btf = self.btf.as_deref()?;
-        let size = |ty: TypeId| btf.size(ty).unwrap_or(u64::MAX);
-        let fits = |ty: TypeId| size(ty) <= length && length < size(ty) + PADDING;
-        let known = self.known.iter().find(|(known, _)| known == map).map(|(_, ty)| *ty);
+        Some((self.btf.as_deref()?, self.kind_of(map, length)?.ty))
+    }
+
+    /// Whether there is something in a map's records of this length that only
+    /// a machine can name.
+    pub fn has_code(&self, map: &str, length: u64) -> bool {
+        self.kind_of(map, length).is_some_and(|kind| kind.has_code)
+    }
+
+    fn kind_of(&self, map: &str, length: u64) -> Option<&Kind> {
+        let fits = |kind: &&Kind| kind.size <= length && length < kind.size + PADDING;
         // A shorter record has the beginning of its type.
-        let known = known.filter(|&ty| length < size(ty) + PADDING || ends_open(btf, ty));
-        let ty = known.or_else(|| {
-            let exact = self.candidates.iter().find(|&&ty| size(ty) == length);
-            exact.or_else(|| self.candidates.iter().find(|&&ty| fits(ty))).copied()
-        });
-        ty.map(|ty| (btf, ty))
+        let known = self.known.iter().find(|(known, _)| known == map).map(|(_, kind)| kind);
+        let known = known.filter(|kind| length < kind.size.saturating_add(PADDING) || kind.is_open);
+        known.or_else(|| {
+            let exact = self.candidates.iter().find(|kind| kind.size == length);
+            exact.or_else(|| self.candidates.iter().find(fits))
+        })
     }
 
     /// The records that an iterator wrote; none if it wrote text.
     pub fn iterated(&self, bytes: &[u8]) -> Option<Vec<Value>> {
-        let btf = self.btf.as_deref()?;
-        let ty = self.iterated?;
-        let size = usize::try_from(btf.size(ty)?).ok().filter(|&size| size > 0)?;
+        let kind = self.iterated.as_ref()?;
+        let size = usize::try_from(kind.size).ok().filter(|&size| size > 0)?;
         let is_text = std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0'));
         if is_text || !bytes.len().is_multiple_of(size) {
             return None;
         }
-        Some(bytes.chunks_exact(size).map(|record| decode(btf, ty, "", record)).collect())
+        Some(bytes.chunks_exact(size).map(|record| kind.shape.read(record)).collect())
     }
 
     /// What a map holds: keys with their values, those of several processors
@@ -187,14 +241,29 @@ impl<'o> Types<'o> {
         let btf = self.elf.btf.as_deref();
         let def = self.elf.maps.iter().find(|map| map.name == content.map).map(|map| &map.def);
         let section = btf.and_then(|btf| self.section(btf, &content.map));
-        let value = |bytes: &[u8]| match (btf, def.and_then(|def| def.value), section) {
-            (Some(btf), Some(ty), _) => decode(btf, ty, &content.map, bytes),
-            (Some(btf), _, Some(section)) => globals(btf, section, bytes),
+        let mut shapes = btf.map(|btf| Shapes::new(btf, &self.tags));
+        let mut shape = |ty: Option<TypeId>, name: &str| Some(shapes.as_mut()?.shape(ty?, name));
+        let value_shape = shape(def.and_then(|def| def.value), &content.map);
+        let key_shape = shape(def.and_then(|def| def.key), "");
+        let section = btf.zip(section).map(|(btf, id)| globals(btf, &self.tags, id));
+        let is_of_stacks = self.is_of_stacks(&content.map);
+        let stack = Shape::of_stacks();
+        let value = |bytes: &[u8]| match (&value_shape, &section) {
+            _ if is_of_stacks => stack.read(bytes),
+            (Some(shape), _) => shape.read(bytes),
+            (None, Some(variables)) => Value::Record(
+                variables
+                    .iter()
+                    .filter_map(|(name, range, shape)| {
+                        Some((Arc::clone(name), shape.read(bytes.get(range.clone())?)))
+                    })
+                    .collect(),
+            ),
             _ => plain(bytes),
         };
-        let key = |bytes: &[u8]| match (btf, def.and_then(|def| def.key)) {
-            (Some(btf), Some(ty)) => decode(btf, ty, "", bytes),
-            _ => plain(bytes),
+        let key = |bytes: &[u8]| match &key_shape {
+            Some(shape) => shape.read(bytes),
+            None => plain(bytes),
         };
         let key_size = content.key_size as usize;
         let stride = content.value_stride as usize;
@@ -218,7 +287,13 @@ impl<'o> Types<'o> {
     fn section(&self, btf: &Btf, map: &str) -> Option<TypeId> {
         let named = |data: &elf::DataSection| self.elf.sections[data.section].name.as_str();
         let name = self.elf.data.iter().map(named).find(|name| map.ends_with(name))?;
-        btf.find(Kind::Datasec, name)
+        btf.find(btf::Kind::Datasec, name)
+    }
+
+    /// Whether a map holds stacks.
+    pub fn is_of_stacks(&self, map: &str) -> bool {
+        let known = self.elf.maps.iter().find(|known| known.name == map);
+        known.and_then(|map| map.def.known_type()) == Some(MapType::StackTrace)
     }
 
     /// Whether a map holds global data.
@@ -228,14 +303,14 @@ impl<'o> Types<'o> {
 }
 
 /// Whether maps of a type carry events.
-fn carries_events(kind: crate::bpf::MapType) -> bool {
-    matches!(kind, crate::bpf::MapType::Ringbuf | crate::bpf::MapType::PerfEventArray)
+fn carries_events(kind: MapType) -> bool {
+    matches!(kind, MapType::Ringbuf | MapType::PerfEventArray)
 }
 
 /// A type by name, with or without its `struct`.
 fn find(btf: &Btf, name: &str) -> Option<TypeId> {
     let tag = name.trim_start_matches("struct ").trim();
-    let kinds = [Kind::Struct, Kind::Union, Kind::Typedef];
+    let kinds = [btf::Kind::Struct, btf::Kind::Union, btf::Kind::Typedef];
     kinds.into_iter().filter(|_| !tag.is_empty()).find_map(|kind| btf.find(kind, tag))
 }
 
@@ -247,16 +322,16 @@ fn ends_open(btf: &Btf, ty: TypeId) -> bool {
     )
 }
 
-/// The variables of a section.
-fn globals(btf: &Btf, section: TypeId, bytes: &[u8]) -> Value {
-    let Type::Datasec(items) = btf.ty(section) else { return plain(bytes) };
-    let variable = |item: crate::btf::SecItem| {
-        let Type::Var(variable) = btf.ty(item.ty) else { return None };
+/// The variables of a section, where they lie, and how they are read.
+fn globals(btf: &Btf, tags: &Tags, section: TypeId) -> Vec<(Arc<str>, Range<usize>, Shape)> {
+    let Type::Datasec(items) = btf.ty(section) else { return Vec::new() };
+    let mut shapes = Shapes::new(btf, tags);
+    let variable = |item: btf::SecItem| {
         let start = item.offset as usize;
-        let own = bytes.get(start..start.checked_add(item.size as usize)?)?;
-        Some((variable.name.to_owned(), decode(btf, variable.ty, variable.name, own)))
+        let range = start..start.checked_add(item.size as usize)?;
+        Some((Arc::from(btf.name(item.ty)), range, shapes.variable(item.ty)?))
     };
-    Value::Record(items.items().filter_map(variable).collect())
+    items.items().filter_map(variable).collect()
 }
 
 /// Bytes without a type: a number, if they are as long as one.
@@ -290,6 +365,8 @@ mod tests {
             known: Vec::new(),
             candidates: Vec::new(),
             iterated: None,
+            tags: Tags::default(),
+            unknown: Vec::new(),
         };
         let content = |value_size, value_stride, values| Content {
             map: "counts".to_owned(),

@@ -3,23 +3,30 @@
 //! programs print, what maps hold) is handed on as values.
 
 pub(super) mod events;
+mod happening;
 mod source;
+mod symbols;
+mod tags;
+mod watch;
+
+pub use happening::Happening;
+use watch::Watch;
+pub(super) use watch::printed;
 
 use super::kernel::reference;
 use super::machines::{Machines, Wish};
 use super::verify::{self, Word, modules, plan, sets};
 use super::{Packages, Session, build, pins};
-use crate::base::{Cancel, fs};
+use crate::base::fs;
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::elf;
 use crate::kernels::{Kernel, Reference};
 use crate::project::lock::Lock;
-use crate::values::Value;
-use crate::vm::{self, Live, Plan, Settings, Stream};
-use crate::wire::{Attach, Content, Reply, Target, records};
+use crate::vm::{self, Live, Plan, Settings};
+use crate::wire::{Attach, Target};
 use events::Types;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What is to run, and how.
 #[derive(Clone, Debug, Default)]
@@ -54,72 +61,6 @@ pub struct Request {
     pub cold: bool,
 }
 
-/// Something that happens while programs are at work.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Happening {
-    /// A program is attached, or it is not.
-    Attached {
-        /// The program.
-        program: String,
-        /// Its section.
-        section: String,
-        /// Where it is attached, or why it is not.
-        result: Result<String, String>,
-    },
-    /// Everything is attached; the kernel's reference and release.
-    Ready {
-        /// As the user names it.
-        kernel: String,
-        /// As `uname -r` does.
-        release: String,
-    },
-    /// An event.
-    Event {
-        /// The map it came through.
-        map: String,
-        /// What it says.
-        value: Value,
-    },
-    /// Events that nobody was fast enough for.
-    Lost {
-        /// The map they would have come through.
-        map: String,
-        /// How many.
-        count: u64,
-    },
-    /// What a program printed.
-    Printed {
-        /// The task it ran in.
-        task: String,
-        /// That task's number.
-        pid: u32,
-        /// The text.
-        text: String,
-    },
-    /// What a map holds.
-    Map {
-        /// The map.
-        name: String,
-        /// Keys and values.
-        entries: Vec<(Value, Value)>,
-        /// There are more.
-        is_cut: bool,
-        /// It is one of libbpf's, for global variables.
-        is_data: bool,
-        /// The programs are detached: it will not change any more.
-        is_last: bool,
-    },
-    /// What an iterator shows.
-    Iterated {
-        /// The program.
-        program: String,
-        /// The text.
-        text: String,
-    },
-    /// What the workload wrote.
-    Output(Stream, Vec<u8>),
-}
-
 /// What came of it.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
@@ -149,7 +90,7 @@ struct Subject {
 pub fn run(
     session: &Session,
     request: &Request,
-    tell: &mut dyn FnMut(Happening),
+    tell: &mut dyn FnMut(&Happening),
 ) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::default();
     let build = build::Request {
@@ -168,6 +109,9 @@ pub fn run(
     let globals = globals.collect::<Result<Vec<_>, _>>()?;
     let source = subject.source.clone();
     let types = Types::of(session, &subject.elf, source, request.profile, &request.events)?;
+    let text = subject.source.as_deref().and_then(|source| fs::read_to_string(source).ok());
+    let text = subject.source.as_deref().zip(text.as_deref());
+    outcome.diagnostics.extend(tags::unknown(&types.unknown, text));
     let kernel = kernel(session, request, &built)?;
     let mut modules = Vec::new();
     for name in &request.modules {
@@ -218,7 +162,7 @@ pub fn run(
                     return Ok(outcome);
                 }
                 for verdict in verdicts.verdicts.iter().filter(|one| one.word != Word::Accepted) {
-                    tell(Happening::Attached {
+                    tell(&Happening::Attached {
                         program: verdict.program.clone(),
                         section: verdict.section.clone(),
                         result: Err(verdict.said.last().cloned().unwrap_or_else(|| {
@@ -375,150 +319,5 @@ impl Stage<'_> {
         let failed =
             |result: &Result<_, vm::Error>| matches!(result, Err(vm::Error::NotBooted { .. }));
         Ok(machines.with(&wish, begin, failed)?)
-    }
-}
-
-/// Everything that is looked at while programs are at work.
-struct Watch<'w> {
-    session: &'w Session,
-    request: &'w Request,
-    types: &'w Types<'w>,
-    kernel: &'w Kernel,
-    tell: &'w mut dyn FnMut(Happening),
-}
-
-impl Watch<'_> {
-    /// Hands on what happens until it ends.
-    fn all(mut self, mut live: Live, outcome: &mut Outcome) -> Result<(), Failure> {
-        for fixup in &live.fixups {
-            self.session.note(fixup.clone());
-        }
-        let mut attached = 0;
-        for program in &live.programs {
-            attached += u32::from(program.result.is_ok());
-            (self.tell)(Happening::Attached {
-                program: program.entry.name.clone(),
-                section: program.entry.section.clone(),
-                result: program.result.clone().map_err(|refusal| reason(&refusal)),
-            });
-        }
-        if attached == 0 {
-            let message = "no program could be attached";
-            outcome.diagnostics.push(Diagnostic::new(codes::NOT_ATTACHED, Origin::Vm, message));
-        }
-        (self.tell)(Happening::Ready {
-            kernel: self.kernel.reference.clone(),
-            release: self.kernel.stored.release.clone(),
-        });
-        // A reply is heard to its end; the guest says several times a second
-        // that it is there, so the wish to stop is heard, too.
-        let patient = Cancel::new();
-        let deadline = self.request.limit.map(|limit| Instant::now() + limit);
-        let mut is_stopping = false;
-        let streams = live.streams.clone();
-        loop {
-            let (reply, blob) = live.next(&patient)?;
-            match reply {
-                Reply::Done => return Ok(()),
-                Reply::Records => self.records(&streams, &blob, outcome),
-                Reply::Lost { stream, count } => {
-                    let map = streams.get(stream as usize).cloned().unwrap_or_default();
-                    (self.tell)(Happening::Lost { map, count });
-                }
-                Reply::Traced => {
-                    let text = String::from_utf8_lossy(&blob);
-                    text.lines().filter_map(printed).for_each(&mut *self.tell);
-                }
-                Reply::Content(content) => self.map(&content, &blob),
-                Reply::Iterated { program } => {
-                    if let Some(records) = self.types.iterated(&blob) {
-                        for value in records {
-                            (self.tell)(Happening::Event { map: program.clone(), value });
-                        }
-                        continue;
-                    }
-                    let text = String::from_utf8_lossy(&blob).into_owned();
-                    (self.tell)(Happening::Iterated { program, text });
-                }
-                Reply::Output { error } => {
-                    let stream = if error { Stream::Error } else { Stream::Out };
-                    (self.tell)(Happening::Output(stream, blob));
-                }
-                Reply::Exited { code } => outcome.exit = Some(code),
-                _ => {}
-            }
-            let is_enough = self.request.count.is_some_and(|count| outcome.events >= count)
-                || deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            let is_asked = self.session.cancel.take();
-            if is_asked && is_stopping {
-                self.session.cancel.cancel();
-                return Err(vm::Error::Cancelled.into());
-            }
-            if (is_asked || is_enough) && !is_stopping {
-                is_stopping = true;
-                live.stop(&patient)?;
-            }
-        }
-    }
-
-    fn records(&mut self, streams: &[String], blob: &[u8], outcome: &mut Outcome) {
-        for (stream, record) in records::iter(blob) {
-            if self.request.count.is_some_and(|count| outcome.events >= count) {
-                return;
-            }
-            let Some(map) = streams.get(stream as usize) else { continue };
-            let value = self.types.event(map, record);
-            outcome.events += 1;
-            (self.tell)(Happening::Event { map: map.clone(), value });
-        }
-    }
-
-    fn map(&mut self, content: &Content, blob: &[u8]) {
-        (self.tell)(Happening::Map {
-            name: content.map.clone(),
-            entries: self.types.content(content, blob),
-            is_cut: content.is_cut,
-            is_data: self.types.is_data(&content.map),
-            is_last: content.is_last,
-        });
-    }
-}
-
-/// Why a program is not attached, in one line.
-fn reason(refusal: &crate::wire::Refusal) -> String {
-    let said = refusal.messages.last().map(|said| said.trim().to_owned());
-    match (said, refusal.errno) {
-        (Some(said), _) if !said.is_empty() => said,
-        (_, errno) => std::io::Error::from_raw_os_error(errno).to_string(),
-    }
-}
-
-/// A line of the kernel's trace:
-/// `  cat-71  [000] ...11  2.345: bpf_trace_printk: text`.
-pub(super) fn printed(line: &str) -> Option<Happening> {
-    // What other tracers write is nobody's here.
-    let (head, text) = line.split_once("bpf_trace_printk: ")?;
-    let (task, _) = head.split_once('[')?;
-    let (task, pid) = task.trim().rsplit_once('-')?;
-    Some(Happening::Printed {
-        task: task.trim().to_owned(),
-        pid: pid.trim().parse().ok()?,
-        text: text.to_owned(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_trace_tells_who_printed() {
-        let line = "     kworker/0:1-12      [000] d..21     3.100000: bpf_trace_printk: x: 1 [2]";
-        let Some(Happening::Printed { task, pid, text }) = printed(line) else {
-            panic!("it is a line of the trace")
-        };
-        assert_eq!((task.as_str(), pid, text.as_str()), ("kworker/0:1", 12, "x: 1 [2]"));
-        assert_eq!(printed("CPU:0 [LOST 12 EVENTS]"), None);
-        assert_eq!(printed(""), None);
     }
 }

@@ -96,7 +96,7 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     };
     let is_open = request.limit.is_none() && request.count.is_none() && request.workload.is_none();
     let outcome = run::run(session, &request, &mut |happening| {
-        match &happening {
+        match happening {
             Happening::Attached { program, section, result: Ok(place) } if place == section => {
                 shell.status("Attached", &format!("{program} ({section})"));
             }
@@ -115,7 +115,7 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
             }
             _ => {}
         }
-        shell.happening(&happening);
+        shell.happening(happening);
     })?;
     shell.diagnostics(&outcome.diagnostics);
     if let Some(code @ 1..) = outcome.exit {

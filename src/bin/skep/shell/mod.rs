@@ -30,6 +30,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard};
 
+/// What programs at work say is written once there is so much of it, in bytes.
+const AT_ONCE: usize = 64 << 10;
+
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
@@ -103,6 +106,8 @@ struct State {
     raw: bool,
     /// What programs at work said last.
     live: live::Table,
+    /// What they said since it was written.
+    pending: String,
     /// What was said in the run before, for a command that runs again and
     /// again.
     repeated: Option<Repeated>,
@@ -228,19 +233,22 @@ impl Shell {
         }
     }
 
-    /// Shows what happens while programs are at work.
+    /// Shows what happens while programs are at work: at the next
+    /// [`Happening::Pause`], or when there is much of it.
     pub fn happening(&self, happening: &Happening) {
-        let text = match self.settings.format {
-            Format::Human | Format::Github => {
-                let mut state = self.state();
-                state.live.human(happening, &self.out())
-            }
-            Format::Short => live::short(happening),
-            Format::Json => live::json(happening),
+        let mut state = self.state();
+        let State { live, pending, .. } = &mut *state;
+        match self.settings.format {
+            Format::Human | Format::Github => live.human(happening, &self.out(), pending),
+            Format::Short => live::short(happening, pending),
+            Format::Json => live::json(happening, "", pending),
             // Documents, of findings only.
             Format::Sarif | Format::Junit => return,
-        };
-        self.write_out(text.as_bytes());
+        }
+        if pending.len() >= AT_ONCE || matches!(happening, Happening::Pause) {
+            drop(state);
+            self.write_out(b"");
+        }
     }
 
     /// Reports what kept a command from doing its work.
@@ -461,11 +469,9 @@ impl Shell {
     }
 
     fn write_out(&self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
         let mut state = self.state();
-        if state.closed {
+        let mut pending = std::mem::take(&mut state.pending);
+        if state.closed || bytes.is_empty() && pending.is_empty() {
             return;
         }
         let mut opening = String::new();
@@ -476,9 +482,12 @@ impl Shell {
         let written = self.progress.suspend(|| {
             let mut out = io::stdout().lock();
             out.write_all(opening.as_bytes())?;
+            out.write_all(pending.as_bytes())?;
             out.write_all(bytes)?;
             out.flush()
         });
+        pending.clear();
+        state.pending = pending;
         if let Err(error) = written {
             state.closed = true;
             if error.kind() != io::ErrorKind::BrokenPipe {

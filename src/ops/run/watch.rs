@@ -1,0 +1,259 @@
+//! Programs at work: what the machine tells, as values.
+
+use super::events::Types;
+use super::happening::Happening;
+use super::symbols::Symbols;
+use super::{Outcome, Request};
+use crate::base::Cancel;
+use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
+use crate::kernels::Kernel;
+use crate::ops::Session;
+use crate::values::Value;
+use crate::vm::{self, Live, Stream};
+use crate::wire::{Content, Reply, records};
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// Everything that is looked at while programs are at work.
+pub(super) struct Watch<'w> {
+    pub session: &'w Session,
+    pub request: &'w Request,
+    pub types: &'w Types<'w>,
+    pub kernel: &'w Kernel,
+    pub tell: &'w mut dyn FnMut(&Happening),
+}
+
+impl Watch<'_> {
+    /// Hands on what happens until it ends.
+    pub fn all(mut self, mut live: Live, outcome: &mut Outcome) -> Result<(), Failure> {
+        for fixup in &live.fixups {
+            self.session.note(fixup.clone());
+        }
+        let mut attached = 0;
+        for program in &live.programs {
+            attached += u32::from(program.result.is_ok());
+            (self.tell)(&Happening::Attached {
+                program: program.entry.name.clone(),
+                section: program.entry.section.clone(),
+                result: program.result.clone().map_err(|refusal| reason(&refusal)),
+            });
+        }
+        if attached == 0 {
+            let message = "no program could be attached";
+            outcome.diagnostics.push(Diagnostic::new(codes::NOT_ATTACHED, Origin::Vm, message));
+        }
+        (self.tell)(&Happening::Ready {
+            kernel: self.kernel.reference.clone(),
+            release: self.kernel.stored.release.clone(),
+        });
+        let mut room = Room::default();
+        // A reply is heard to its end; the guest says several times a second
+        // that it is there, so the wish to stop is heard, too.
+        let patient = Cancel::new();
+        let deadline = self.request.limit.map(|limit| Instant::now() + limit);
+        let mut is_stopping = false;
+        let streams = live.streams.clone();
+        loop {
+            let (reply, blob) = match room.waiting.pop_front() {
+                Some(reply) => reply,
+                None => live.next(&patient)?,
+            };
+            match reply {
+                Reply::Told => live.leave(&patient)?,
+                Reply::Done => {
+                    (self.tell)(&Happening::Pause);
+                    return Ok(());
+                }
+                Reply::Records => self.records(&streams, &blob, &mut live, &mut room, outcome)?,
+                Reply::Lost { stream, count } => {
+                    let map = streams.get(stream as usize).cloned().unwrap_or_default();
+                    (self.tell)(&Happening::Lost { map, count });
+                }
+                Reply::Traced => {
+                    let text = String::from_utf8_lossy(&blob);
+                    text.lines().filter_map(printed).for_each(|told| (self.tell)(&told));
+                }
+                Reply::Content(content) => self.map(&content, &blob, &mut live, &mut room)?,
+                Reply::Iterated { program } => {
+                    if let Some(mut records) = self.types.iterated(&blob) {
+                        room.name(records.iter_mut(), &mut live)?;
+                        for value in records {
+                            (self.tell)(&Happening::Event { map: program.clone(), value });
+                        }
+                    } else {
+                        let text = String::from_utf8_lossy(&blob).into_owned();
+                        (self.tell)(&Happening::Iterated { program, text });
+                    }
+                }
+                Reply::Output { error } => {
+                    let stream = if error { Stream::Error } else { Stream::Out };
+                    (self.tell)(&Happening::Output(stream, blob));
+                }
+                Reply::Exited { code } => outcome.exit = Some(code),
+                _ => {}
+            }
+            (self.tell)(&Happening::Pause);
+            let is_enough = self.request.count.is_some_and(|count| outcome.events >= count)
+                || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            let is_asked = self.session.cancel.take();
+            if is_asked && is_stopping {
+                self.session.cancel.cancel();
+                return Err(vm::Error::Cancelled.into());
+            }
+            if (is_asked || is_enough) && !is_stopping {
+                is_stopping = true;
+                live.stop(&patient)?;
+            }
+        }
+    }
+
+    fn records(
+        &mut self,
+        streams: &[String],
+        blob: &[u8],
+        live: &mut Live,
+        room: &mut Room,
+        outcome: &mut Outcome,
+    ) -> Result<(), Failure> {
+        let left = self.request.count.map_or(u64::MAX, |count| count - outcome.events.min(count));
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        let needs_names = |stream: u32, record: &[u8]| {
+            let map = streams.get(stream as usize);
+            map.is_some_and(|map| self.types.has_code(map, record.len() as u64))
+        };
+        if records::iter(blob).any(|(stream, record)| needs_names(stream, record)) {
+            let mut all: Vec<(&String, Value)> = Vec::new();
+            for (stream, record) in records::iter(blob).take(left) {
+                let Some(map) = streams.get(stream as usize) else { continue };
+                all.push((map, self.types.event(map, record)));
+            }
+            room.name(all.iter_mut().map(|(_, value)| value), live)?;
+            for (map, value) in all {
+                outcome.events += 1;
+                (self.tell)(&Happening::Event { map: map.clone(), value });
+            }
+            return Ok(());
+        }
+        for (stream, record) in records::iter(blob).take(left) {
+            let Some(map) = streams.get(stream as usize) else { continue };
+            outcome.events += 1;
+            let event = room.event(stream, map);
+            if let Happening::Event { map, value } = event {
+                self.types.event_into(map, record, value);
+            }
+            (self.tell)(event);
+        }
+        Ok(())
+    }
+
+    fn map(
+        &mut self,
+        content: &Content,
+        blob: &[u8],
+        live: &mut Live,
+        room: &mut Room,
+    ) -> Result<(), Failure> {
+        let mut entries = self.types.content(content, blob);
+        if self.types.is_of_stacks(&content.map) {
+            entries.retain(|(key, _)| !room.symbols.was_told(key));
+        }
+        room.name(entries.iter_mut().map(|(key, _)| key), live)?;
+        room.name(entries.iter_mut().map(|(_, value)| value), live)?;
+        (self.tell)(&Happening::Map {
+            name: content.map.clone(),
+            entries,
+            is_cut: content.is_cut,
+            is_data: self.types.is_data(&content.map),
+            is_last: content.is_last,
+        });
+        Ok(())
+    }
+}
+
+/// What is kept while programs are at work.
+#[derive(Default)]
+struct Room {
+    /// The last event of each stream, whose memory the next one takes.
+    events: Vec<(u32, Happening)>,
+    symbols: Symbols,
+    /// What was told while an answer was waited for.
+    waiting: VecDeque<(Reply, Vec<u8>)>,
+}
+
+impl Room {
+    /// The event that a stream's next one is written over.
+    fn event(&mut self, stream: u32, map: &str) -> &mut Happening {
+        let known = self.events.iter().position(|(known, _)| *known == stream);
+        let at = known.unwrap_or_else(|| {
+            let event = Happening::Event { map: map.to_owned(), value: Value::default() };
+            self.events.push((stream, event));
+            self.events.len() - 1
+        });
+        &mut self.events[at].1
+    }
+
+    /// Names the addresses and stacks in some values; asks the machine for
+    /// what it has not said yet.
+    fn name<'v>(
+        &mut self,
+        values: impl Iterator<Item = &'v mut Value>,
+        live: &mut Live,
+    ) -> Result<(), Failure> {
+        let mut values: Vec<&mut Value> = values.collect();
+        let asked = self.symbols.question(values.iter_mut().map(|value| &mut **value));
+        let answer = match asked {
+            Some(asked) => {
+                let patient = Cancel::new();
+                live.ask(&asked, &patient)?;
+                loop {
+                    match live.next(&patient)? {
+                        (Reply::Located(located), _) => break Some((asked, located)),
+                        other => self.waiting.push_back(other),
+                    }
+                }
+            }
+            None => None,
+        };
+        self.symbols.fill(values.into_iter(), answer);
+        Ok(())
+    }
+}
+
+/// Why a program is not attached, in one line.
+fn reason(refusal: &crate::wire::Refusal) -> String {
+    let said = refusal.messages.last().map(|said| said.trim().to_owned());
+    match (said, refusal.errno) {
+        (Some(said), _) if !said.is_empty() => said,
+        (_, errno) => std::io::Error::from_raw_os_error(errno).to_string(),
+    }
+}
+
+/// A line of the kernel's trace:
+/// `  cat-71  [000] ...11  2.345: bpf_trace_printk: text`.
+pub(in crate::ops) fn printed(line: &str) -> Option<Happening> {
+    // What other tracers write is nobody's here.
+    let (head, text) = line.split_once("bpf_trace_printk: ")?;
+    let (task, _) = head.split_once('[')?;
+    let (task, pid) = task.trim().rsplit_once('-')?;
+    Some(Happening::Printed {
+        task: task.trim().to_owned(),
+        pid: pid.trim().parse().ok()?,
+        text: text.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trace_tells_who_printed() {
+        let line = "     kworker/0:1-12      [000] d..21     3.100000: bpf_trace_printk: x: 1 [2]";
+        let Some(Happening::Printed { task, pid, text }) = printed(line) else {
+            panic!("it is a line of the trace")
+        };
+        assert_eq!((task.as_str(), pid, text.as_str()), ("kworker/0:1", 12, "x: 1 [2]"));
+        assert_eq!(printed("CPU:0 [LOST 12 EVENTS]"), None);
+        assert_eq!(printed(""), None);
+    }
+}

@@ -1,0 +1,351 @@
+//! What programs at work say, as it comes: for people as tables that grow,
+//! with a heading where something else begins; as `key=value` lines, or as
+//! JSON lines. All is written behind what a buffer holds already.
+
+mod machine;
+mod maps;
+mod words;
+
+use super::text::{self, one_line};
+use super::{Context, Paint};
+use crate::ops::run::Happening;
+use crate::values::{Stack, Value};
+use words::{Outline, Style};
+
+/// A number's column is at least this wide, so that rows keep their place.
+const NUMBER: usize = 7;
+/// A text's, as wide as a task's name gets.
+const TEXT: usize = 15;
+
+/// Shows what happens to people.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// Whose heading was written last.
+    heading: Option<Heading>,
+    widths: Vec<usize>,
+    /// A number, until its column has room for it.
+    cell: String,
+    /// The workload has not ended its line.
+    is_open: bool,
+}
+
+/// Columns that have a heading.
+#[derive(Debug)]
+struct Heading {
+    map: String,
+    outline: Outline,
+    has_stacks: bool,
+}
+
+/// One line of `key=value`; nothing where there is nothing for programs.
+pub fn short(happening: &Happening, out: &mut String) {
+    machine::short(happening, out);
+}
+
+/// Lines of JSON, with more members: `,"kernel":"6.1"`.
+pub fn json(happening: &Happening, more: &str, out: &mut String) {
+    machine::json(happening, more, out);
+}
+
+impl Table {
+    /// Writes what there is to say of something that happened.
+    pub fn human(&mut self, happening: &Happening, cx: &Context, out: &mut String) {
+        if let Happening::Output(_, bytes) = happening {
+            self.heading = None;
+            self.is_open = bytes.last().is_some_and(|&byte| byte != b'\n');
+            let text = String::from_utf8_lossy(bytes);
+            return text.split_inclusive('\n').for_each(|line| harmless(line, out));
+        }
+        let start = out.len();
+        self.text(happening, cx, out);
+        if out.len() > start && std::mem::take(&mut self.is_open) {
+            out.insert(start, '\n');
+        }
+    }
+
+    fn text(&mut self, happening: &Happening, cx: &Context, out: &mut String) {
+        match happening {
+            Happening::Event { map, value } => return self.event(map, value, cx, out),
+            Happening::Printed { task, pid, text } => {
+                *out += &Paint::Faint.on(&format!("{}-{pid}:", one_line(task)), cx.color);
+                out.push(' ');
+                words::one_line(text, out);
+                out.push('\n');
+            }
+            Happening::Map { name, entries, is_cut, is_data, .. } => {
+                maps::map(name, entries, *is_cut, *is_data, cx, out);
+            }
+            Happening::Iterated { text, .. } => lines(text, out),
+            Happening::Attached { .. }
+            | Happening::Ready { .. }
+            | Happening::Lost { .. }
+            | Happening::Pause
+            | Happening::Output(..) => return,
+        }
+        self.heading = None;
+    }
+
+    fn event(&mut self, map: &str, value: &Value, cx: &Context, out: &mut String) {
+        let heading = self.heading.take();
+        let heading = heading.filter(|of| of.map == map && of.outline.is_of(value));
+        let heading = heading.unwrap_or_else(|| self.head(map, value, cx, out));
+        if !self.widths.is_empty() {
+            self.row(value, cx, out);
+        }
+        if heading.has_stacks {
+            stacks(value, "  ", out);
+        }
+        self.heading = Some(heading);
+    }
+
+    /// Writes a heading.
+    fn head(&mut self, map: &str, value: &Value, cx: &Context, out: &mut String) -> Heading {
+        let columns = maps::fields("", value, cx);
+        let width = |field: &maps::Field| {
+            let least = if field.is_number { NUMBER } else { TEXT };
+            text::width(&field.name).max(least)
+        };
+        self.widths = columns.iter().map(width).collect();
+        if !columns.is_empty() {
+            maps::row(&maps::titles(&columns), &mut self.widths, Some(Paint::Strong), cx, out);
+        }
+        let mut has_stacks = false;
+        words::leaves(value, &mut |leaf| has_stacks |= matches!(leaf, Value::Stack(_)));
+        Heading { map: map.to_owned(), outline: Outline::of(value), has_stacks }
+    }
+
+    /// One row. A column grows with what is in it.
+    fn row(&mut self, value: &Value, cx: &Context, out: &mut String) {
+        let style = Style::People { unicode: cx.unicode };
+        let start = out.len();
+        let (widths, cell) = (&mut self.widths, &mut self.cell);
+        let columns = widths.len();
+        let (mut at, mut gap) = (0, 0);
+        words::leaves(value, &mut |leaf| {
+            if matches!(leaf, Value::Stack(_)) {
+                return;
+            }
+            let Some(width) = widths.get_mut(at) else { return };
+            at += 1;
+            if words::is_number(leaf) {
+                cell.clear();
+                words::write(leaf, style, cell);
+                let own = words::width(cell);
+                *width = own.max(*width);
+                words::spaces(gap + *width - own, out);
+                out.push_str(cell);
+                gap = 2;
+            } else {
+                words::spaces(gap, out);
+                let start = out.len();
+                words::write(leaf, style, out);
+                let own = words::width(&out[start..]);
+                if at < columns {
+                    *width = own.max(*width);
+                }
+                gap = 2 + width.saturating_sub(own);
+            }
+        });
+        while out.len() > start && out.ends_with(' ') {
+            out.pop();
+        }
+        out.push('\n');
+    }
+}
+
+/// The stacks in a value, line by line; with their names, if there are
+/// several.
+fn stacks(value: &Value, indent: &str, out: &mut String) {
+    fn collect<'v>(name: &'v str, value: &'v Value, all: &mut Vec<(&'v str, &'v Stack)>) {
+        match value {
+            Value::Stack(stack) => all.push((name, stack)),
+            Value::Record(members) => {
+                members.iter().for_each(|(name, value)| collect(name, value, all));
+            }
+            _ => {}
+        }
+    }
+    let mut all = Vec::new();
+    collect("", value, &mut all);
+    let has_names = all.len() > 1;
+    for (name, stack) in all {
+        if stack.frames.is_empty() && stack.id.is_none() {
+            continue;
+        }
+        let says = |out: &mut String| {
+            out.push_str(indent);
+            out.push_str(indent);
+            if has_names || stack.frames.is_empty() {
+                words::one_line(name, out);
+            }
+        };
+        if stack.frames.is_empty() {
+            says(out);
+            out.push_str(": no stack");
+            if let Some(id @ ..0) = stack.id {
+                out.push_str(" (");
+                words::stack_id(id, out);
+                out.push(')');
+            }
+            out.push('\n');
+            continue;
+        }
+        if has_names {
+            says(out);
+            out.push_str(":\n");
+        }
+        for code in &stack.frames {
+            out.push_str(indent);
+            out.push_str(indent);
+            if has_names {
+                out.push_str(indent);
+            }
+            words::write(&Value::Code(code.clone()), Style::Programs, out);
+            out.push('\n');
+        }
+    }
+}
+
+/// A line, or a part of one, made harmless.
+fn harmless(line: &str, out: &mut String) {
+    match line.strip_suffix('\n') {
+        Some(line) => {
+            out.push_str(&text::escape(line));
+            out.push('\n');
+        }
+        None => out.push_str(&text::escape(line)),
+    }
+}
+
+/// Text of several lines, made harmless line by line.
+fn lines(text: &str, out: &mut String) {
+    for line in text.lines() {
+        out.push_str(&text::escape(line));
+        out.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::NoSources;
+    use super::*;
+    use crate::values::{Code, Notation, Stack};
+    use crate::vm::Stream;
+    use std::path::Path;
+
+    fn cx() -> Context<'static> {
+        Context {
+            cwd: Path::new("/"),
+            sources: &NoSources,
+            color: false,
+            unicode: true,
+            width: None,
+            verbose: false,
+        }
+    }
+
+    fn event(pid: u64, comm: &str) -> Happening {
+        let value = Value::Record(vec![
+            ("pid".into(), Value::Unsigned(pid)),
+            ("comm".into(), Value::Text(comm.into())),
+            ("ret".into(), Value::Signed(-2)),
+        ]);
+        Happening::Event { map: "rb".into(), value }
+    }
+
+    #[test]
+    fn events_are_rows_below_one_heading() {
+        let mut table = Table::default();
+        let mut out = String::new();
+        table.human(&event(1, "cat"), &cx(), &mut out);
+        table.human(&event(4_000_000_000, "a\x1b[2Jb"), &cx(), &mut out);
+        let said = Happening::Printed { task: "sh".into(), pid: 3, text: "hello".into() };
+        table.human(&said, &cx(), &mut out);
+        table.human(&event(2, "ls"), &cx(), &mut out);
+        for part in ["cat", ": no\n", "more"] {
+            table.human(&Happening::Output(Stream::Error, part.into()), &cx(), &mut out);
+        }
+        table.human(&said, &cx(), &mut out);
+        insta::assert_snapshot!(out);
+    }
+
+    #[test]
+    fn maps_show_what_is_not_zero_and_histograms_as_bars() {
+        let map = |name: &str, entries| Happening::Map {
+            name: name.into(),
+            entries,
+            is_cut: false,
+            is_data: false,
+            is_last: true,
+        };
+        let counts = [(0, 0), (1, 3), (2, 40), (3, 1), (4, 0)];
+        let entries: Vec<_> =
+            counts.map(|(key, value)| (Value::Unsigned(key), Value::Unsigned(value))).into();
+        let mut table = Table::default();
+        let mut out = String::new();
+        table.human(&map("counts", entries.clone()), &cx(), &mut out);
+        table.human(&map("latency_hist", entries), &cx(), &mut out);
+        let data = Value::Record(vec![
+            ("dropped".into(), Value::Unsigned(7)),
+            ("unused".into(), Value::Unsigned(0)),
+        ]);
+        table.human(
+            &Happening::Map {
+                name: "x.bss".into(),
+                entries: vec![(Value::Unsigned(0), data)],
+                is_cut: false,
+                is_data: true,
+                is_last: true,
+            },
+            &cx(),
+            &mut out,
+        );
+        insta::assert_snapshot!(out);
+    }
+
+    fn machine(happening: &Happening) -> (String, String) {
+        let (mut keys, mut lines) = (String::new(), String::new());
+        short(happening, &mut keys);
+        json(happening, "", &mut lines);
+        (keys, lines)
+    }
+
+    #[test]
+    fn programs_get_keys_and_values() {
+        assert_eq!(machine(&event(1, "a b")).0, "event map=rb pid=1 comm=\"a b\" ret=-2\n");
+        assert_eq!(
+            machine(&event(1, "c\"t")).1,
+            "{\"reason\":\"event\",\"map\":\"rb\",\"value\":{\"pid\":1,\"comm\":\"c\\\"t\",\"ret\":-2}}\n"
+        );
+    }
+
+    fn stacked() -> Happening {
+        let code = |address, name: Option<&str>| Code { address, name: name.map(Into::into) };
+        let frames = vec![
+            code(0xffff_ffff_8100_0010, Some("vfs_read+0x10")),
+            code(0xffff_ffff_c000_0000, None),
+        ];
+        let inner = Value::Record(vec![("ns".into(), Value::Noted(Notation::Nanoseconds, 1500))]);
+        let value = Value::Record(vec![
+            ("pid".into(), Value::Unsigned(7)),
+            ("stack".into(), Value::Stack(Box::new(Stack { id: Some(3), map: None, frames }))),
+            (
+                "ustack".into(),
+                Value::Stack(Box::new(Stack { id: Some(-14), map: None, frames: Vec::new() })),
+            ),
+            ("took".into(), inner),
+            ("at".into(), Value::Code(code(0xffff_ffff_8100_0000, Some("vfs_read+0x0")))),
+        ]);
+        Happening::Event { map: "rb".into(), value }
+    }
+
+    #[test]
+    fn stacks_stand_below_their_row() {
+        let mut out = String::new();
+        let mut table = Table::default();
+        table.human(&stacked(), &cx(), &mut out);
+        table.human(&stacked(), &cx(), &mut out);
+        let (keys, lines) = machine(&stacked());
+        insta::assert_snapshot!(out + &keys + &lines);
+    }
+}
