@@ -3,11 +3,17 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use skep::btf::{Btf, Subset, Type, ext::Ext};
+use skep::btf::{Btf, Outline, Subset, Type, ext::Ext};
 use skep::vmlinux;
 use std::sync::Arc;
 
 fuzz_target!(|data: &[u8]| {
+    let mut words = vmlinux::Words::new();
+    words.add(b"struct a *x; struct b y; b c d; sizeof(union e); f(g)");
+    // An outline is of bytes that nothing was checked of.
+    if let Ok(outline) = Outline::parse(data) {
+        let _ = vmlinux::prune_outline(&outline, &words);
+    }
     let Ok(btf) = Btf::parse(data) else { return };
     for id in btf.ids() {
         let _ = (btf.size(id), btf.align(id), btf.resolve(id), btf.name(id));
@@ -24,8 +30,6 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let _ = vmlinux::header(&btf, &vmlinux::Request::default());
-    let mut words = vmlinux::Words::new();
-    words.add(b"struct a *x; struct b y; b c d; sizeof(union e)");
     let _ = vmlinux::prune(&btf, &words);
     let _ = Ext::parse(data, &btf);
     let mut subset = Subset::new(&btf, []);

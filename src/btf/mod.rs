@@ -12,7 +12,8 @@
 //! of Linux 7; both byte orders. *Split* BTF (a kernel module's) continues the
 //! numbering of its base ([`Btf::parse_split`]). `.BTF.ext`, which says where
 //! a program's instructions come from, is [`ext`]. [`Builder`] writes BTF,
-//! [`Subset`] writes a part of one.
+//! [`Subset`] writes a part of one, [`Outline`] finds a few types in one without
+//! reading it.
 
 mod builder;
 mod data;
@@ -23,6 +24,7 @@ pub mod ext;
 mod header;
 mod minimise;
 mod names;
+mod outline;
 pub(crate) mod raw;
 mod read;
 mod rebase;
@@ -38,6 +40,7 @@ pub use diff::{Change, Difference};
 pub use error::Error;
 pub use header::Endian;
 pub use minimise::Subset;
+pub use outline::Outline;
 pub use read::{Btf, MAX_DEPTH};
 pub use types::{
     Array, Composite, DeclTag, Enum, Enumerator, FuncProto, Int, Kind, Linkage, Member, Param, Sec,

@@ -6,6 +6,38 @@ use super::{Btf, names, read};
 
 pub(crate) use read::Record;
 
+/// Records by number, and strings: what a whole [`Btf`] has, and an
+/// [`Outline`](super::Outline), in which references may go anywhere.
+pub(crate) trait Records {
+    /// One past the last type's number.
+    fn end(&self) -> u32;
+    /// The record of a type, if there is one.
+    fn record(&self, id: u32) -> Option<Record<'_>>;
+    /// The bytes of the string at an offset; empty if there is none.
+    fn text(&self, offset: u32) -> &[u8];
+}
+
+impl Records for Btf {
+    fn end(&self) -> u32 {
+        self.len()
+    }
+
+    #[inline]
+    fn record(&self, id: u32) -> Option<Record<'_>> {
+        Self::record(self, id)
+    }
+
+    #[inline]
+    fn text(&self, offset: u32) -> &[u8] {
+        self.bytes_of(offset)
+    }
+}
+
+/// The bytes of BTF with these words as its types and these strings.
+pub(crate) fn assemble(types: &[u32], strings: &[u8]) -> Vec<u8> {
+    super::rewrite::assemble(types, strings)
+}
+
 /// The record of a type, if there is one.
 #[inline]
 pub(crate) fn record(btf: &Btf, id: u32) -> Option<Record<'_>> {

@@ -36,7 +36,7 @@ const MAX_SPELLED: u32 = 1 << 20;
 const UNSIZED: u32 = u32::MAX;
 
 /// The largest number of types; the kernel's own limit is smaller.
-const MAX_TYPES: usize = 1 << 26;
+pub(super) const MAX_TYPES: usize = 1 << 26;
 
 /// BTF: an index over its bytes. Cheap to share behind an [`Arc`].
 #[derive(Debug)]
@@ -69,13 +69,13 @@ pub struct Btf {
 /// Sizes of the records of a kind: what follows the three words every type
 /// begins with, and what follows once per element.
 #[derive(Clone, Copy)]
-struct Layout {
-    info: u32,
-    element: u32,
+pub(super) struct Layout {
+    pub info: u32,
+    pub element: u32,
 }
 
 impl Layout {
-    fn of(kind: Kind) -> Self {
+    pub fn of(kind: Kind) -> Self {
         let (info, element) = match kind {
             Kind::Int | Kind::Var | Kind::DeclTag => (4, 0),
             Kind::Array => (12, 0),
@@ -662,7 +662,7 @@ impl Btf {
 
 /// The layout of a kind that this reader does not know.
 #[cold]
-fn unknown_layout(layouts: &[u8], id: u32, info: u32) -> Result<Layout, Error> {
+pub(super) fn unknown_layout(layouts: &[u8], id: u32, info: u32) -> Result<Layout, Error> {
     let number = (info >> 24 & 0x7f) as usize;
     match layouts.get(number * 4..number * 4 + 4) {
         Some(layout) => Ok(Layout { info: layout[0].into(), element: layout[1].into() }),

@@ -220,7 +220,7 @@ fn pinned(
     };
     let source = Source::of(project)?;
     let btf = source.read(session)?;
-    diagnostics.extend(source.check(session, &btf));
+    diagnostics.extend(source.check(session, btf.bytes()));
     Ok((source.name, btf))
 }
 

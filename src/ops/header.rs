@@ -7,7 +7,7 @@
 use super::{Session, vmlinux};
 use crate::base::digest::Digest;
 use crate::base::fs;
-use crate::btf::Btf;
+use crate::btf::{Btf, Outline};
 use crate::build::{Arch, Header, PrunedHeader};
 use crate::diagnostics::{Diagnostic, Failure, Origin, Span, codes};
 use crate::events::Event;
@@ -17,7 +17,7 @@ use crate::project::lock::{LOCK, Lock};
 use crate::project::manifest::{Located, Vmlinux};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Where the BTF of a project comes from.
 #[derive(Clone, Debug)]
@@ -102,8 +102,8 @@ impl Source {
 
     /// What is wrong with BTF that was read from there: it is not what the
     /// project is pinned to.
-    pub fn check(&self, session: &Session, btf: &Btf) -> Option<Diagnostic> {
-        let (pinned, now) = (self.pinned?, Digest::of(btf.bytes()));
+    pub fn check(&self, session: &Session, btf: &[u8]) -> Option<Diagnostic> {
+        let (pinned, now) = (self.pinned?, Digest::of(btf));
         if pinned == now {
             return None;
         }
@@ -187,7 +187,8 @@ pub(super) fn of<'a>(
     };
     let key = format!("{identity} {pinned} {skep:?}");
     let inputs = source.file.iter().cloned().collect();
-    let loader = Arc::new(Loader { session, source, loaded: Mutex::default() });
+    let loader =
+        Arc::new(Loader { session, source, outline: OnceLock::new(), loaded: Mutex::default() });
     let pruning = (setting.value != Vmlinux::Full).then(|| {
         let (loader, key) = (Arc::clone(&loader), key.clone());
         let prune = move |files: &_, definitions: &[String], known: Option<&str>| {
@@ -199,7 +200,11 @@ pub(super) fn of<'a>(
             if known == Some(&*id) {
                 return Ok(None);
             }
-            let text = crate::vmlinux::prune(&*loader.btf()?, &words)?;
+            let outline = loader.outline();
+            let text = match outline.and_then(|it| crate::vmlinux::prune_outline(it, &words)) {
+                Some(text) => text,
+                None => crate::vmlinux::prune(&*loader.btf()?, &words)?,
+            };
             Ok(Some(PrunedHeader { words: id, text }))
         };
         Box::new(prune) as Box<crate::build::Prune<'a>>
@@ -211,23 +216,42 @@ pub(super) fn of<'a>(
     Ok(Header { from, key, inputs, make: Box::new(make), prune: pruning })
 }
 
-/// Reads the BTF once for all headers of a build.
+/// Reads the BTF once for all headers of a build, and all of it only if a
+/// header needs that.
 struct Loader<'a> {
     session: &'a Session,
     source: Source,
+    /// Nothing if the BTF has to be unpacked, or is not in order.
+    outline: OnceLock<Option<Outline>>,
     loaded: Mutex<Option<Arc<Btf>>>,
 }
 
 impl Loader<'_> {
+    fn outline(&self) -> Option<&Outline> {
+        let outline = self.outline.get_or_init(|| {
+            self.detail();
+            let outline = vmlinux::outline(self.session, Some(&self.source.from()))?;
+            // Reading the whole says what is wrong.
+            self.source.check(self.session, outline.bytes()).is_none().then_some(outline)
+        });
+        outline.as_ref()
+    }
+
+    fn detail(&self) {
+        let text = format!("reading the BTF of {}", self.source.name);
+        self.session.sink.emit(Event::Detail(text));
+    }
+
     fn btf(&self) -> Result<Arc<Btf>, Failure> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(btf) = &*loaded {
             return Ok(Arc::clone(btf));
         }
-        let text = format!("reading the BTF of {}", self.source.name);
-        self.session.sink.emit(Event::Detail(text));
+        if !matches!(self.outline.get(), Some(Some(_))) {
+            self.detail();
+        }
         let btf = Arc::new(self.source.read(self.session)?);
-        if let Some(wrong) = self.source.check(self.session, &btf) {
+        if let Some(wrong) = self.source.check(self.session, btf.bytes()) {
             return Err(wrong.into());
         }
         *loaded = Some(Arc::clone(&btf));
@@ -238,8 +262,11 @@ impl Loader<'_> {
     /// is known before anything is read.
     fn identity(&self) -> Result<String, Failure> {
         match &self.source.file {
-            Some(_) => Ok(Digest::of(self.btf()?.bytes()).to_string()),
             None => Ok(String::new()),
+            Some(_) => Ok(match self.outline() {
+                Some(outline) => Digest::of(outline.bytes()).to_string(),
+                None => Digest::of(self.btf()?.bytes()).to_string(),
+            }),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::base::fs;
-use crate::btf::{Btf, Data, Kind};
+use crate::btf::{Btf, Data, Kind, Outline};
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::events::Event;
 use crate::kernels::{Kernel, Package, Reference, image, looks_like_package, read_package};
@@ -37,7 +37,6 @@ pub struct Request {
 /// Reads the BTF and writes the header: into the file, or else it is returned.
 pub fn run(session: &Session, request: &Request) -> Result<Option<Vec<u8>>, Failure> {
     let output = request.output.as_ref().map(|path| session.absolute(path));
-    let btf = load(session, request)?;
     if !request.sources.is_empty() {
         let include: Vec<_> = request.include.iter().map(|dir| session.absolute(dir)).collect();
         let mut files = BTreeSet::new();
@@ -48,12 +47,13 @@ pub fn run(session: &Session, request: &Request) -> Result<Option<Vec<u8>>, Fail
             fs::metadata(&source)?;
             files.extend(build::includes::follow([source], &include).files);
         }
-        let text = vmlinux::prune(&btf, &words(&files, &[])?)?;
+        let text = pruned(session, request, &words(&files, &[])?)?;
         return Ok(match output {
             Some(path) => fs::write_atomic(&path, &text).map(|()| None)?,
             None => Some(text),
         });
     }
+    let btf = load(session, request)?;
     let ids = find(&btf, &request.types)?;
     let request = if request.types.is_empty() {
         vmlinux::Request::default()
@@ -71,6 +71,17 @@ pub fn run(session: &Session, request: &Request) -> Result<Option<Vec<u8>>, Fail
     written?;
     file.finish()?;
     Ok(None)
+}
+
+/// What some words lead to in the BTF that a request names.
+fn pruned(session: &Session, request: &Request, words: &Words) -> Result<Vec<u8>, Failure> {
+    if request.modules.is_empty()
+        && let Some(outline) = outline(session, request.from.as_deref())
+        && let Some(text) = vmlinux::prune_outline(&outline, words)
+    {
+        return Ok(text);
+    }
+    Ok(vmlinux::prune(&*load(session, request)?, words)?)
 }
 
 /// The words of a project's files and of its definitions (`NAME=VALUE`), with
@@ -121,22 +132,59 @@ pub(super) fn module(session: &Session, name: &str) -> PathBuf {
     }
 }
 
+/// What a path or text names that is said to have BTF.
+enum Place {
+    /// A file of any kind.
+    File(PathBuf),
+    /// A kernel in the store.
+    Stored(Kernel),
+}
+
+impl Place {
+    /// The running kernel's if none is named.
+    fn of(session: &Session, from: Option<&Path>) -> Result<Self, Failure> {
+        let from = match from {
+            Some(from) if from != Path::new("host") => from,
+            _ => return Ok(Self::File(Path::new(RUNNING).join("vmlinux"))),
+        };
+        let path = session.absolute(from);
+        if !fs::exists(&path)
+            && let Some(text) = from.to_str()
+            && let Ok(reference) = Reference::parse(text, |_| false)
+            && !matches!(reference, Reference::File(_))
+        {
+            return Ok(Self::Stored(super::kernel::named(session, text)?));
+        }
+        Ok(Self::File(path))
+    }
+}
+
 /// The BTF that a path or text names: a file of any kind that may hold some, or a
 /// kernel's reference; the running kernel's if none is named.
 pub fn kernel(session: &Session, from: Option<&Path>) -> Result<Btf, Failure> {
-    let from = match from {
-        Some(from) if from != Path::new("host") => from,
-        _ => return file(session, &Path::new(RUNNING).join("vmlinux"), None),
-    };
-    let path = session.absolute(from);
-    if !fs::exists(&path)
-        && let Some(text) = from.to_str()
-        && let Ok(reference) = Reference::parse(text, |_| false)
-        && !matches!(reference, Reference::File(_))
-    {
-        return stored(session, &super::kernel::named(session, text)?);
+    match Place::of(session, from)? {
+        Place::File(path) => file(session, &path, None),
+        Place::Stored(kernel) => stored(session, &kernel),
     }
-    file(session, &path, None)
+}
+
+/// The outline of the BTF that [`kernel`] reads, if it lies there as it is.
+/// Nothing is said about what is wrong: [`kernel`] says it.
+pub fn outline(session: &Session, from: Option<&Path>) -> Option<Outline> {
+    let data: Data = match Place::of(session, from).ok()? {
+        Place::File(path) if path.starts_with(RUNNING) => match fs::map(&path) {
+            Ok(mapped) => mapped.into(),
+            Err(_) => fs::read(&path).ok()?.into(),
+        },
+        Place::File(path) => fs::read(&path).ok()?.into(),
+        Place::Stored(kernel) => fs::map(&kept(session, &kernel)).ok()?.into(),
+    };
+    Outline::parse(data).ok()
+}
+
+/// Where the cache has the BTF of a kernel in the store.
+fn kept(session: &Session, kernel: &Kernel) -> PathBuf {
+    session.cache.join("btf").join(format!("{}.btf", kernel.key()))
 }
 
 /// The BTF of those modules of a kernel that have something of this name, where
@@ -176,7 +224,7 @@ fn in_store(session: &Session, from: &Path) -> Option<Kernel> {
 /// The BTF of a kernel in the store, kept in the cache because unpacking an
 /// image takes longer than all the rest.
 pub fn stored(session: &Session, kernel: &Kernel) -> Result<Btf, Failure> {
-    let path = session.cache.join("btf").join(format!("{}.btf", kernel.key()));
+    let path = kept(session, kernel);
     // A damaged file in the cache is replaced.
     if fs::exists(&path)
         && let Ok(btf) = Btf::parse(fs::map(&path)?)

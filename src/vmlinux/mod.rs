@@ -17,9 +17,11 @@
 //! [`prune()`] writes what a program uses of it, which compiles in a tenth of
 //! the time: `Words` takes in the program's sources, the headers they include
 //! and its `-D` definitions. A caller whose compiler refuses the pruned header
-//! takes the full one.
+//! takes the full one. [`prune_outline`] does the same without reading all of
+//! the BTF (`excerpt`).
 
 mod cname;
+mod excerpt;
 mod layout;
 mod prune;
 #[cfg(test)]
@@ -27,7 +29,7 @@ mod tests;
 mod words;
 mod write;
 
-use crate::btf::{Btf, Kind, Type, TypeId, raw};
+use crate::btf::{Btf, Kind, Outline, Type, TypeId, raw};
 use crate::diagnostics::{Diagnostic, Origin, codes};
 use cname::Names;
 use std::collections::HashSet;
@@ -176,15 +178,39 @@ pub fn header_to(
 /// # Errors
 /// As [`header`].
 pub fn prune(btf: &Btf, words: &Words) -> Result<Vec<u8>, Error> {
+    Ok(prune_unless(btf, words, |_, _| false)?.unwrap_or_default())
+}
+
+/// [`prune()`] without reading all of the BTF: the same text, or nothing if the
+/// BTF is such that all of it has to be read.
+pub fn prune_outline(outline: &Outline, words: &Words) -> Option<Vec<u8>> {
+    let excerpt = Btf::parse(excerpt::excerpt(outline, words).ok()?).ok()?;
+    // Of those, members would be written that were not copied.
+    let overlaps = |pruned: &prune::Pruned<'_>, layouts: &mut layout::Layouts| {
+        raw::ids_of(&excerpt, Kind::is_composite)
+            .any(|id| pruned.extent(id) == prune::Extent::Part && layouts.of(&excerpt, id).overlaps)
+    };
+    prune_unless(&excerpt, words, overlaps).ok()?
+}
+
+/// Writes a pruned header unless something speaks against it.
+fn prune_unless(
+    btf: &Btf,
+    words: &Words,
+    is_wrong: impl Fn(&prune::Pruned<'_>, &mut layout::Layouts) -> bool,
+) -> Result<Option<Vec<u8>>, Error> {
     let names = Names::of(btf);
     let kfuncs = kfuncs(btf, &names, Kfuncs::Named(words));
     let functions: Vec<TypeId> = kfuncs.iter().map(|(id, _)| *id).collect();
     let pruned = prune::prune(btf, &names, words, &functions);
+    if is_wrong(&pruned, &mut layout::Layouts::new(btf)) {
+        return Ok(None);
+    }
     let scope = Scope::Only(&pruned.roots);
     let mut text = Vec::new();
     let mut sink = |part: &[u8]| text.extend_from_slice(part);
     write(Writer::new(btf, &names, Some(&pruned), &mut sink), &scope, &kfuncs)?;
-    Ok(text)
+    Ok(Some(text))
 }
 
 /// Writes the definitions of some types, and of what they need, for programs

@@ -26,9 +26,9 @@
 
 use super::cname::Names;
 use super::layout::{Field, fields};
-use super::words::Words;
-use crate::btf::{Btf, Kind, TypeId, raw};
-use std::borrow::Cow;
+use super::words::{Uses, Words};
+use crate::btf::raw::{self, Record, Records};
+use crate::btf::{Btf, Kind, TypeId};
 
 /// How much of a type is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,76 +57,97 @@ pub(super) fn prune<'p>(
     words: &'p Words,
     functions: &[TypeId],
 ) -> Pruned<'p> {
-    let mut pruned =
-        Pruned { words, extents: vec![Extent::None; btf.len() as usize], roots: Vec::new() };
-    let mut queue = Vec::new();
     let named = |kind: Kind| kind.is_composite() || kind.is_enum() || kind == Kind::Typedef;
-    for id in raw::ids_of(btf, named) {
-        pruned.seed(btf, names, id, &mut queue);
-    }
-    for func in functions {
-        let Some(record) = raw::record(btf, func.0) else { continue };
-        let Some(proto) = raw::record(btf, record.third) else { continue };
-        pruned.follow(btf, proto.third, Extent::Part, &mut queue);
-        for param in proto.rest.chunks_exact(8) {
-            pruned.follow(btf, raw::words::<2>(param)[1], Extent::Part, &mut queue);
-        }
-    }
-    while let Some(id) = queue.pop() {
-        pruned.visit(btf, id, &mut queue);
-    }
-    // A struct that was only reached is a root too: it is mentioned behind
-    // pointers, which alone would leave it incomplete.
-    let reached = raw::ids_of(btf, Kind::is_composite).filter(|id| {
-        pruned.extents[*id as usize] != Extent::None
-            && raw::record(btf, *id).is_some_and(|record| record.name != 0)
-    });
-    pruned.roots.extend(reached.map(TypeId));
-    pruned.roots.sort_unstable();
-    pruned.roots.dedup();
-    pruned
+    let uses = |id: u32, name: &[u8]| match names.suffix(id) {
+        None => words.uses(name),
+        Some(suffix) => words.uses(&[name, format!("___{suffix}").as_bytes()].concat()),
+    };
+    let functions: Vec<u32> = functions.iter().map(|func| func.0).collect();
+    reach(btf, words, raw::ids_of(btf, named), uses, &functions)
 }
 
-impl Pruned<'_> {
+/// [`prune`] for records that nothing is known of, which `uses` may know by
+/// other names: `candidates` are the types that may be named.
+pub(super) fn reach<'p, R: Records>(
+    records: &R,
+    words: &'p Words,
+    candidates: impl Iterator<Item = u32>,
+    uses: impl Fn(u32, &[u8]) -> Uses,
+    functions: &[u32],
+) -> Pruned<'p> {
+    let mut reach = Reach {
+        records,
+        words,
+        extents: vec![Extent::None; records.end() as usize],
+        roots: Vec::new(),
+        queue: Vec::new(),
+    };
+    for id in candidates {
+        if let Some(record) = records.record(id) {
+            reach.seed(id, record, &uses);
+        }
+    }
+    for func in functions {
+        let Some(record) = records.record(*func) else { continue };
+        let Some(proto) = records.record(record.third) else { continue };
+        reach.follow(proto.third, Extent::Part);
+        for param in proto.rest.chunks_exact(8) {
+            reach.follow(raw::words::<2>(param)[1], Extent::Part);
+        }
+    }
+    while let Some(id) = reach.queue.pop() {
+        reach.visit(id);
+    }
+    let Reach { extents, mut roots, .. } = reach;
+    roots.sort_unstable();
+    roots.dedup();
+    Pruned { words, extents, roots }
+}
+
+/// The walk from the types that are named to all they lead to.
+struct Reach<'r, R> {
+    records: &'r R,
+    words: &'r Words,
+    extents: Vec<Extent>,
+    roots: Vec<TypeId>,
+    /// Structs and unions whose members have to be followed.
+    queue: Vec<u32>,
+}
+
+/// How many links are followed from one type to a struct. In BTF that was
+/// checked no chain is as long.
+const MAX_LINKS: usize = 1024;
+
+impl<R: Records> Reach<'_, R> {
     /// Takes in a type that a word names.
-    fn seed(&mut self, btf: &Btf, names: &Names<'_>, id: u32, queue: &mut Vec<u32>) {
-        let Some(record) = raw::record(btf, id) else { return };
-        let name = || {
-            let name = raw::bytes(btf, record.name);
-            match names.suffix(id) {
-                None => Cow::Borrowed(name),
-                Some(suffix) => Cow::Owned([name, format!("___{suffix}").as_bytes()].concat()),
-            }
-        };
+    fn seed(&mut self, id: u32, record: Record<'_>, uses: &impl Fn(u32, &[u8]) -> Uses) {
+        let uses = || uses(id, self.records.text(record.name));
         match record.kind() {
             Kind::Struct | Kind::Union if record.name != 0 => {
-                let name = name();
-                if self.words.has_whole_tag(&name) {
-                    self.raise(id, Extent::Whole, queue);
-                } else if self.words.has_tag(&name) {
-                    self.raise(id, Extent::Part, queue);
+                let uses = uses();
+                if uses.whole_tag() {
+                    self.raise(id, record, Extent::Whole);
+                } else if uses.tag() {
+                    self.raise(id, record, Extent::Part);
                 }
             }
             kind @ (Kind::Enum | Kind::Enum64) => {
                 // An enumerator of a name that came before has a number
                 // behind it, which counts as the plain name here.
                 let size = if kind == Kind::Enum { 8 } else { 12 };
-                let named = |value: &[u8]| self.words.has(raw::bytes(btf, raw::word(value)));
-                if record.name != 0 && self.words.has_tag(&name())
-                    || record.rest.chunks_exact(size).any(named)
-                {
+                let named = |value: &[u8]| self.words.has(self.records.text(raw::word(value)));
+                if record.name != 0 && uses().tag() || record.rest.chunks_exact(size).any(named) {
                     self.roots.push(TypeId(id));
                 }
             }
             Kind::Typedef => {
-                let name = name();
-                if !self.words.has_typedef(&name) {
+                let uses = uses();
+                if !uses.typedef() {
                     return;
                 }
                 self.roots.push(TypeId(id));
-                let whole = self.words.has_whole(&name);
-                let extent = if whole { Extent::Whole } else { Extent::Part };
-                self.follow(btf, record.third, extent, queue);
+                let extent = if uses.whole() { Extent::Whole } else { Extent::Part };
+                self.follow(record.third, extent);
             }
             _ => {}
         }
@@ -134,9 +155,10 @@ impl Pruned<'_> {
 
     /// Follows a type to the struct it comes to: by value with the same
     /// extent, through a pointer in part.
-    fn follow(&mut self, btf: &Btf, id: u32, extent: Extent, queue: &mut Vec<u32>) {
+    fn follow(&mut self, id: u32, extent: Extent) {
         let (mut id, mut extent) = (id, extent);
-        while let Some(record) = raw::record(btf, id) {
+        for _ in 0..MAX_LINKS {
+            let Some(record) = self.records.record(id) else { return };
             match record.kind() {
                 Kind::Ptr => {
                     extent = Extent::Part;
@@ -146,32 +168,57 @@ impl Pruned<'_> {
                     id = record.third;
                 }
                 Kind::Array => id = raw::word(record.rest),
-                Kind::Struct | Kind::Union => return self.raise(id, extent, queue),
+                Kind::Struct | Kind::Union => return self.raise(id, record, extent),
                 _ => return,
             }
         }
     }
 
-    fn raise(&mut self, id: u32, extent: Extent, queue: &mut Vec<u32>) {
+    fn raise(&mut self, id: u32, record: Record<'_>, extent: Extent) {
         let known = &mut self.extents[id as usize];
+        // A struct that was only reached is a root too: it is mentioned
+        // behind pointers, which alone would leave it incomplete.
+        if *known == Extent::None && record.name != 0 {
+            self.roots.push(TypeId(id));
+        }
         if *known < extent {
             *known = extent;
-            queue.push(id);
+            self.queue.push(id);
         }
     }
 
-    fn visit(&mut self, btf: &Btf, id: u32, queue: &mut Vec<u32>) {
+    fn visit(&mut self, id: u32) {
         let extent = self.extents[id as usize];
-        let all: Vec<Field> = fields(btf, id).collect();
-        for field in all {
-            let is_named = field.name == 0 || self.words.has(raw::bytes(btf, field.name));
-            let is_contained = extent == Extent::Whole && !is_pointer(btf, field.ty);
-            if is_named || is_contained {
-                self.follow(btf, field.ty, extent, queue);
+        let records = self.records;
+        let Some(record) = records.record(id) else { return };
+        for member in record.rest.as_chunks::<12>().0 {
+            let [name, ty, _] = raw::words(member);
+            let is_named = name == 0 || self.words.has(records.text(name));
+            if is_named || extent == Extent::Whole && !self.is_pointer(ty) {
+                self.follow(ty, extent);
             }
         }
     }
 
+    /// Whether a member's type is behind a pointer.
+    fn is_pointer(&self, id: u32) -> bool {
+        let mut id = id;
+        for _ in 0..MAX_LINKS {
+            let Some(record) = self.records.record(id) else { return false };
+            match record.kind() {
+                Kind::Ptr => return true,
+                Kind::Array => id = raw::word(record.rest),
+                Kind::Typedef | Kind::Const | Kind::Volatile | Kind::Restrict | Kind::TypeTag => {
+                    id = record.third;
+                }
+                _ => return false,
+            }
+        }
+        false
+    }
+}
+
+impl Pruned<'_> {
     /// How much of a type is there.
     pub fn extent(&self, id: u32) -> Extent {
         self.extents[id as usize]
@@ -196,14 +243,4 @@ impl Pruned<'_> {
         let id = btf.resolve(TypeId(field.ty)).0;
         self.extent(id) == Extent::Whole || fields(btf, id).any(|inner| self.keeps(btf, &inner))
     }
-}
-
-/// Whether a member's type is behind a pointer.
-fn is_pointer(btf: &Btf, id: u32) -> bool {
-    let mut id = btf.resolve(TypeId(id));
-    while btf.kind(id) == Kind::Array {
-        let element = raw::record(btf, id.0).map_or(0, |record| raw::word(record.rest));
-        id = btf.resolve(TypeId(element));
-    }
-    btf.kind(id) == Kind::Ptr
 }

@@ -256,17 +256,45 @@ fn every_damage_that_the_reader_lets_through_is_written_or_refused() {
     let whole = sampler();
     let mut words = Words::new();
     words.add(b"struct s *p; t x; f(A, own);");
-    let mut accepted = 0;
+    let (mut accepted, mut same) = (0, 0);
     for at in 0..whole.len() * 8 {
         let mut bytes = whole.clone();
         bytes[at / 8] ^= 1 << (at % 8);
+        // An outline is of bytes that nothing was checked of.
+        let outline = Outline::parse(bytes.clone());
+        let quick = outline.ok().and_then(|outline| prune_outline(&outline, &words));
         if let Ok(btf) = Btf::parse(bytes) {
             accepted += 1;
             let _ = header(&btf, &Request::default());
-            let _ = prune(&btf, &words);
+            if let (Some(quick), Ok(whole)) = (quick, prune(&btf, &words)) {
+                // An anonymous enumeration that something else mentions, too, has a
+                // tag only in one of them.
+                same += usize::from(quick == whole);
+            }
         }
     }
+    assert!(same > 100, "only {same} went without reading all");
     assert!(accepted > 200, "only {accepted} got past the reader");
+}
+
+#[test]
+fn an_enumerator_is_there_without_what_mentions_it() {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    let state = b.enumeration("", 4, false, &[("FREE", 0), ("BUSY", 1)]);
+    b.reference(Kind::Typedef, "state_t", state);
+    let flag = b.enumeration("", 4, false, &[("FLAG", 1)]);
+    let unused = b.composite(Kind::Union, "", 4, &[("flag", flag, 0, 0)]);
+    b.composite(Kind::Struct, "s", 8, &[("", unused, 0, 0), ("used", int, 32, 0)]);
+    let bytes = b.finish(Endian::Little);
+    let mut words = Words::new();
+    words.add(b"struct s *p; p->used = BUSY | FLAG;");
+    let whole = prune(&Btf::parse(bytes.clone()).unwrap(), &words).unwrap();
+    let quick = prune_outline(&Outline::parse(bytes).unwrap(), &words).unwrap();
+    for text in [whole, quick].map(|text| String::from_utf8(text).unwrap()) {
+        assert!(text.contains(" {\n\tFREE = 0,\n\tBUSY = 1,\n};"), "{text}");
+        assert!(text.contains(" {\n\tFLAG = 1,\n};"), "{text}");
+    }
 }
 
 /// Ten thousand structs, each with a member that leads to the next in

@@ -17,10 +17,48 @@ const WHOLE_TAG: u8 = 2;
 /// A word that stands somewhere without `*` behind it.
 const WHOLE: u8 = 4;
 
+/// How a word is used, as far as it decides how much of a type is needed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Uses {
+    /// The bits above; none if the word is not there.
+    bits: Option<u8>,
+    /// As in [`Words`].
+    compares_types: bool,
+}
+
+impl Uses {
+    /// Whether a typedef of this name is meant.
+    pub fn typedef(self) -> bool {
+        self.bits.is_some()
+    }
+
+    /// Whether a struct, union or enumeration of this name is meant.
+    pub fn tag(self) -> bool {
+        self.has(TAG)
+    }
+
+    /// Whether it is, and more than a pointer to it is used.
+    pub fn whole_tag(self) -> bool {
+        self.has(if self.compares_types { TAG } else { WHOLE_TAG })
+    }
+
+    /// Whether the word stands somewhere without `*` behind it.
+    pub fn whole(self) -> bool {
+        self.compares_types || self.has(WHOLE)
+    }
+
+    fn has(self, bit: u8) -> bool {
+        self.bits.is_some_and(|bits| bits & bit != 0)
+    }
+}
+
 /// The identifiers of some source files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words {
     uses: HashMap<Box<[u8]>, u8, BuildHasherDefault<WordHasher>>,
+    /// Words without the number behind them (`foo` of `foo___2`), with the uses
+    /// of the numbered ones.
+    numbered: HashMap<Box<[u8]>, u8, BuildHasherDefault<WordHasher>>,
     compares_types: bool,
 }
 
@@ -92,6 +130,7 @@ impl Words {
                     self.insert(word, uses);
                     if let Some(plain) = without_number(word) {
                         self.insert(plain, NAMED);
+                        *self.numbered.entry(plain.into()).or_default() |= uses;
                     }
                     tag = false;
                 }
@@ -138,25 +177,22 @@ impl Words {
         self.uses.get(word).is_some_and(|uses| uses & NAMED != 0)
     }
 
-    /// Whether a word is there that may be a typedef's.
-    pub(super) fn has_typedef(&self, word: &[u8]) -> bool {
-        self.uses.contains_key(word)
+    /// How a word is used.
+    #[inline]
+    pub(super) fn uses(&self, word: &[u8]) -> Uses {
+        Uses { bits: self.uses.get(word).copied(), compares_types: self.compares_types }
     }
 
-    /// Whether a word is there as a tag.
-    pub(super) fn has_tag(&self, word: &[u8]) -> bool {
-        self.uses.get(word).is_some_and(|uses| uses & TAG != 0)
-    }
-
-    /// Whether a word is there as a tag of which more than a pointer is used.
-    pub(super) fn has_whole_tag(&self, word: &[u8]) -> bool {
-        let uses = if self.compares_types { TAG } else { WHOLE_TAG };
-        self.uses.get(word).is_some_and(|known| known & uses != 0)
-    }
-
-    /// Whether a word is there without `*` behind it.
-    pub(super) fn has_whole(&self, word: &[u8]) -> bool {
-        self.compares_types || self.uses.get(word).is_some_and(|uses| uses & WHOLE != 0)
+    /// How a word is used by itself or with any number behind it.
+    #[inline]
+    pub(super) fn uses_with_any_number(&self, word: &[u8]) -> Uses {
+        let mut uses = self.uses(word);
+        if !self.numbered.is_empty()
+            && let Some(numbered) = self.numbered.get(word)
+        {
+            uses.bits = Some(uses.bits.unwrap_or(0) | numbered);
+        }
+        uses
     }
 
     /// The words, each with whether it is a tag somewhere.
@@ -190,31 +226,67 @@ fn without_number(word: &[u8]) -> Option<&[u8]> {
 fn without_comments(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
-    while let Some(byte) = rest.first() {
-        match comment(rest) {
-            Some(length) => {
-                out.push(b' ');
-                rest = &rest[length..];
-            }
-            None => {
-                out.push(*byte);
-                rest = &rest[1..];
-            }
-        }
+    while let Some(slash) = rest.iter().position(|byte| *byte == b'/') {
+        let (before, from) = rest.split_at(slash);
+        out.extend_from_slice(before);
+        let length = comment(from);
+        out.push(if length.is_some() { b' ' } else { b'/' });
+        rest = &from[length.unwrap_or(1)..];
     }
+    out.extend_from_slice(rest);
     out
 }
 
 /// The length of the comment that a text begins with.
 fn comment(text: &[u8]) -> Option<usize> {
-    let end = |mark: &[u8]| {
-        text.windows(mark.len()).skip(2).position(|window| window == mark).map(|at| at + 2)
-    };
     match text.get(..2)? {
-        b"//" => Some(end(b"\n").unwrap_or(text.len())),
-        b"/*" => Some(end(b"*/").map_or(text.len(), |at| at + 2)),
+        b"//" => {
+            Some(text.iter().position(|byte| *byte == b'\n').map_or(text.len(), |end| end + 1))
+        }
+        b"/*" => {
+            let mut at = 2;
+            while let Some(slash) = text[at..].iter().position(|byte| *byte == b'/') {
+                at += slash + 1;
+                // The star of the beginning does not end it.
+                if at > 3 && text[at - 2] == b'*' {
+                    return Some(at);
+                }
+            }
+            Some(text.len())
+        }
         _ => None,
     }
+}
+
+/// What a character may be part of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Letter,
+    Digit,
+    Space,
+    Other,
+}
+
+static CLASSES: [Class; 256] = {
+    let mut classes = [Class::Other; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b'_' | b'a'..=b'z' | b'A'..=b'Z' => Class::Letter,
+            b'0'..=b'9' => Class::Digit,
+            // A backslash continues a line inside a definition.
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0c | b'\\' => Class::Space,
+            _ => Class::Other,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+/// Splits a text behind the characters that words and numbers are made of.
+fn split_word(text: &[u8]) -> (&[u8], &[u8]) {
+    let is_end = |byte: &u8| !matches!(CLASSES[usize::from(*byte)], Class::Letter | Class::Digit);
+    text.split_at(text.iter().position(is_end).unwrap_or(text.len()))
 }
 
 struct Tokens<'t> {
@@ -227,35 +299,31 @@ impl<'t> Iterator for Tokens<'t> {
     fn next(&mut self) -> Option<Token<'t>> {
         loop {
             let first = *self.rest.first()?;
-            if let Some(length) = comment(self.rest) {
-                self.rest = &self.rest[length..];
-                continue;
-            }
-            match first {
-                b'_' | b'a'..=b'z' | b'A'..=b'Z' => {
-                    let is_end = |byte: &u8| !byte.is_ascii_alphanumeric() && *byte != b'_';
-                    let end = self.rest.iter().position(is_end).unwrap_or(self.rest.len());
-                    let (word, rest) = self.rest.split_at(end);
+            match CLASSES[usize::from(first)] {
+                Class::Space => self.rest = &self.rest[1..],
+                Class::Letter => {
+                    let (word, rest) = split_word(self.rest);
                     self.rest = rest;
                     return Some(Token::Word(word));
                 }
-                b'0'..=b'9' => {
+                Class::Digit => {
                     // A number takes its suffix with it.
-                    let is_end = |byte: &u8| !byte.is_ascii_alphanumeric() && *byte != b'_';
-                    let end = self.rest.iter().position(is_end).unwrap_or(self.rest.len());
-                    self.rest = &self.rest[end..];
+                    self.rest = split_word(self.rest).1;
                     return Some(Token::Other(b'0'));
                 }
-                b'"' | b'\'' => {
-                    self.rest = &self.rest[literal(self.rest, first)..];
-                    return Some(Token::Other(first));
-                }
-                // A line continued inside a definition.
-                b'\\' => self.rest = &self.rest[1..],
-                byte if byte.is_ascii_whitespace() => self.rest = &self.rest[1..],
-                byte => {
-                    self.rest = &self.rest[1..];
-                    return Some(Token::Other(byte));
+                Class::Other => {
+                    let length = match first {
+                        b'/' => comment(self.rest),
+                        b'"' | b'\'' => {
+                            self.rest = &self.rest[literal(self.rest, first)..];
+                            return Some(Token::Other(first));
+                        }
+                        _ => None,
+                    };
+                    self.rest = &self.rest[length.unwrap_or(1)..];
+                    if length.is_none() {
+                        return Some(Token::Other(first));
+                    }
                 }
             }
         }
@@ -290,12 +358,36 @@ mod tests {
               struct whole w; struct declared; int n = sizeof(struct sized); // gone\n\
               char *s = \"struct quoted \\\" x\"; pid_t pid; s64 *t; #define A a##b\n",
         );
-        assert!(words.has_tag(b"pointed") && !words.has_whole_tag(b"pointed"));
-        assert!(words.has_whole_tag(b"whole") && words.has_whole_tag(b"sized"));
-        assert!(words.has_tag(b"declared") && !words.has_whole_tag(b"declared"));
+        let uses = |word: &str| words.uses(word.as_bytes());
+        assert!(uses("pointed").tag() && !uses("pointed").whole_tag());
+        assert!(uses("whole").whole_tag() && uses("sized").whole_tag());
+        assert!(uses("declared").tag() && !uses("declared").whole_tag());
         assert!(!words.has(b"hidden") && !words.has(b"gone") && !words.has(b"quoted"));
-        assert!(words.has_whole(b"pid_t") && !words.has_whole(b"s64") && words.has(b"s64"));
+        assert!(uses("pid_t").whole() && !uses("s64").whole() && words.has(b"s64"));
         assert!(words.has(b"a") && words.has(b"b"));
+    }
+
+    #[test]
+    fn comments_end_where_they_end() {
+        let text = b"a/*b*/c/*/d*/e//f\ng/h/**/i//";
+        let mut words = Words::new();
+        words.add(text);
+        let found = |names: &[&str]| names.iter().all(|name| words.has(name.as_bytes()));
+        assert!(found(&["a", "c", "e", "g", "h", "i"]));
+        assert!(!["b", "d", "f"].iter().any(|name| words.has(name.as_bytes())));
+        assert_eq!(without_comments(text), b"a c e g/h i ");
+        assert_eq!(without_comments(b"x /* open"), b"x  ");
+    }
+
+    #[test]
+    fn numbers_behind_names_are_taken_off() {
+        let mut words = Words::new();
+        words.add(b"struct foo___2 x; struct bar *y;");
+        assert!(words.uses(b"foo___2").whole_tag() && !words.uses(b"foo").tag());
+        assert!(words.uses_with_any_number(b"foo").whole_tag());
+        assert!(words.uses_with_any_number(b"bar").tag());
+        assert!(!words.uses_with_any_number(b"bar").whole_tag());
+        assert!(!words.uses_with_any_number(b"none").typedef());
     }
 
     #[test]
@@ -306,7 +398,7 @@ mod tests {
         let mut words = Words::new();
         words.add(b"bpf_get_current_task_btf()->pid");
         words.add_helpers(defs);
-        assert!(words.has_tag(b"task_struct") && !words.has(b"other") && !words.has(b"gone"));
+        assert!(words.uses(b"task_struct").tag() && !words.has(b"other") && !words.has(b"gone"));
     }
 
     #[test]
@@ -314,8 +406,8 @@ mod tests {
         let mut words = Words::new();
         words.add_library(b"bpf_core_type_matches");
         words.add(b"struct foo *p;");
-        assert!(!words.has_whole_tag(b"foo"), "libbpf's own definition is no use");
+        assert!(!words.uses(b"foo").whole_tag(), "libbpf's own definition is no use");
         words.add(b"bpf_core_type_matches(x)");
-        assert!(words.has_whole_tag(b"foo"));
+        assert!(words.uses(b"foo").whole_tag());
     }
 }

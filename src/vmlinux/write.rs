@@ -213,6 +213,12 @@ impl<'b> Writer<'b> {
                 for id in *ids {
                     self.top_level(id.0)?;
                 }
+                // Its one mention may be in what is not written.
+                for id in ids.iter().map(|id| id.0) {
+                    if self.is_anonymous_enum(id) && !self.has(id, DEFINED) {
+                        self.define_enum(id)?;
+                    }
+                }
             }
         }
         // The last of them was as long as it was.
@@ -337,6 +343,13 @@ impl<'b> Writer<'b> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a type is an enumeration that only its enumerators are known by.
+    fn is_anonymous_enum(&self, id: u32) -> bool {
+        raw::record(self.btf, id).is_some_and(|record| {
+            record.kind().is_enum() && record.name == 0 && !record.rest.is_empty()
+        })
     }
 
     fn deeper(&mut self, id: u32) -> Result<(), Error> {
@@ -1164,6 +1177,7 @@ impl<'b> Writer<'b> {
                     let text = integer(b"", record.third, 0);
                     self.put(text);
                 } else if record.name == 0 && self.anonymous().is_inline(self.btf, id) {
+                    self.set(id, DEFINED);
                     self.put(b"enum");
                     self.enum_body(id, level);
                 } else {

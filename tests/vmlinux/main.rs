@@ -5,6 +5,7 @@
 
 mod asserts;
 mod differential;
+mod excerpt;
 mod layout;
 mod pruned;
 mod roundtrip;

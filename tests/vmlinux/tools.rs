@@ -5,7 +5,7 @@
 use crate::pruned::digest;
 use crate::support::{Place, debian};
 use skep::bpf::Insn;
-use skep::btf::Btf;
+use skep::btf::{Btf, Outline};
 use skep::elf::Object;
 use skep::ops::vmlinux::words;
 use skep::relocate::core::{Question, Resolver, Target};
@@ -79,6 +79,7 @@ struct Setting {
     headers: PathBuf,
     whole: PathBuf,
     btf: Btf,
+    outline: Outline,
     targets: Vec<Target>,
 }
 
@@ -94,7 +95,12 @@ fn check(source: &Path, setting: &Setting) -> Outcome {
         Err(said) => return Outcome::TooOld(said),
     };
     let files = skep::build::includes::follow([source.to_owned()], &[]).files;
-    let header = vmlinux::prune(&setting.btf, &words(&files, &[]).unwrap()).unwrap();
+    let words = words(&files, &[]).unwrap();
+    let header = vmlinux::prune(&setting.btf, &words).unwrap();
+    let quick = vmlinux::prune_outline(&setting.outline, &words);
+    if quick.as_ref() != Some(&header) {
+        return Outcome::Different("without reading all of the BTF".to_owned());
+    }
     std::fs::write(pruned.join("vmlinux.h"), header).unwrap();
     let found = match compile(source, &setting.headers, &pruned) {
         Ok(found) => found,
@@ -125,7 +131,8 @@ fn libbpf_tools_compile_to_the_same() {
     sources.sort();
     // The newest kernel: some programs name members that older ones lack, and
     // bring no types of their own.
-    let btf = Btf::parse(debian::kernel_btf("debian/sid")).unwrap();
+    let bytes = debian::kernel_btf("debian/sid");
+    let (btf, outline) = (Btf::parse(bytes.clone()).unwrap(), Outline::parse(bytes).unwrap());
     let place = Place::new();
     for header in skep::build::libbpf::HEADERS {
         place.file(&format!("include/{}", header.name), header.text);
@@ -135,7 +142,7 @@ fn libbpf_tools_compile_to_the_same() {
     let target =
         |kernel: &&str| Target::new(Arc::new(Btf::parse(debian::kernel_btf(kernel)).unwrap()));
     let targets = KERNELS.iter().map(target).collect();
-    let setting = Setting { headers, whole, btf, targets };
+    let setting = Setting { headers, whole, btf, outline, targets };
     let (next, outcomes) = (AtomicUsize::new(0), std::sync::Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().unwrap().get() {

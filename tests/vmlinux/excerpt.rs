@@ -1,0 +1,58 @@
+//! A pruned header is the same whether all of the BTF was read for it or only
+//! what the sources lead to.
+
+use crate::support::debian;
+use skep::btf::{Btf, Outline};
+use skep::ops::vmlinux::words;
+use skep::vmlinux;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The BPF sources of all templates.
+fn sources() -> Vec<PathBuf> {
+    let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let mut sources = Vec::new();
+    for template in std::fs::read_dir(templates).unwrap() {
+        let Ok(files) = std::fs::read_dir(template.unwrap().path().join("src")) else { continue };
+        let files = files.map(|file| file.unwrap().path());
+        sources.extend(files.filter(|file| file.to_str().unwrap().ends_with(".bpf.c")));
+    }
+    sources
+}
+
+fn check(btf: &[u8]) {
+    let (whole, outline) =
+        (Btf::parse(btf.to_vec()).unwrap(), Outline::parse(btf.to_vec()).unwrap());
+    let mut sources = sources();
+    assert!(sources.len() > 30, "{sources:?}");
+    sources.sort();
+    for source in sources {
+        let files = BTreeSet::from([source.clone()]);
+        let words = words(&files, &[]).unwrap();
+        let expected = String::from_utf8(vmlinux::prune(&whole, &words).unwrap()).unwrap();
+        let found = vmlinux::prune_outline(&outline, &words).expect("the BTF is not odd");
+        let found = String::from_utf8(found).unwrap();
+        let first = expected.lines().zip(found.lines()).find(|(one, two)| one != two);
+        assert!(expected == found, "{}: {first:?}", source.display());
+    }
+}
+
+#[test]
+fn of_5_10() {
+    check(&debian::kernel_btf("debian/bullseye"));
+}
+
+#[test]
+fn of_6_1() {
+    check(&debian::kernel_btf("debian/bookworm"));
+}
+
+#[test]
+fn of_6_12() {
+    check(&debian::kernel_btf("debian/trixie"));
+}
+
+#[test]
+fn of_7_x() {
+    check(&debian::kernel_btf("debian/sid"));
+}
