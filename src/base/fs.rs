@@ -209,6 +209,33 @@ impl<'p> Pending<'p> {
     }
 }
 
+/// A file that grows while others may read it: what is added is there whole,
+/// or not at all.
+#[derive(Debug)]
+pub struct Growing {
+    path: PathBuf,
+    file: File,
+    length: u64,
+}
+
+impl Growing {
+    /// Begins an empty file in place of what may be at `path`.
+    pub fn create(path: &Path) -> Result<Self> {
+        Ok(Self { path: path.to_owned(), file: create(path)?, length: 0 })
+    }
+
+    /// Adds to it.
+    pub fn add(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Err(error) = self.file.write_all(bytes) {
+            // If that fails, too, the last line is in pieces.
+            let _ = self.file.set_len(self.length);
+            return at("write", &self.path, Err(error));
+        }
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+}
+
 /// Writes a file unless it has these bytes already, so that nothing that
 /// watches its time is woken in vain. Says whether it wrote.
 pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<bool> {

@@ -196,6 +196,7 @@ codes! {
     // 08: what programs do
     NOT_ATTACHED = "E0801" "not-attached" Finding "no program could be attached";
     TEST_FAILED = "E0802" "test-failed" Finding "a test of a program did not come out as expected";
+    NO_RECORD = "E0804" "no-record" Usage "a file is no record of what programs said, or of another version";
     UNKNOWN_TAG = "W0803" "unknown-tag" Finding "a declaration has a tag of skep's that nobody knows";
 
     // 09: what programs cost

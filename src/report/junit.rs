@@ -190,7 +190,7 @@ fn write(suites: &[(String, Vec<Case>)]) -> String {
 }
 
 /// Text as XML takes it; what XML 1.0 cannot hold at all is replaced.
-fn xml(text: &str) -> String {
+pub(super) fn xml(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -34,6 +34,24 @@ impl Histogram {
         }
     }
 
+    /// The histogram that a map of that name is, if it is an array whose index
+    /// is the slot.
+    pub fn of_entries(name: &str, entries: &[(Value, Value)]) -> Option<Self> {
+        let is_slot = |(at, (key, _)): (u64, &(Value, Value))| {
+            *key == Value::Unsigned(at) || *key == Value::Signed(at as i64)
+        };
+        let is_one = Self::is_named(name) && (0..).zip(entries).all(is_slot);
+        let slots = entries.iter().filter(|_| is_one).map(|(_, value)| value.as_count());
+        let slots: Vec<u64> = slots.collect::<Option<_>>()?;
+        (!slots.is_empty()).then_some(Self { slots })
+    }
+
+    /// The least and the largest value that a slot counts.
+    pub fn range(slot: usize) -> (u64, u64) {
+        let least = if slot == 0 { 0 } else { 1_u64.checked_shl(slot as u32).unwrap_or(u64::MAX) };
+        (least, 1_u64.checked_shl(slot as u32 + 1).unwrap_or(0).wrapping_sub(1))
+    }
+
     /// The slots from the first to the last that has something, each with the
     /// least and the largest value that it counts.
     pub fn rows(&self) -> Vec<(u64, u64, u64)> {
@@ -41,9 +59,7 @@ impl Histogram {
         let Some(first) = self.slots.iter().position(has) else { return Vec::new() };
         let last = self.slots.iter().rposition(has).unwrap_or(first);
         let row = |index: usize| {
-            let least =
-                if index == 0 { 0 } else { 1_u64.checked_shl(index as u32).unwrap_or(u64::MAX) };
-            let largest = 1_u64.checked_shl(index as u32 + 1).unwrap_or(0).wrapping_sub(1);
+            let (least, largest) = Self::range(index);
             (least, largest, self.slots[index])
         };
         (first..=last).map(row).collect()

@@ -266,8 +266,8 @@ fn json_rows_are_documented() {
             rows += 1;
         }
     }
-    let live = fs::read_to_string(src.join("report/live.rs")).unwrap();
-    for line in live.split("\"reason\": \"").skip(1) {
+    let live = fs::read_to_string(src.join("report/live/machine.rs")).unwrap();
+    for line in live.split("begin(\"").skip(1) {
         let row = line.split('"').next().unwrap();
         assert!(text.contains(&format!("`{row}`")), "docs/json.md does not name {row}");
         rows += 1;

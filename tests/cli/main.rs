@@ -31,6 +31,7 @@ mod min_core;
 mod new;
 mod output;
 mod own_kernel;
+mod record;
 mod templates;
 mod tools;
 mod usage;

@@ -23,6 +23,7 @@ mod options;
 mod own;
 mod run;
 mod selftests;
+mod sides;
 mod symbols;
 mod templates;
 mod tests;

@@ -1,6 +1,7 @@
 //! The types of events and maps: bytes that come out of a machine become
 //! values here.
 
+use super::happening::Happening;
 use super::source::{self, Source};
 use crate::bpf::MapType;
 use crate::btf::{self, Btf, Type, TypeId};
@@ -8,7 +9,7 @@ use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::elf;
 use crate::ops::{Session, build};
 use crate::values::{Shape, Shapes, Tags, Value};
-use crate::wire::Content;
+use crate::wire::{Content, records};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,7 +57,81 @@ impl Kind {
     }
 }
 
+/// Reads records, one after the other, each in the memory of the one before.
+#[derive(Debug)]
+pub struct Reader<'t> {
+    types: &'t Types<'t>,
+    /// The maps that records come from.
+    streams: Vec<String>,
+    /// The last event of each.
+    last: Vec<Happening>,
+}
+
+impl<'t> Reader<'t> {
+    /// Of the maps of these names.
+    pub fn new(types: &'t Types<'t>, streams: &[String]) -> Self {
+        let empty = |map: &String| Happening::Event { map: map.clone(), value: Value::default() };
+        Self { types, streams: streams.to_vec(), last: streams.iter().map(empty).collect() }
+    }
+
+    /// Tells the events of a blob of [`records`], `most` of them at most; how
+    /// many those were.
+    pub fn tell(&mut self, blob: &[u8], most: u64, tell: &mut dyn FnMut(&Happening)) -> u64 {
+        let mut count = 0;
+        for (stream, record) in records::iter(blob) {
+            if count == most {
+                break;
+            }
+            // A stream that nobody has announced says nothing.
+            let Some(event) = self.last.get_mut(stream as usize) else { continue };
+            if let Happening::Event { map, value } = event {
+                self.types.event_into(map, record, value);
+            }
+            count += 1;
+            tell(event);
+        }
+        count
+    }
+
+    /// The same as values, if there is anything in a blob that only a machine
+    /// can name.
+    pub fn unnamed(&self, blob: &[u8], most: u64) -> Option<Vec<(&str, Value)>> {
+        let map = |stream: u32| self.streams.get(stream as usize).map(String::as_str);
+        let has_code = |(stream, record): (u32, &[u8])| {
+            map(stream).is_some_and(|map| self.types.has_code(map, record.len() as u64))
+        };
+        if !records::iter(blob).any(has_code) {
+            return None;
+        }
+        let value = |(stream, record): (u32, &[u8])| {
+            Some((map(stream)?, self.types.event(map(stream)?, record)))
+        };
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        Some(records::iter(blob).filter_map(value).take(most).collect())
+    }
+}
+
 impl<'o> Types<'o> {
+    /// What an object alone tells: events are of one of its structs.
+    pub fn of_object(elf: &'o elf::Object) -> Self {
+        let mut types = Self {
+            elf,
+            btf: elf.btf.clone(),
+            known: Vec::new(),
+            candidates: Vec::new(),
+            iterated: None,
+            tags: elf.btf.as_deref().map(Tags::of).unwrap_or_default(),
+            unknown: Vec::new(),
+        };
+        types.unknown.clone_from(&types.tags.unknown);
+        if let Some(btf) = elf.btf.as_deref() {
+            let mut shapes = Shapes::new(btf, &types.tags);
+            let structs = btf.ids().filter(|&id| btf.kind(id) == btf::Kind::Struct);
+            types.candidates = structs.map(|ty| Kind::new(btf, ty, &mut shapes)).collect();
+        }
+        types
+    }
+
     /// Finds out what the events of the maps in `streams` are. `wanted` is what
     /// the user says: `MAP=TYPE`.
     ///
@@ -75,16 +150,7 @@ impl<'o> Types<'o> {
             .filter(|map| map.def.known_type().is_some_and(carries_events))
             .map(|map| map.name.as_str())
             .collect();
-        let mut types = Self {
-            elf,
-            btf: elf.btf.clone(),
-            known: Vec::new(),
-            candidates: Vec::new(),
-            iterated: None,
-            tags: elf.btf.as_deref().map(Tags::of).unwrap_or_default(),
-            unknown: Vec::new(),
-        };
-        types.unknown.clone_from(&types.tags.unknown);
+        let mut types = Self::of_object(elf);
         if let (true, Some(text)) = (streams.is_empty(), wanted.first()) {
             return Err(usage(format!(
                 "`--event {text}`: the object has no ring buffer and no perf buffer"
@@ -108,12 +174,11 @@ impl<'o> Types<'o> {
         types.unknown.extend(new);
         let mut shapes = Shapes::new(&btf, &tags);
         let mut kind = |ty: TypeId| Kind::new(&btf, ty, &mut shapes);
-        let candidates: Vec<TypeId> = match said.types.is_empty() {
-            // Without a source all that the object knows may be meant.
-            true => btf.ids().filter(|&id| btf.kind(id) == btf::Kind::Struct).collect(),
-            false => said.types.iter().filter_map(|name| find(&btf, name)).collect(),
-        };
-        types.candidates = candidates.into_iter().map(&mut kind).collect();
+        // Without a source all that the object knows may be meant.
+        if !said.types.is_empty() {
+            let said = said.types.iter().filter_map(|name| find(&btf, name));
+            types.candidates = said.map(&mut kind).collect();
+        }
         if let [name] = said.iterated.as_slice() {
             types.iterated = find(&btf, name).map(&mut kind);
         }
@@ -359,15 +424,7 @@ mod tests {
              SEC(\"xdp\") int use(void *ctx) { __u32 key = 0; \
              return bpf_map_lookup_elem(&counts, &key) != 0; }\n",
         );
-        let types = Types {
-            elf: &elf,
-            btf: elf.btf.clone(),
-            known: Vec::new(),
-            candidates: Vec::new(),
-            iterated: None,
-            tags: Tags::default(),
-            unknown: Vec::new(),
-        };
+        let types = Types::of_object(&elf);
         let content = |value_size, value_stride, values| Content {
             map: "counts".to_owned(),
             key_size: 4,

@@ -70,4 +70,29 @@ pub enum Happening {
     /// What is told next may take its time: whoever collects what was told
     /// shows it now.
     Pause,
+    /// Nothing comes any more from this kernel; why, if something failed.
+    Over(Option<String>),
+}
+
+/// Something that happened, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'t> {
+    /// The kernels that the programs run on, as the user names them.
+    pub kernels: &'t [String],
+    /// On which of them it happened, by its place.
+    pub side: usize,
+    /// What happened.
+    pub happening: &'t Happening,
+}
+
+impl<'t> Told<'t> {
+    /// The kernel it happened on.
+    pub fn kernel(&self) -> &'t str {
+        self.kernels.get(self.side).map_or("", String::as_str)
+    }
+
+    /// The same, if there are several.
+    pub fn label(&self) -> Option<&'t str> {
+        (self.kernels.len() > 1).then(|| self.kernel())
+    }
 }

@@ -2,14 +2,16 @@
 //! attached as a whole, and everything that comes out of it (events, what
 //! programs print, what maps hold) is handed on as values.
 
-pub(super) mod events;
+pub mod events;
 mod happening;
+mod sides;
 mod source;
 mod symbols;
 mod tags;
 mod watch;
 
-pub use happening::Happening;
+pub use happening::{Happening, Told};
+use sides::Stops;
 use watch::Watch;
 pub(super) use watch::printed;
 
@@ -23,7 +25,7 @@ use crate::elf;
 use crate::kernels::{Kernel, Reference};
 use crate::project::lock::Lock;
 use crate::vm::{self, Live, Plan, Settings};
-use crate::wire::{Attach, Target};
+use crate::wire::{Attach, Patch, Target};
 use events::Types;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,8 +39,8 @@ pub struct Request {
     pub packages: Packages,
     /// How what has to be built is built.
     pub profile: build::Profile,
-    /// The kernel; else the last of the project's matrix.
-    pub kernel: Option<String>,
+    /// The kernels; else the last of the project's matrix.
+    pub kernels: Vec<String>,
     /// Where programs are attached: `PROGRAM=PLACE`.
     pub targets: Vec<String>,
     /// What events are: `MAP=TYPE`.
@@ -90,7 +92,7 @@ struct Subject {
 pub fn run(
     session: &Session,
     request: &Request,
-    tell: &mut dyn FnMut(&Happening),
+    tell: &mut (dyn FnMut(&Told<'_>) + Send),
 ) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::default();
     let build = build::Request {
@@ -112,41 +114,64 @@ pub fn run(
     let text = subject.source.as_deref().and_then(|source| fs::read_to_string(source).ok());
     let text = subject.source.as_deref().zip(text.as_deref());
     outcome.diagnostics.extend(tags::unknown(&types.unknown, text));
-    let kernel = kernel(session, request, &built)?;
-    let mut modules = Vec::new();
-    for name in &request.modules {
-        kernel.add_module(name, &mut modules)?;
-    }
-    if subject.elf.programs().any(|program| is_filter(subject.elf.section_name(program))) {
-        for name in ["sch_ingress", "cls_bpf"] {
-            // It may be built in.
-            if let Err(error) = kernel.add_module(name, &mut modules) {
-                session.detail(error.to_string());
+    let kernels = kernels(session, request, &built)?;
+    let work = Work { session, request, subject: &subject, globals: &globals, types: &types };
+    sides::all(&work, &kernels, &mut outcome, tell)?;
+    Ok(outcome)
+}
+
+/// What is to run, whatever the kernel.
+struct Work<'w> {
+    session: &'w Session,
+    request: &'w Request,
+    subject: &'w Subject,
+    globals: &'w Vec<Patch>,
+    types: &'w Types<'w>,
+}
+
+impl Work<'_> {
+    /// Runs it on one kernel.
+    fn on(
+        &self,
+        kernel: &Kernel,
+        stops: &Stops<'_>,
+        tell: &mut dyn FnMut(&Happening),
+        outcome: &mut Outcome,
+    ) -> Result<(), Failure> {
+        let Self { session, request, subject, types, .. } = *self;
+        let mut modules = Vec::new();
+        for name in &request.modules {
+            kernel.add_module(name, &mut modules)?;
+        }
+        if subject.elf.programs().any(|program| is_filter(subject.elf.section_name(program))) {
+            for name in ["sch_ingress", "cls_bpf"] {
+                // It may be built in.
+                if let Err(error) = kernel.add_module(name, &mut modules) {
+                    session.detail(error.to_string());
+                }
             }
         }
-    }
-    modules::add_needed(session, &kernel, &subject.elf, &mut modules);
-    let name = subject.path.file_name().unwrap_or_default().to_string_lossy();
-    let mut plan = Plan {
-        attach: Attach {
-            name: name.trim_end_matches(".o").trim_end_matches(".bpf").to_owned(),
-            only: None,
-            globals,
-            targets: subject.targets.clone(),
-            workload: request.workload.clone(),
-            interval_ms: request.interval.map(|interval| interval.as_millis() as u64),
-        },
-        object: subject.bytes.clone(),
-        modules: modules.into_iter().map(|module| (module.name, module.bytes)).collect(),
-        brought: super::kernel_run::brought(session, &request.bring)?,
-    };
-    let stage = Stage { session, kernel: &kernel, is_cold: request.cold };
-    let live =
-        match stage.begin(&plan)? {
+        modules::add_needed(session, kernel, &subject.elf, &mut modules);
+        let name = subject.path.file_name().unwrap_or_default().to_string_lossy();
+        let mut plan = Plan {
+            attach: Attach {
+                name: name.trim_end_matches(".o").trim_end_matches(".bpf").to_owned(),
+                only: None,
+                globals: self.globals.clone(),
+                targets: subject.targets.clone(),
+                workload: request.workload.clone(),
+                interval_ms: request.interval.map(|interval| interval.as_millis() as u64),
+            },
+            object: subject.bytes.clone(),
+            modules: modules.into_iter().map(|module| (module.name, module.bytes)).collect(),
+            brought: super::kernel_run::brought(session, &request.bring)?,
+        };
+        let stage = Stage { session, kernel, is_cold: request.cold };
+        let live = match stage.begin(&plan)? {
             Ok(live) => live,
             Err(refusal) => {
                 session.detail(format!("refused as a whole: {}", refusal.messages.join("; ")));
-                let verdicts = verdicts(session, request, &subject, &kernel)?;
+                let verdicts = verdicts(session, request, subject, kernel)?;
                 let is_rejected = |word: Word| matches!(word, Word::Rejected | Word::None);
                 let left: Vec<u32> = verdicts
                     .verdicts
@@ -157,9 +182,9 @@ pub fn run(
                 if left.is_empty() || verdicts.verdicts.iter().any(|one| is_rejected(one.word)) {
                     outcome.diagnostics.extend(verdicts.diagnostics);
                     if !outcome.diagnostics.iter().any(Diagnostic::is_error) {
-                        outcome.diagnostics.push(whole(&subject, &refusal.messages));
+                        outcome.diagnostics.push(whole(subject, &refusal.messages));
                     }
-                    return Ok(outcome);
+                    return Ok(());
                 }
                 for verdict in verdicts.verdicts.iter().filter(|one| one.word != Word::Accepted) {
                     tell(&Happening::Attached {
@@ -174,15 +199,14 @@ pub fn run(
                 match stage.begin(&plan)? {
                     Ok(live) => live,
                     Err(refusal) => {
-                        outcome.diagnostics.push(whole(&subject, &refusal.messages));
-                        return Ok(outcome);
+                        outcome.diagnostics.push(whole(subject, &refusal.messages));
+                        return Ok(());
                     }
                 }
             }
         };
-    let watch = Watch { session, request, types: &types, kernel: &kernel, tell };
-    watch.all(live, &mut outcome)?;
-    Ok(outcome)
+        Watch { request, types, kernel, session, stops, tell }.all(live, outcome)
+    }
 }
 
 /// Whether a section's programs are filters of the traffic control, which is
@@ -256,27 +280,41 @@ fn subject(
     Ok(Subject { path, bytes, elf, source, targets })
 }
 
-/// The kernel it runs on: the one that is named, else the last of the
+/// The kernels it runs on: those that are named, else the last of the
 /// project's matrix, which is mostly the newest.
-fn kernel(session: &Session, request: &Request, built: &build::Outcome) -> Result<Kernel, Failure> {
-    if let Some(text) = &request.kernel {
-        return pins::kernel(session, &reference(session, text)?, None);
+fn kernels(
+    session: &Session,
+    request: &Request,
+    built: &build::Outcome,
+) -> Result<Vec<Kernel>, Failure> {
+    if !request.kernels.is_empty() {
+        let mut kernels: Vec<Kernel> = Vec::new();
+        for text in &request.kernels {
+            let kernel = pins::kernel(session, &reference(session, text)?, None)?;
+            if kernels.iter().any(|known| known.reference == kernel.reference) {
+                let message = format!("the kernel `{text}` is named twice");
+                return Err(Diagnostic::new(codes::USAGE, Origin::Command, message).into());
+            }
+            kernels.push(kernel);
+        }
+        return Ok(kernels);
     }
     let project = built.projects.first();
     let last = match project {
         Some(project) => pins::matrix(session, project)?.pop(),
         None => None,
     };
-    match (project, last) {
+    let kernel = match (project, last) {
         (Some(project), Some(reference)) => {
             let pin = pins::pin(&Lock::read(project)?, project, &reference);
-            pins::kernel(session, &reference, pin.as_ref())
+            pins::kernel(session, &reference, pin.as_ref())?
         }
         _ => {
             let reference: Reference = plan::default_kernel(session)?;
-            pins::kernel(session, &reference, None)
+            pins::kernel(session, &reference, None)?
         }
-    }
+    };
+    Ok(vec![kernel])
 }
 
 /// What the kernel says of each program on its own.

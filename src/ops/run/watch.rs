@@ -1,7 +1,8 @@
 //! Programs at work: what the machine tells, as values.
 
-use super::events::Types;
+use super::events::{Reader, Types};
 use super::happening::Happening;
+use super::sides::Stops;
 use super::symbols::Symbols;
 use super::{Outcome, Request};
 use crate::base::Cancel;
@@ -10,7 +11,7 @@ use crate::kernels::Kernel;
 use crate::ops::Session;
 use crate::values::Value;
 use crate::vm::{self, Live, Stream};
-use crate::wire::{Content, Reply, records};
+use crate::wire::{Content, Reply};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -20,6 +21,8 @@ pub(super) struct Watch<'w> {
     pub request: &'w Request,
     pub types: &'w Types<'w>,
     pub kernel: &'w Kernel,
+    /// How often the user asked for the end.
+    pub stops: &'w Stops<'w>,
     pub tell: &'w mut dyn FnMut(&Happening),
 }
 
@@ -53,6 +56,7 @@ impl Watch<'_> {
         let deadline = self.request.limit.map(|limit| Instant::now() + limit);
         let mut is_stopping = false;
         let streams = live.streams.clone();
+        let mut reader = Reader::new(self.types, &streams);
         loop {
             let (reply, blob) = match room.waiting.pop_front() {
                 Some(reply) => reply,
@@ -64,7 +68,9 @@ impl Watch<'_> {
                     (self.tell)(&Happening::Pause);
                     return Ok(());
                 }
-                Reply::Records => self.records(&streams, &blob, &mut live, &mut room, outcome)?,
+                Reply::Records => {
+                    self.records(&mut reader, &blob, &mut live, &mut room, outcome)?
+                }
                 Reply::Lost { stream, count } => {
                     let map = streams.get(stream as usize).cloned().unwrap_or_default();
                     (self.tell)(&Happening::Lost { map, count });
@@ -95,12 +101,12 @@ impl Watch<'_> {
             (self.tell)(&Happening::Pause);
             let is_enough = self.request.count.is_some_and(|count| outcome.events >= count)
                 || deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            let is_asked = self.session.cancel.take();
-            if is_asked && is_stopping {
+            let asked = self.stops.asked();
+            if asked > 1 {
                 self.session.cancel.cancel();
                 return Err(vm::Error::Cancelled.into());
             }
-            if (is_asked || is_enough) && !is_stopping {
+            if (asked > 0 || is_enough) && !is_stopping {
                 is_stopping = true;
                 live.stop(&patient)?;
             }
@@ -109,39 +115,21 @@ impl Watch<'_> {
 
     fn records(
         &mut self,
-        streams: &[String],
+        reader: &mut Reader<'_>,
         blob: &[u8],
         live: &mut Live,
         room: &mut Room,
         outcome: &mut Outcome,
     ) -> Result<(), Failure> {
         let left = self.request.count.map_or(u64::MAX, |count| count - outcome.events.min(count));
-        let left = usize::try_from(left).unwrap_or(usize::MAX);
-        let needs_names = |stream: u32, record: &[u8]| {
-            let map = streams.get(stream as usize);
-            map.is_some_and(|map| self.types.has_code(map, record.len() as u64))
-        };
-        if records::iter(blob).any(|(stream, record)| needs_names(stream, record)) {
-            let mut all: Vec<(&String, Value)> = Vec::new();
-            for (stream, record) in records::iter(blob).take(left) {
-                let Some(map) = streams.get(stream as usize) else { continue };
-                all.push((map, self.types.event(map, record)));
-            }
-            room.name(all.iter_mut().map(|(_, value)| value), live)?;
-            for (map, value) in all {
-                outcome.events += 1;
-                (self.tell)(&Happening::Event { map: map.clone(), value });
-            }
+        let Some(mut all) = reader.unnamed(blob, left) else {
+            outcome.events += reader.tell(blob, left, self.tell);
             return Ok(());
-        }
-        for (stream, record) in records::iter(blob).take(left) {
-            let Some(map) = streams.get(stream as usize) else { continue };
+        };
+        room.name(all.iter_mut().map(|(_, value)| value), live)?;
+        for (map, value) in all {
             outcome.events += 1;
-            let event = room.event(stream, map);
-            if let Happening::Event { map, value } = event {
-                self.types.event_into(map, record, value);
-            }
-            (self.tell)(event);
+            (self.tell)(&Happening::Event { map: map.to_owned(), value });
         }
         Ok(())
     }
@@ -173,25 +161,12 @@ impl Watch<'_> {
 /// What is kept while programs are at work.
 #[derive(Default)]
 struct Room {
-    /// The last event of each stream, whose memory the next one takes.
-    events: Vec<(u32, Happening)>,
     symbols: Symbols,
     /// What was told while an answer was waited for.
     waiting: VecDeque<(Reply, Vec<u8>)>,
 }
 
 impl Room {
-    /// The event that a stream's next one is written over.
-    fn event(&mut self, stream: u32, map: &str) -> &mut Happening {
-        let known = self.events.iter().position(|(known, _)| *known == stream);
-        let at = known.unwrap_or_else(|| {
-            let event = Happening::Event { map: map.to_owned(), value: Value::default() };
-            self.events.push((stream, event));
-            self.events.len() - 1
-        });
-        &mut self.events[at].1
-    }
-
     /// Names the addresses and stacks in some values; asks the machine for
     /// what it has not said yet.
     fn name<'v>(

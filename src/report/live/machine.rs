@@ -7,12 +7,20 @@ use crate::values::{Notation, Value};
 use crate::vm::Stream;
 
 /// One line of `key=value`; nothing where there is nothing for programs.
-pub(super) fn short(happening: &Happening, out: &mut String) {
+pub(super) fn short(happening: &Happening, kernel: Option<&str>, out: &mut String) {
+    let end = |out: &mut String| {
+        if let Some(kernel) = kernel {
+            out.push_str(" kernel=");
+            bare(kernel, out);
+        }
+        out.push('\n');
+    };
     match happening {
         Happening::Event { map, value } => {
             out.push_str("event map=");
             bare(map, out);
             pairs(value, out);
+            end(out);
         }
         Happening::Printed { task, pid, text } => {
             out.push_str("printed task=");
@@ -21,14 +29,14 @@ pub(super) fn short(happening: &Happening, out: &mut String) {
             words::unsigned((*pid).into(), out);
             out.push_str(" text=");
             bare(text, out);
-            out.push('\n');
+            end(out);
         }
         Happening::Lost { map, count } => {
             out.push_str("lost map=");
             bare(map, out);
             out.push_str(" count=");
             words::unsigned(*count, out);
-            out.push('\n');
+            end(out);
         }
         Happening::Map { name, entries, .. } => {
             for (key, value) in entries.iter().filter(|(_, value)| !value.is_nothing()) {
@@ -37,6 +45,7 @@ pub(super) fn short(happening: &Happening, out: &mut String) {
                 out.push_str(" key=");
                 quoted(out, |out| words::write(key, Style::Programs, out));
                 pairs(value, out);
+                end(out);
             }
         }
         Happening::Attached { program, result: Ok(place), .. } => {
@@ -44,14 +53,14 @@ pub(super) fn short(happening: &Happening, out: &mut String) {
             bare(program, out);
             out.push_str(" place=");
             bare(place, out);
-            out.push('\n');
+            end(out);
         }
         Happening::Attached { program, result: Err(reason), .. } => {
             out.push_str("not-attached program=");
             bare(program, out);
             out.push_str(" reason=");
             bare(reason, out);
-            out.push('\n');
+            end(out);
         }
         Happening::Ready { kernel, release } => {
             out.push_str("ready kernel=");
@@ -60,9 +69,9 @@ pub(super) fn short(happening: &Happening, out: &mut String) {
             bare(release, out);
             out.push('\n');
         }
-        Happening::Iterated { text, .. } => super::lines(text, out),
-        Happening::Output(_, bytes) => super::lines(&String::from_utf8_lossy(bytes), out),
-        Happening::Pause => {}
+        Happening::Iterated { text, .. } => labelled(text, kernel, out),
+        Happening::Output(_, bytes) => labelled(&String::from_utf8_lossy(bytes), kernel, out),
+        Happening::Pause | Happening::Over(_) => {}
     }
 }
 
@@ -88,7 +97,17 @@ fn pairs(value: &Value, out: &mut String) {
         }
     }
     add(&mut String::new(), value, out);
-    out.push('\n');
+}
+
+/// Lines that are somebody else's.
+fn labelled(text: &str, kernel: Option<&str>, out: &mut String) {
+    for line in text.lines() {
+        if let Some(kernel) = kernel {
+            words::one_line(kernel, out);
+            out.push_str(": ");
+        }
+        super::lines(line, out);
+    }
 }
 
 fn pair(name: &str, value: &Value, out: &mut String) {
@@ -173,7 +192,7 @@ pub(super) fn json(happening: &Happening, more: &str, out: &mut String) {
             member("text", text, out);
             end(out);
         }
-        Happening::Map { name, entries, is_cut, is_last, .. } => {
+        Happening::Map { name, entries, is_cut, is_data, is_last } => {
             for (key, value) in entries {
                 begin("map-entry", out);
                 member("map", name, out);
@@ -182,6 +201,9 @@ pub(super) fn json(happening: &Happening, more: &str, out: &mut String) {
                 out.push_str(",\"value\":");
                 write_value(value, out);
                 print(out, format_args!(",\"cut\":{is_cut},\"last\":{is_last}"));
+                if *is_data {
+                    out.push_str(",\"data\":true");
+                }
                 end(out);
             }
         }
@@ -198,11 +220,12 @@ pub(super) fn json(happening: &Happening, more: &str, out: &mut String) {
             member("text", &String::from_utf8_lossy(bytes), out);
             end(out);
         }
-        Happening::Pause => {}
+        Happening::Pause | Happening::Over(_) => {}
     }
 }
 
-fn member(key: &str, text: &str, out: &mut String) {
+/// A member of an object that has some already.
+pub(super) fn member(key: &str, text: &str, out: &mut String) {
     out.push_str(",\"");
     out.push_str(key);
     out.push_str("\":");

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 const BAR: usize = 40;
 
 /// A value in a row: its text, and whether it stands on the right.
+#[derive(Clone, Debug)]
 pub(super) struct Field {
     pub name: String,
     pub text: String,
@@ -84,7 +85,7 @@ fn flatten(name: &str, value: &Value, cx: &Context, fields: &mut Vec<Field>) {
 }
 
 /// A value in words.
-fn in_words(value: &Value, cx: &Context) -> String {
+pub(super) fn in_words(value: &Value, cx: &Context) -> String {
     let mut out = String::new();
     words::write(value, Style::People { unicode: cx.unicode }, &mut out);
     out
@@ -120,15 +121,8 @@ pub(super) fn map(
     if told.is_empty() {
         return;
     }
-    // An array whose index is the slot is one histogram.
-    if Histogram::is_named(name)
-        && let Some(slots) = entries.iter().map(|(_, value)| value.as_count()).collect()
-        && entries
-            .iter()
-            .zip(0..)
-            .all(|((key, _), at)| *key == Value::Unsigned(at) || *key == Value::Signed(at as i64))
-    {
-        return bars(name, &Histogram { slots }, cx, out);
+    if let Some(histogram) = Histogram::of_entries(name, entries) {
+        return bars(name, &histogram, cx, out);
     }
     let histograms: Vec<(&Value, Histogram)> =
         told.iter().filter_map(|(key, value)| Some((key, Histogram::of(name, value)?))).collect();

@@ -2,14 +2,19 @@
 //! with a heading where something else begins; as `key=value` lines, or as
 //! JSON lines. All is written behind what a buffer holds already.
 
+mod both;
 mod machine;
 mod maps;
+mod sides;
 mod words;
+
+pub use sides::Sides;
 
 use super::text::{self, one_line};
 use super::{Context, Paint};
-use crate::ops::run::Happening;
+use crate::ops::run::{Happening, Told};
 use crate::values::{Stack, Value};
+use std::time::Duration;
 use words::{Outline, Style};
 
 /// A number's column is at least this wide, so that rows keep their place.
@@ -37,14 +42,44 @@ struct Heading {
     has_stacks: bool,
 }
 
-/// One line of `key=value`; nothing where there is nothing for programs.
-pub fn short(happening: &Happening, out: &mut String) {
-    machine::short(happening, out);
+/// One line of `key=value`; nothing where there is nothing for programs. The
+/// kernel stands behind it if there are several.
+pub fn short(told: &Told<'_>, out: &mut String) {
+    machine::short(told.happening, told.label(), out);
 }
 
-/// Lines of JSON, with more members: `,"kernel":"6.1"`.
-pub fn json(happening: &Happening, more: &str, out: &mut String) {
-    machine::json(happening, more, out);
+/// Lines of JSON, likewise.
+pub fn json(told: &Told<'_>, out: &mut String) {
+    let mut more = String::new();
+    let is_said = matches!(told.happening, Happening::Ready { .. });
+    if let Some(kernel) = told.label().filter(|_| !is_said) {
+        machine::member("kernel", kernel, &mut more);
+    }
+    machine::json(told.happening, &more, out);
+}
+
+/// Lines of JSON with the kernel and the time since the beginning.
+pub(super) fn json_at(told: &Told<'_>, at: Duration, out: &mut String) {
+    let mut more = String::from(",\"at_us\":");
+    words::unsigned(u64::try_from(at.as_micros()).unwrap_or(u64::MAX), &mut more);
+    // It says so itself.
+    if !matches!(told.happening, Happening::Ready { .. }) {
+        machine::member("kernel", told.kernel(), &mut more);
+    }
+    machine::json(told.happening, &more, out);
+}
+
+/// The columns of a value, with their texts, and whether they are numbers.
+pub(super) fn columns(name: &str, value: &Value, cx: &Context) -> Vec<(String, String, bool)> {
+    let fields = maps::fields(name, value, cx);
+    fields.into_iter().map(|field| (field.name, field.text, field.is_number)).collect()
+}
+
+/// The stacks in a value, line by line.
+pub(super) fn stack_lines(value: &Value) -> String {
+    let mut out = String::new();
+    stacks(value, "", &mut out);
+    out
 }
 
 impl Table {
@@ -80,6 +115,7 @@ impl Table {
             | Happening::Ready { .. }
             | Happening::Lost { .. }
             | Happening::Pause
+            | Happening::Over(_)
             | Happening::Output(..) => return,
         }
         self.heading = None;
@@ -305,8 +341,10 @@ mod tests {
 
     fn machine(happening: &Happening) -> (String, String) {
         let (mut keys, mut lines) = (String::new(), String::new());
-        short(happening, &mut keys);
-        json(happening, "", &mut lines);
+        let kernels = ["6.1".to_owned()];
+        let told = Told { kernels: &kernels, side: 0, happening };
+        short(&told, &mut keys);
+        json(&told, &mut lines);
         (keys, lines)
     }
 
@@ -347,5 +385,49 @@ mod tests {
         table.human(&stacked(), &cx(), &mut out);
         let (keys, lines) = machine(&stacked());
         insta::assert_snapshot!(out + &keys + &lines);
+    }
+
+    #[test]
+    fn kernels_stand_side_by_side() {
+        let kernels = ["debian/bookworm".to_owned(), "6.12".to_owned()];
+        let mut sides = Sides::default();
+        let mut out = String::new();
+        let mut tell = |side: usize, happening: Happening| {
+            let told = Told { kernels: &kernels, side, happening: &happening };
+            sides.human(&told, &cx(), &mut out);
+            if !matches!(happening, Happening::Over(_)) {
+                short(&told, &mut out);
+                json(&told, &mut out);
+            }
+        };
+        tell(0, event(1, "cat"));
+        tell(1, event(2, "cat"));
+        tell(0, Happening::Output(Stream::Out, b"no line".to_vec()));
+        tell(1, Happening::Output(Stream::Out, b"a line\n".to_vec()));
+        let map = |name: &str, entries: &[(u64, u64)], is_data| Happening::Map {
+            name: name.into(),
+            entries: entries
+                .iter()
+                .map(|(key, value)| match is_data {
+                    true => {
+                        let member = ("total".into(), Value::Unsigned(*value));
+                        (Value::Unsigned(*key), Value::Record(vec![member]))
+                    }
+                    false => (Value::Unsigned(*key), Value::Unsigned(*value)),
+                })
+                .collect(),
+            is_cut: false,
+            is_data,
+            is_last: true,
+        };
+        tell(0, map("counts", &[(1, 10), (2, 20)], false));
+        tell(1, map("counts", &[(2, 21), (30, 5)], false));
+        tell(0, map("hist", &[(0, 0), (1, 3), (2, 40)], false));
+        tell(1, map("hist", &[(0, 1), (1, 5), (2, 10)], false));
+        tell(0, map("x.bss", &[(0, 7)], true));
+        tell(1, map("x.bss", &[(0, 8)], true));
+        tell(1, Happening::Over(None));
+        tell(0, Happening::Over(None));
+        insta::assert_snapshot!(out);
     }
 }

@@ -24,6 +24,7 @@ mod metadata;
 mod min_core;
 mod new;
 mod packages;
+mod recording;
 mod run;
 mod test;
 mod trace;

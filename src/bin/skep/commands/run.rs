@@ -2,10 +2,11 @@
 
 use super::CommandResult;
 use super::packages::PackageArgs;
+use super::recording::{self, Keeper};
 use crate::shell::Shell;
 use skep::ops::Session;
 use skep::ops::build::Profile;
-use skep::ops::run::{self, Happening, Request};
+use skep::ops::run::{self, Happening, Request, Told};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -21,9 +22,10 @@ pub struct Args {
     /// Build with the profile `release`
     #[arg(long)]
     release: bool,
-    /// The kernel to run on [default: the last of the project's matrix]
-    #[arg(short, long, value_name = "REF")]
-    kernel: Option<String>,
+    /// The kernel to run on, or several: each line is labelled then, and maps
+    /// stand side by side [default: the last of the project's matrix]
+    #[arg(short, long = "kernel", value_name = "REF")]
+    kernels: Vec<String>,
     /// Run a command of the guest's shell while the programs are attached, and
     /// end with it; `;` parts several
     #[arg(short, long, value_name = "COMMAND")]
@@ -53,6 +55,19 @@ pub struct Args {
     /// Say what type the events of a map have, if the source does not
     #[arg(long = "event", value_name = "MAP=TYPE")]
     events: Vec<String>,
+    /// Keep everything that happens in a file, as lines of JSON
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Draw what happened, as one page of HTML: a time line, distributions,
+    /// maps, events
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Show what a record tells, or draw it with --report; nothing runs
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "paths", "kernels", "exec", "bring", "modules", "limit", "count", "interval", "sets",
+        "targets", "events", "record", "cold", "release",
+    ])]
+    replay: Option<PathBuf>,
     /// Boot the machine instead of restoring a snapshot of it
     #[arg(long)]
     cold: bool,
@@ -78,11 +93,20 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// Runs, and shows what happens.
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
+    if let Some(file) = &args.replay {
+        return recording::replay(file, args.report.as_deref(), shell);
+    }
+    let name = args.paths.first().and_then(|path| path.file_name()).unwrap_or_default();
+    let subject = match name.to_string_lossy() {
+        name if name.is_empty() => "skep run".to_owned(),
+        name => name.into_owned(),
+    };
+    let mut keeper = Keeper::new(&subject, args.record.as_deref(), args.report.as_deref())?;
     let request = Request {
         path: args.paths.into_iter().next(),
         packages: args.packages.into(),
         profile: if args.release { Profile::Release } else { Profile::Dev },
-        kernel: args.kernel,
+        kernels: args.kernels,
         targets: args.targets,
         events: args.events,
         sets: args.sets,
@@ -95,34 +119,76 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         cold: args.cold,
     };
     let is_open = request.limit.is_none() && request.count.is_none() && request.workload.is_none();
-    let outcome = run::run(session, &request, &mut |happening| {
-        match happening {
-            Happening::Attached { program, section, result: Ok(place) } if place == section => {
-                shell.status("Attached", &format!("{program} ({section})"));
-            }
-            Happening::Attached { program, result: Ok(place), .. } => {
-                shell.status("Attached", &format!("{program} to {place}"));
-            }
-            Happening::Attached { program, result: Err(reason), .. } => {
-                shell.status("Left out", &format!("{program}: {reason}"));
-            }
-            Happening::Ready { kernel, release } => {
-                let end = if is_open { "; Ctrl-C ends" } else { "" };
-                shell.status("Running", &format!("on {kernel} ({release}){end}"));
-            }
-            Happening::Lost { map, count } => {
-                shell.status("Lost", &format!("{count} events of {map}"));
-            }
-            _ => {}
+    let mut lost = Lost::default();
+    // Whoever wants a record does not want to go on without one.
+    let mut is_broken = false;
+    let outcome = run::run(session, &request, &mut |told| {
+        status(told, is_open, shell);
+        lost.hear(told, shell);
+        shell.happening(told);
+        keeper.hear(told);
+        if keeper.has_failed() && !std::mem::replace(&mut is_broken, true) {
+            session.cancel.cancel();
         }
-        shell.happening(happening);
-    })?;
+    });
+    let kept = keeper.finish(shell);
+    let outcome = outcome?;
     shell.diagnostics(&outcome.diagnostics);
     if let Some(code @ 1..) = outcome.exit {
         shell.status("Exited", &format!("with {code}"));
         shell.set_exit(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)));
     }
-    Ok(())
+    kept
+}
+
+/// Events that nobody was fast enough for: by kernel and map.
+#[derive(Default)]
+struct Lost(Vec<(usize, String, u64)>);
+
+impl Lost {
+    /// Counts them; says so at the end.
+    fn hear(&mut self, told: &Told<'_>, shell: &Shell) {
+        match told.happening {
+            Happening::Lost { map, count } => {
+                let is_same = |(side, known, _): &&mut (usize, String, u64)| {
+                    *side == told.side && known == map
+                };
+                match self.0.iter_mut().find(is_same) {
+                    Some((_, _, sum)) => *sum += count,
+                    None => self.0.push((told.side, map.clone(), *count)),
+                }
+            }
+            Happening::Over(_) => {
+                let on = told.label().map(|kernel| format!(" on {kernel}")).unwrap_or_default();
+                for (_, map, count) in self.0.iter().filter(|(side, ..)| *side == told.side) {
+                    shell.status("Lost", &format!("{count} events of {map}{on}"));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Says on standard error what is going on.
+fn status(told: &Told<'_>, is_open: bool, shell: &Shell) {
+    let on = told.label().map(|kernel| format!(" on {kernel}")).unwrap_or_default();
+    match told.happening {
+        Happening::Attached { program, section, result: Ok(place) } if place == section => {
+            shell.status("Attached", &format!("{program} ({section}){on}"));
+        }
+        Happening::Attached { program, result: Ok(place), .. } => {
+            shell.status("Attached", &format!("{program} to {place}{on}"));
+        }
+        Happening::Attached { program, result: Err(reason), .. } => {
+            shell.status("Left out", &format!("{program}{on}: {reason}"));
+        }
+        Happening::Ready { kernel, release } => {
+            let end = if is_open { "; Ctrl-C ends" } else { "" };
+            shell.status("Running", &format!("on {kernel} ({release}){end}"));
+        }
+        Happening::Over(Some(reason)) => shell.status("Ended", &format!("early{on}: {reason}")),
+        _ => {}
+    }
 }
 
 #[cfg(test)]

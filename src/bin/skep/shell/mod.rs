@@ -19,7 +19,7 @@ use repeat::Repeated;
 use skep::diagnostics::{Class, Code, Diagnostic, Origin, codes};
 use skep::events::{Event, Sink};
 use skep::ops::disasm::Listing;
-use skep::ops::run::Happening;
+use skep::ops::run::{Happening, Told};
 use skep::report::{
     Context, Format, Paint, Table, github, human, json, junit, listing, live, markdown, sarif,
     short, text,
@@ -105,7 +105,7 @@ struct State {
     /// What went to standard output is not in the format at all.
     raw: bool,
     /// What programs at work said last.
-    live: live::Table,
+    live: live::Sides,
     /// What they said since it was written.
     pending: String,
     /// What was said in the run before, for a command that runs again and
@@ -235,17 +235,18 @@ impl Shell {
 
     /// Shows what happens while programs are at work: at the next
     /// [`Happening::Pause`], or when there is much of it.
-    pub fn happening(&self, happening: &Happening) {
+    pub fn happening(&self, told: &Told<'_>) {
         let mut state = self.state();
         let State { live, pending, .. } = &mut *state;
         match self.settings.format {
-            Format::Human | Format::Github => live.human(happening, &self.out(), pending),
-            Format::Short => live::short(happening, pending),
-            Format::Json => live::json(happening, "", pending),
+            Format::Human | Format::Github => live.human(told, &self.out(), pending),
+            Format::Short => live::short(told, pending),
+            Format::Json => live::json(told, pending),
             // Documents, of findings only.
             Format::Sarif | Format::Junit => return,
         }
-        if pending.len() >= AT_ONCE || matches!(happening, Happening::Pause) {
+        let is_over = matches!(told.happening, Happening::Pause | Happening::Over(_));
+        if pending.len() >= AT_ONCE || is_over {
             drop(state);
             self.write_out(b"");
         }
