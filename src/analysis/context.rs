@@ -3,6 +3,7 @@
 use super::Sources;
 use super::certainty::{Certainty, Memory};
 use super::code::Code;
+use super::new_fields::NewField;
 use crate::bpf::{SectionError, SectionTarget, is_gpl_compatible};
 use crate::diagnostics::{self, Diagnostic, ObjectPlace, Origin, Severity, Span};
 use crate::elf::{Binding, Function, Object, Target};
@@ -63,6 +64,8 @@ pub struct Context<'o> {
     pub(super) memory: Memory,
     /// The instructions that the loader patches for the kernel it finds.
     pub(super) patched: OnceCell<HashSet<(usize, usize)>>,
+    /// Accesses of fields of the context that older kernels do not have.
+    pub(super) new_fields: OnceCell<Vec<NewField>>,
     sources: Sources<'o>,
 }
 
@@ -77,6 +80,7 @@ impl<'o> Context<'o> {
             by_place: HashMap::new(),
             memory: Memory::new(),
             patched: OnceCell::new(),
+            new_fields: OnceCell::new(),
             sources,
         };
         // Honest programs share subprograms, but not so many that laying out

@@ -173,6 +173,26 @@ fn maps_fit_their_types() {
 }
 
 #[test]
+fn some_maps_cannot_be_within_maps() {
+    let source = r#"
+        struct progs { __uint(type, 3); __uint(max_entries, 1); __type(key, int); __type(value, int); };
+        struct maps { __uint(type, 12); __uint(max_entries, 1); __type(key, int); __type(value, int); };
+        struct ring { __uint(type, 27); __uint(max_entries, 4096); };
+        struct { __uint(type, 13); __uint(max_entries, 1); __type(key, int); __array(values, struct progs); } a SEC(".maps");
+        struct { __uint(type, 13); __uint(max_entries, 1); __type(key, int); __array(values, struct maps); } b SEC(".maps");
+        struct { __uint(type, 13); __uint(max_entries, 1); __type(key, int); __array(values, struct ring); } c SEC(".maps");
+        SEC("xdp") int p(void *c) { return 0; }
+    "#;
+    assert_eq!(
+        findings(&format!("{GPL}{source}")),
+        [
+            "error E0406 6: map `a`: a prog_array map cannot be within a map",
+            "error E0406 7: map `b`: an array_of_maps map cannot be within a map",
+        ]
+    );
+}
+
+#[test]
 fn maps_of_old_have_a_way_out() {
     let source = "struct { int type; } counts SEC(\"maps\") = { 1 };\n\
                   SEC(\"xdp\") int p(void *c) { return (long)bpf_map_lookup_elem(&counts, c); }";
