@@ -277,8 +277,9 @@ impl<'o> Context<'o> {
         (self.sources)(file)
     }
 
-    /// The line on which `name` is defined in `SEC("section")`, searched for
-    /// in the sources that line info names: BTF does not know it.
+    /// The line on which `name` is defined in `SEC("section")`, before or
+    /// behind that, searched for in the sources that line info names: BTF does
+    /// not know it.
     pub fn definition(&self, name: &str, section: &str) -> Option<Span> {
         let attribute = format!("SEC(\"{section}\")");
         for file in self.object.source_files() {
@@ -286,7 +287,10 @@ impl<'o> Context<'o> {
             for (index, line) in text.lines().enumerate() {
                 let Some(end) = line.find(&attribute) else { continue };
                 let declarator = line[..end].trim_end();
-                if let Some(before) = declarator.strip_suffix(name)
+                let behind = line[end..].split(['=', ';', '[']).next().unwrap_or_default();
+                let whole = &line[..end + behind.trim_end().len()];
+                let before = declarator.strip_suffix(name).or(whole.strip_suffix(name));
+                if let Some(before) = before
                     && !before.ends_with(|c: char| c.is_alphanumeric() || c == '_')
                 {
                     let number = u32::try_from(index + 1).ok()?;
