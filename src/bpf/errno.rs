@@ -34,6 +34,20 @@ const NAMES: [(i32, &str); 131] = [
     (524, "ENOTSUPP"),
 ];
 
+/// Other names of some numbers.
+const ALIASES: [(i32, &str); 3] = [(11, "EWOULDBLOCK"), (35, "EDEADLOCK"), (95, "ENOTSUP")];
+
+/// The number of a name.
+pub fn number(name: &str) -> Option<i32> {
+    let known = NAMES.iter().chain(&ALIASES).find(|(_, known)| *known == name);
+    known.map(|(number, _)| *number)
+}
+
+/// All names.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().chain(&ALIASES).map(|(_, name)| *name)
+}
+
 /// The name of an error number, which is positive.
 pub fn name(errno: i32) -> Option<&'static str> {
     let at = NAMES.binary_search_by_key(&errno, |(number, _)| *number).ok()?;
@@ -51,5 +65,8 @@ mod tests {
         assert_eq!(name(libc::EOPNOTSUPP), Some("EOPNOTSUPP"));
         assert_eq!(name(524), Some("ENOTSUPP"));
         assert_eq!(name(0), None);
+        for (value, text) in NAMES.iter().chain(&ALIASES) {
+            assert_eq!(number(text), Some(*value));
+        }
     }
 }

@@ -11,6 +11,8 @@
 //! The part that loads also serves where there is no guest: see [`mod@own`].
 #![expect(clippy::print_stderr, reason = "the guest's standard error is its console")]
 
+mod actor;
+mod calls;
 mod channel;
 mod child;
 mod deeds;

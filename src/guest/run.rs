@@ -225,7 +225,7 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     }
 }
 
-fn memory_file() -> io::Result<File> {
+pub(super) fn memory_file() -> io::Result<File> {
     // SAFETY: a plain system call with a constant name; the result is ours.
     unsafe {
         match libc::memfd_create(c"input".as_ptr(), libc::MFD_CLOEXEC) {

@@ -6,7 +6,8 @@
     reason = "the guest is alone in its machine, and its commands print"
 )]
 
-use super::deeds;
+use super::run::{end, wait};
+use super::{calls, deeds};
 use crate::wire::BROUGHT;
 use libbpf_sys as sys;
 use std::ffi::{CStr, CString, c_char};
@@ -39,23 +40,21 @@ Other names are files of /bring (see `--bring`) or paths.
 
 /// A command's words, or a shell if there are none; the exit code.
 pub fn main(words: &[String], interactive: bool, terminal: &str) -> i32 {
-    let mut shell = Shell { code: 0, terminal: terminal.to_owned() };
-    // A brought program gets Ctrl-C, the shell goes on.
-    // SAFETY: nothing but the disposition and the name is changed.
-    unsafe {
-        libc::signal(libc::SIGINT, libc::SIG_IGN);
-        // Programs that look see a shell, and not the first process.
-        libc::prctl(libc::PR_SET_NAME, c"sh".as_ptr());
-    }
+    let mut shell = Shell::new(terminal);
     match words {
         [] => shell.read(interactive),
         words => shell.command(words, &mut io::stdout()),
     }
 }
 
-struct Shell {
+/// A shell: this process, as long as it is one.
+pub struct Shell {
     /// The last command's exit code.
-    code: i32,
+    pub code: i32,
+    /// Its error number, if it failed with one.
+    pub errno: i32,
+    /// What the last system call gave that was called by name.
+    result: i64,
     terminal: String,
 }
 
@@ -66,6 +65,32 @@ enum Redirect {
 }
 
 impl Shell {
+    /// Makes this process one.
+    pub fn new(terminal: &str) -> Self {
+        // A brought program gets Ctrl-C, the shell goes on.
+        // SAFETY: nothing but the disposition and the name is changed.
+        unsafe {
+            libc::signal(libc::SIGINT, libc::SIG_IGN);
+            // Programs that look see a shell, and not the first process.
+            libc::prctl(libc::PR_SET_NAME, c"sh".as_ptr());
+        }
+        Self { code: 0, errno: 0, result: 0, terminal: terminal.to_owned() }
+    }
+
+    /// Runs the commands of a line; whether it is to end with that.
+    pub fn line(&mut self, line: &str) -> bool {
+        for (words, redirect) in split(line) {
+            if words.first().is_some_and(|word| word == "exit") {
+                let code = words.get(1).and_then(|code| code.parse().ok());
+                self.code = code.unwrap_or(self.code);
+                return true;
+            }
+            self.errno = 0;
+            self.code = self.redirected(&words, redirect);
+        }
+        false
+    }
+
     /// Reads commands from standard input and runs them.
     fn read(&mut self, interactive: bool) -> i32 {
         let mut input = io::stdin().lock();
@@ -80,12 +105,8 @@ impl Shell {
                 Ok(0) | Err(_) => return self.code,
                 Ok(_) => {}
             }
-            for (words, redirect) in split(&String::from_utf8_lossy(&line)) {
-                if words.first().is_some_and(|word| word == "exit") {
-                    let code = words.get(1).and_then(|code| code.parse().ok());
-                    return code.unwrap_or(self.code);
-                }
-                self.code = self.redirected(&words, redirect);
+            if self.line(&String::from_utf8_lossy(&line)) {
+                return self.code;
             }
         }
     }
@@ -106,6 +127,7 @@ impl Shell {
                 else {
                     return 1;
                 };
+                self.errno = number_of(&error);
                 complain(name, &format!("{path}: {error}"))
             }
         }
@@ -114,16 +136,15 @@ impl Shell {
     /// Runs one command; its exit code.
     fn command(&mut self, words: &[String], out: &mut dyn Write) -> i32 {
         let Some((name, arguments)) = words.split_first() else { return self.code };
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let meant: Vec<String> = arguments.iter().map(|word| self.meant(word)).collect();
+        let arguments: Vec<&str> = meant.iter().map(String::as_str).collect();
         let result = match name.as_str() {
-            "help" => out.write_all([HELP, deeds::HELP, OTHERS].concat().as_bytes()),
+            "help" => out.write_all([HELP, deeds::HELP, calls::HELP, OTHERS].concat().as_bytes()),
             "cat" => cat(&arguments, out),
             "cd" => std::env::set_current_dir(arguments.first().unwrap_or(&"/")),
             "pwd" => std::env::current_dir().and_then(|dir| writeln!(out, "{}", dir.display())),
-            "echo" => {
-                let text = arguments.join(" ").replace("$?", &self.code.to_string());
-                writeln!(out, "{text}")
-            }
+            // One call of write(2), whoever looks.
+            "echo" => out.write_all(format!("{}\n", arguments.join(" ")).as_bytes()),
             "ls" => ls(&arguments, out),
             "mount" => mount(&arguments, out),
             "dmesg" => dmesg(out),
@@ -133,14 +154,47 @@ impl Shell {
             "true" => Ok(()),
             "false" => return 1,
             "repeat" => return self.repeat(words, out),
-            _ => match deeds::command(name, &arguments) {
+            "fork" => return self.fork(&words[1..], out),
+            _ => match deeds::command(name, &arguments)
+                .or_else(|| calls::command(name, &arguments, &mut self.result))
+            {
                 Some(result) => result,
                 None => return self.program(name, &arguments),
             },
         };
         match result {
             Ok(()) => 0,
-            Err(error) => complain(name, &error.to_string()),
+            Err(error) => {
+                self.errno = number_of(&error);
+                complain(name, &error.to_string())
+            }
+        }
+    }
+
+    /// A word with what `$?`, `$$` and `$_` stand for.
+    fn meant(&self, word: &str) -> String {
+        if !word.contains('$') {
+            return word.to_owned();
+        }
+        word.replace("$?", &self.code.to_string())
+            .replace("$$", &std::process::id().to_string())
+            .replace("$_", &self.result.to_string())
+    }
+
+    /// Runs a command in a process of its own; its exit code.
+    fn fork(&mut self, command: &[String], out: &mut dyn Write) -> i32 {
+        // SAFETY: the shell has one thread, so the child may go on as usual.
+        match unsafe { libc::fork() } {
+            ..0 => {
+                let error = io::Error::last_os_error();
+                self.errno = number_of(&error);
+                complain("fork", &error.to_string())
+            }
+            0 => {
+                let code = if command.is_empty() { 0 } else { self.command(command, out) };
+                end(code)
+            }
+            child => wait(child),
         }
     }
 
@@ -154,7 +208,7 @@ impl Shell {
     }
 
     /// Runs a file: one that was brought, or at a path.
-    fn program(&self, name: &str, arguments: &[&str]) -> i32 {
+    fn program(&mut self, name: &str, arguments: &[&str]) -> i32 {
         let brought = format!("/{BROUGHT}/{name}");
         let path = if name.contains('/') { name } else { brought.as_str() };
         if !Path::new(path).exists() {
@@ -176,6 +230,7 @@ impl Shell {
                 status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
             }
             Err(error) => {
+                self.errno = number_of(&error);
                 let hint = match error.kind() {
                     // What is missing is the dynamic linker.
                     io::ErrorKind::NotFound => " (is it linked statically?)",
@@ -186,6 +241,32 @@ impl Shell {
             }
         }
     }
+}
+
+/// An error about a path.
+#[derive(Debug)]
+struct About {
+    path: String,
+    error: io::Error,
+}
+
+impl std::fmt::Display for About {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}: {}", self.path, self.error)
+    }
+}
+
+impl std::error::Error for About {}
+
+/// Says what an error is about, without losing its number.
+fn about(path: &str) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), About { path: path.to_owned(), error })
+}
+
+/// The error's number; 0 if it has none.
+fn number_of(error: &io::Error) -> i32 {
+    let inner = || error.get_ref()?.downcast_ref::<About>()?.error.raw_os_error();
+    error.raw_os_error().or_else(inner).unwrap_or(0)
 }
 
 /// Says what went wrong on standard error.
@@ -248,12 +329,12 @@ fn cat(paths: &[&str], out: &mut dyn Write) -> io::Result<()> {
         return io::copy(&mut io::stdin(), out).map(drop);
     }
     for path in paths {
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{path}: {error}"));
-        let mut file = File::open(path).map_err(named)?;
+        let named = about(path);
+        let mut file = File::open(path).map_err(&named)?;
         // Files of tracefs and others block or end as they please.
         let mut buffer = vec![0; 64 << 10];
         loop {
-            match file.read(&mut buffer).map_err(named)? {
+            match file.read(&mut buffer).map_err(&named)? {
                 0 => break,
                 count => out.write_all(&buffer[..count])?,
             }
@@ -270,7 +351,7 @@ fn ls(arguments: &[&str], out: &mut dyn Write) -> io::Result<()> {
         paths.push(".");
     }
     for path in paths {
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{path}: {error}"));
+        let named = about(path);
         let mut entries = match fs::symlink_metadata(path).map_err(named)?.is_dir() {
             true => fs::read_dir(path)?.filter_map(Result::ok).map(|entry| entry.path()).collect(),
             false => vec![path.into()],
@@ -404,7 +485,9 @@ fn each(
             result?;
         }
     }
-    Ok(())
+    // The end is an error, too.
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() == Some(libc::ENOENT) { Ok(()) } else { Err(error) }
 }
 
 /// A name in one of libbpf's structs.

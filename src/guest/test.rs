@@ -1,25 +1,33 @@
-//! Programs that are run with given input (`BPF_PROG_TEST_RUN`): an object is
+//! Programs that are run with given input (`BPF_PROG_TEST_RUN`), or attached
+//! while something happens: an object is
 //! loaded as a whole, and each case finds its maps as they were then. What
 //! comes out goes to the host, which knows what was expected.
 //!
 //! All of it happens in a child process: what kills it costs no more than the
 //! cases that were left.
 
+use super::actor::Actor;
 use super::channel::Channel;
+use super::live::attach::Links;
+use super::live::iterator::Iterators;
 use super::live::streams::Streams;
 use super::live::trace::Trace;
-use super::live::{content, net};
+use super::live::{AFTERMATH, attach_all, content, net};
 use super::load::{self, Object};
 use super::run::{end, wait};
 use crate::base::libbpf;
-use crate::wire::{Case, MapEntry, Patch, Ran, Refusal, Reply, Stage, Test, frame};
+use crate::wire::{ACTOR, Case, MapEntry, Patch, Ran, Refusal, Reply, Scene, Stage, Test, frame};
 use libbpf_sys as sys;
 use std::ffi::CString;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// An array with more entries is not set back entry by entry.
 const MOST_ENTRIES: u32 = 4096;
+/// How often one looks whether something happened.
+const TICK: Duration = Duration::from_millis(2);
+/// How long what is to be done for attached programs may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs the cases; returns when all are told.
 pub fn run(request: &Test, bytes: &[u8], channel: &mut Channel) -> io::Result<()> {
@@ -71,7 +79,11 @@ fn cases(request: &Test, bytes: &[u8], trace: &mut Trace, channel: &mut Channel)
         trace.take();
         let started = Instant::now();
         let mut ran = Ran { case: index, ..Ran::default() };
-        if let Err(reason) = bench.run(case, &mut ran) {
+        let done = match &case.scene {
+            None => bench.run(case, &mut ran),
+            Some(scene) => bench.play(case, scene, &mut ran, trace, channel)?,
+        };
+        if let Err(reason) = done {
             ran.failed = Some(reason);
         }
         ran.took_ns = started.elapsed().as_nanos() as u64;
@@ -184,13 +196,66 @@ impl Bench {
         self.object.maps().all(clear)
     }
 
-    fn run(&self, case: &Case, ran: &mut Ran) -> Result<(), String> {
+    /// Gives maps and global data what the case wants them to begin with.
+    fn prepare(&self, case: &Case) -> Result<(), String> {
         for patch in &case.globals {
             self.patch(patch)?;
         }
-        for entry in &case.entries {
-            self.write(entry)?;
+        case.entries.iter().try_for_each(|entry| self.write(entry))
+    }
+
+    /// Attaches programs, has something happen, and detaches them; why that
+    /// could not be, if it could not.
+    fn play(
+        &mut self,
+        case: &Case,
+        scene: &Scene,
+        ran: &mut Ran,
+        trace: &mut Trace,
+        channel: &mut Channel,
+    ) -> io::Result<Result<(), String>> {
+        if let Err(reason) = self.prepare(case) {
+            return Ok(Err(reason));
         }
+        let mut actor = match Actor::start(&scene.deeds) {
+            Ok(actor) => actor,
+            Err(error) => return Ok(Err(format!("no process can be started: {error}"))),
+        };
+        let mut links = Links::default();
+        let is_wanted = |name: &str| {
+            scene.programs.as_ref().is_none_or(|known| known.iter().any(|n| n == name))
+        };
+        ran.attached = attach_all(&self.object, &is_wanted, &scene.targets, &mut links);
+        let iterators = Iterators::new(&links);
+        // Until here there was nobody but this process to see.
+        self.streams.take();
+        trace.take();
+        let started = Instant::now();
+        actor.begin();
+        while !actor.has_ended() && started.elapsed() < PATIENCE {
+            std::thread::sleep(TICK);
+            self.pass_on(trace, channel)?;
+        }
+        let is_over = actor.has_ended();
+        (ran.acts, ran.output) = actor.acts();
+        let is_numbered = actor.is_numbered();
+        std::thread::sleep(AFTERMATH);
+        iterators.each(&mut |program, text| {
+            let program = program.to_owned();
+            frame::write(channel, &Reply::Iterated { program }, text)
+        })?;
+        drop(links);
+        // Nobody is to see how what it left behind is ended.
+        drop(actor);
+        Ok(match (is_over, is_numbered) {
+            (false, _) => Err(format!("what is to be done takes longer than {PATIENCE:?}")),
+            (true, false) => Err(format!("the kernel does not let a process be number {ACTOR}")),
+            (true, true) => Ok(()),
+        })
+    }
+
+    fn run(&self, case: &Case, ran: &mut Ran) -> Result<(), String> {
+        self.prepare(case)?;
         let name = CString::new(case.program.as_str()).unwrap_or_default();
         // SAFETY: the object is alive; a name that it does not have gives
         // null, which is no descriptor.
@@ -272,6 +337,20 @@ impl Bench {
 
     /// Tells what came out.
     fn tell(&mut self, case: &Case, trace: &mut Trace, channel: &mut Channel) -> io::Result<()> {
+        self.pass_on(trace, channel)?;
+        for name in &case.maps {
+            if let Ok(map) = self.map(name)
+                && let Some((mut content, blob)) = content::of(map)
+            {
+                content.map.clone_from(name);
+                frame::write(channel, &Reply::Content(content), &blob)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells what programs wrote since the last time.
+    fn pass_on(&mut self, trace: &mut Trace, channel: &mut Channel) -> io::Result<()> {
         let (records, lost) = self.streams.take();
         if !records.is_empty() {
             frame::write(channel, &Reply::Records, records)?;
@@ -282,14 +361,6 @@ impl Bench {
         let lines = trace.take();
         if !lines.is_empty() {
             frame::write(channel, &Reply::Traced, &lines)?;
-        }
-        for name in &case.maps {
-            if let Ok(map) = self.map(name)
-                && let Some((mut content, blob)) = content::of(map)
-            {
-                content.map.clone_from(name);
-                frame::write(channel, &Reply::Content(content), &blob)?;
-            }
         }
         Ok(())
     }

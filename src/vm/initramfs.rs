@@ -75,7 +75,7 @@ fn pack(executable: &Path) -> Result<Vec<u8>, Error> {
     let init = fs::read(executable)?;
     let interpreter = interpreter(&init);
     let mut archive = Archive::default();
-    for dir in ["dev", "proc", "sys", "lib"] {
+    for dir in ["dev", "proc", "sys", "tmp", "lib"] {
         archive.directory(dir);
     }
     archive.entry("dev/console", CHARACTER_DEVICE, (5, 1), &[]);

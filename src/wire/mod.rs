@@ -13,7 +13,7 @@ pub mod ring;
 use serde::{Deserialize, Serialize};
 
 /// Changes with every change of a message's meaning.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// The guest-physical address of the memory both sides map.
 pub const CHANNEL_AT: u64 = 256 << 20;
@@ -125,6 +125,31 @@ pub struct Case {
     pub repeat: u32,
     /// The maps whose content is told afterwards.
     pub maps: Vec<String>,
+    /// Nothing is run, but programs are attached and something happens.
+    pub scene: Option<Scene>,
+}
+
+/// The process that does what happens in a [`Scene`].
+pub const ACTOR: i32 = 1000;
+
+/// What happens while programs are attached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scene {
+    /// The programs; all that are loaded if `None`.
+    pub programs: Option<Vec<String>>,
+    /// Where programs are attached whose section does not tell, or not right.
+    pub targets: Vec<Target>,
+    /// Lines for the guest's shell, one after the other.
+    pub deeds: Vec<String>,
+}
+
+/// What a deed came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// The error number with which it failed, positive; 0 if there is none.
+    pub errno: i32,
+    /// The exit code, as shells have it.
+    pub code: i32,
 }
 
 /// An entry of a map.
@@ -160,6 +185,12 @@ pub struct Ran {
     pub packet: Vec<u8>,
     /// `ctx_out`, likewise.
     pub context: Vec<u8>,
+    /// What became of the programs that a [`Scene`] attaches.
+    pub attached: Vec<Attached>,
+    /// What its deeds came to, as far as they were done.
+    pub acts: Vec<Act>,
+    /// What they wrote.
+    pub output: String,
 }
 
 /// A program without an object, to learn what the kernel says of it: the

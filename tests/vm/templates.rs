@@ -77,8 +77,9 @@ fn lacks_configuration(template: &str, kernel: &str) -> bool {
     })
 }
 
-/// What the templates that can be run for a test say of themselves holds on
-/// every kernel; what an older one cannot run is skipped.
+/// What the templates say of themselves holds on every kernel; what an older
+/// one cannot run is skipped. Only static probes are in no program that every
+/// guest has.
 #[test]
 fn templates_pass_their_own_tests() {
     let place = Place::new();
@@ -90,7 +91,9 @@ fn templates_pass_their_own_tests() {
         .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
         .collect();
     templates.sort();
-    assert!(templates.len() >= 9, "{templates:?}");
+    let list = place.skep(&["new", "--list", "--message-format", "json"]).expect(0);
+    let all = rows(&list, "template").iter().filter(|row| row["name"] != "usdt").count();
+    assert_eq!(templates.len(), all, "{templates:?}");
     for name in &templates {
         place.skep(&["new", "--template", name, &format!("my-{name}")]).expect(0);
     }
@@ -107,7 +110,7 @@ fn templates_pass_their_own_tests() {
             let of_kernel = own.iter().filter(|row| row["kernel"] == kernel);
             let passed = of_kernel.filter(|row| row["outcome"] == "PASS").count();
             // The newest runs everything.
-            assert!(passed >= 2 || kernel != "debian/sid", "{name} on {kernel}: {own:#?}");
+            assert!(passed >= 1 || kernel != "debian/sid", "{name} on {kernel}: {own:#?}");
         }
         assert!(own.iter().all(|row| row["outcome"] != "FAIL"), "{name}: {own:#?}");
     }

@@ -436,3 +436,157 @@ int rejected(struct xdp_md *ctx)
     assert!(run.stderr.contains("Tested 2 passed, 1 failed\n"), "{run}");
     assert!(run.stdout.contains("error[E0301]"), "{run}");
 }
+
+const WATCHERS: &str = r#"
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+struct event { int pid; int number; char comm[16]; };
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 65536);
+} events SEC(".maps");
+
+const volatile int target = 0;
+__u64 opens;
+
+SEC("fentry/vfs_open")
+int BPF_PROG(on_open)
+{
+	struct event *e;
+
+	if (bpf_get_current_pid_tgid() >> 32 != target)
+		return 0;
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e)
+		return 0;
+	e->pid = target;
+	e->number = ++opens;
+	bpf_get_current_comm(e->comm, sizeof(e->comm));
+	bpf_ringbuf_submit(e, 0);
+	bpf_printk("open %d", (int)opens);
+	return 0;
+}
+
+SEC("lsm/inode_mkdir")
+int BPF_PROG(on_mkdir)
+{
+	return bpf_get_current_pid_tgid() >> 32 == target ? -13 : 0;
+}
+
+SEC("iter/task")
+int show(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (task)
+		BPF_SEQ_PRINTF(ctx->meta->seq, "%d=%s\n", task->pid, task->comm);
+	return 0;
+}
+
+SEC("kprobe/no_such_function")
+int nowhere(void *ctx)
+{
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";
+"#;
+
+#[test]
+fn something_is_done_while_programs_are_attached() {
+    let place = Place::new();
+    place.file("Skep.toml", "[package]\nname = \"watch\"\n");
+    place.file("src/watch.bpf.c", WATCHERS);
+    place.file(
+        "tests/watch.toml",
+        r#"
+[[test]]
+name = "all"
+globals.target = 1000
+do = [
+    "open /proc/version",
+    { do = "open /proc/nothing", error = "ENOENT" },
+    { do = "mkdir /tmp/new", error = "EACCES" },
+    "syscall getpid",
+    "open /proc/uptime; exit 7",
+]
+[test.expect]
+globals.opens = 2
+prints = ["open 1", "open 2"]
+events.events = [{ pid = 1000, number = 1, comm = "sh" }, { number = 2 }]
+shows.show = ["1=init\n", "2=kthreadd"]
+
+[[test]]
+name = "one"
+program = "on_open"
+do = ["mkdir /tmp/new", "rmdir /tmp/new", "open /proc/version"]
+expect = { globals.opens = 0, events.events = [], prints = [] }
+"#,
+    );
+    let kernels = ["-k", "debian/bullseye", "-k", "debian/sid"];
+    let run = test(&place, &kernels).expect(0);
+    assert!(run.stderr.contains("Tested 4 passed\n"), "{run}");
+
+    place.file(
+        "tests/watch.toml",
+        r#"
+[[test]]
+name = "deeds"
+do = ["touch /nowhere/new", "open /proc/version"]
+[[test]]
+name = "errors"
+do = { do = "mkdir /tmp/new", error = "EACCES" }
+[[test]]
+name = "commands"
+do = "dance"
+[[test]]
+name = "results"
+globals.target = 1000
+do = "open /proc/version"
+[test.expect]
+globals.opens = 3
+prints = ["open 1", "open 2"]
+events.events = [{ number = 2 }]
+shows.show = ["2=kthreadd", "1=init"]
+[[test]]
+name = "nothing"
+globals.target = 1000
+do = "open /proc/version"
+expect = { prints = [], events.events = [] }
+[[test]]
+name = "attached"
+attach = ["on_open", "nowhere"]
+do = "true"
+"#,
+    );
+    let run = test(&place, &["-k", "debian/sid"]).expect(1);
+    insta::assert_snapshot!("deeds_differ", untimed(&run.stdout));
+
+    place.file(
+        "tests/watch.toml",
+        r#"
+[[test]]
+name = "a"
+attach = { on_opne = true }
+do = { do = "true", error = "EPREM" }
+packet = "eth"
+expect = { retval = 0, shows.shwo = ["a"] }
+[[test]]
+name = "b"
+attach = ["on_open"]
+expect.globals.opens = 0
+[[test]]
+name = "c"
+program = "nowhere"
+expect.retval = 0
+"#,
+    );
+    let run = test(&place, &["--message-format", "short"]).expect(2);
+    insta::assert_snapshot!("deeds_mistakes_syntax", run.stdout);
+    let text = place.read("tests/watch.toml").replace("attach = [\"on_open\"]\n", "do = 'true'\n");
+    place.file("tests/watch.toml", text);
+    let run = test(&place, &["--message-format", "short"]).expect(2);
+    insta::assert_snapshot!("deeds_mistakes", run.stdout);
+}

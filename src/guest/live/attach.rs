@@ -4,10 +4,11 @@
 //! only network namespace.
 #![expect(clippy::disallowed_methods, reason = "the guest is alone in its machine")]
 
+use super::super::calls;
 use super::super::load::{self, Object};
 use super::{net, perf_event};
 use libbpf_sys as sys;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, RawFd};
@@ -55,6 +56,10 @@ pub struct Links {
     iterators: Vec<(String, RawFd)>,
     files: Vec<File>,
     sockets: Vec<RawFd>,
+    /// Filters of tc: where, and as what.
+    filters: Vec<(sys::bpf_tc_hook, sys::bpf_tc_opts)>,
+    /// Programs of maps of sockets: the program, the map, and as what.
+    on_maps: Vec<(RawFd, RawFd, u32)>,
 }
 
 type Program = *mut sys::bpf_program;
@@ -108,7 +113,7 @@ impl Links {
             }
             sys::BPF_PROG_TYPE_NETFILTER => self.netfilter(program, place.unwrap_or("ipv4:input")),
             sys::BPF_PROG_TYPE_SK_MSG | sys::BPF_PROG_TYPE_SK_SKB => {
-                socket_map(object, program, attach_type, place)
+                self.socket_map(object, program, attach_type, place)
             }
             sys::BPF_PROG_TYPE_SYSCALL => {
                 Err(Failed::because("a program of this type is called, not attached"))
@@ -179,16 +184,27 @@ impl Links {
                 let Some((path, function)) = place.rsplit_once(':') else {
                     return Err(Failed::because("a uprobe's place is PATH:FUNCTION"));
                 };
+                // This program has no symbols that libbpf could read.
+                let own = if path == calls::PATH { calls::offset_of(function) } else { None };
                 let (path, function) = (text(path)?, text(function)?);
-                let options = sys::bpf_uprobe_opts {
-                    sz: size_of::<sys::bpf_uprobe_opts>() as u64,
-                    retprobe,
-                    func_name: function.as_ptr(),
-                    ..Default::default()
-                };
-                // SAFETY: strings and options outlive the call.
-                unsafe {
-                    sys::bpf_program__attach_uprobe_opts(program, -1, path.as_ptr(), 0, &options)
+                match word.ends_with(".multi") {
+                    true => uprobe_multi(program, &path, &function, own, retprobe),
+                    false => {
+                        let options = sys::bpf_uprobe_opts {
+                            sz: size_of::<sys::bpf_uprobe_opts>() as u64,
+                            retprobe,
+                            func_name: own.map_or(function.as_ptr(), |_| ptr::null()),
+                            ..Default::default()
+                        };
+                        let offset = own.unwrap_or(0);
+                        let path = path.as_ptr();
+                        // SAFETY: strings and options outlive the call.
+                        unsafe {
+                            sys::bpf_program__attach_uprobe_opts(
+                                program, -1, path, offset, &options,
+                            )
+                        }
+                    }
                 }
             }
             sys::BPF_PROG_TYPE_KPROBE if word.ends_with(".multi") => {
@@ -281,7 +297,7 @@ impl Links {
             prog_fd: unsafe { sys::bpf_program__fd(program) },
             ..Default::default()
         };
-        // SAFETY: both have the size they give. Filters end with the machine.
+        // SAFETY: both have the size they give.
         let error = unsafe {
             let error = sys::bpf_tc_hook_create(&mut hook);
             // The other direction may have made it.
@@ -291,7 +307,10 @@ impl Links {
             }
         };
         match error {
-            0 => Ok(format!("{name} {direction}")),
+            0 => {
+                self.filters.push((hook, options));
+                Ok(format!("{name} {direction}"))
+            }
             error => Err(Failed { errno: -error, reason: None }),
         }
     }
@@ -374,14 +393,56 @@ impl Links {
         self.keep(unsafe { sys::bpf_program__attach_netfilter(program, &options) })?;
         Ok(place.to_owned())
     }
+
+    /// Programs of sockets that are in a map: the map that is named, or the only
+    /// one.
+    fn socket_map(
+        &mut self,
+        object: &Object,
+        program: Program,
+        attach_type: u32,
+        place: Option<&str>,
+    ) -> Result<String, Failed> {
+        // SAFETY: maps and program belong to the object, which is alive; strings
+        // are copied.
+        unsafe {
+            let maps = object.maps().filter(|&map| {
+                matches!(
+                    sys::bpf_map__type(map),
+                    sys::BPF_MAP_TYPE_SOCKMAP | sys::BPF_MAP_TYPE_SOCKHASH
+                )
+            });
+            let mut maps = maps.map(|map| (load::text(sys::bpf_map__name(map)), map));
+            let map = maps.find(|(name, _)| place.is_none_or(|place| place == name));
+            let Some((name, map)) = map else {
+                return Err(Failed::because("there is no such map of sockets"));
+            };
+            let (program, map) = (sys::bpf_program__fd(program), sys::bpf_map__fd(map));
+            match sys::bpf_prog_attach(program, map, attach_type, 0) {
+                0 => {
+                    self.on_maps.push((program, map, attach_type));
+                    Ok(format!("the sockets in {name}"))
+                }
+                error => Err(Failed { errno: -error, reason: None }),
+            }
+        }
+    }
 }
 
 impl Drop for Links {
     fn drop(&mut self) {
-        // SAFETY: ours, each closed once.
+        // SAFETY: ours, each detached and closed once; programs and maps are
+        // of an object that lives longer.
         unsafe {
             for &link in &self.links {
                 sys::bpf_link__destroy(link);
+            }
+            for (hook, options) in &mut self.filters {
+                (options.flags, options.prog_fd, options.prog_id) = (0, 0, 0);
+                sys::bpf_tc_detach(hook, options);
+            }
+            for &(program, map, kind) in &self.on_maps {
+                sys::bpf_prog_detach2(program, map, kind);
             }
             for &socket in &self.sockets {
                 libc::close(socket);
@@ -390,37 +451,30 @@ impl Drop for Links {
     }
 }
 
+/// Attaches to all functions of a pattern, or to a place in the file.
+fn uprobe_multi(
+    program: Program,
+    path: &CStr,
+    pattern: &CStr,
+    offset: Option<u64>,
+    retprobe: bool,
+) -> *mut sys::bpf_link {
+    let offsets = [offset.unwrap_or(0)];
+    let mut options = sys::bpf_uprobe_multi_opts {
+        sz: size_of::<sys::bpf_uprobe_multi_opts>() as u64,
+        retprobe,
+        ..Default::default()
+    };
+    let mut pattern = pattern.as_ptr();
+    if offset.is_some() {
+        (pattern, options.offsets, options.cnt) = (ptr::null(), offsets.as_ptr(), 1);
+    }
+    // SAFETY: the program belongs to a live object; what is pointed to
+    // outlives the call.
+    unsafe { sys::bpf_program__attach_uprobe_multi(program, -1, path.as_ptr(), pattern, &options) }
+}
+
 fn interface(name: &str) -> Result<i32, Failed> {
     net::bring_up(name);
     net::index(name).map_err(|_| Failed::because(format!("there is no interface `{name}`")))
-}
-
-/// Programs of sockets that are in a map: the map that is named, or the only
-/// one.
-fn socket_map(
-    object: &Object,
-    program: Program,
-    attach_type: u32,
-    place: Option<&str>,
-) -> Result<String, Failed> {
-    // SAFETY: maps and program belong to the object, which is alive; strings
-    // are copied.
-    unsafe {
-        let maps = object.maps().filter(|&map| {
-            matches!(
-                sys::bpf_map__type(map),
-                sys::BPF_MAP_TYPE_SOCKMAP | sys::BPF_MAP_TYPE_SOCKHASH
-            )
-        });
-        let mut maps = maps.map(|map| (load::text(sys::bpf_map__name(map)), map));
-        let map = maps.find(|(name, _)| place.is_none_or(|place| place == name));
-        let Some((name, map)) = map else {
-            return Err(Failed::because("there is no such map of sockets"));
-        };
-        let (program, map) = (sys::bpf_program__fd(program), sys::bpf_map__fd(map));
-        match sys::bpf_prog_attach(program, map, attach_type, 0) {
-            0 => Ok(format!("the sockets in {name}")),
-            error => Err(Failed { errno: -error, reason: None }),
-        }
-    }
 }

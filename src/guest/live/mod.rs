@@ -2,9 +2,9 @@
 //! attached, and everything that comes out goes to the host as it comes, until
 //! the host has seen enough or the workload ends.
 
-mod attach;
+pub(super) mod attach;
 pub(super) mod content;
-mod iterator;
+pub(super) mod iterator;
 pub(super) mod net;
 mod perf_event;
 pub(super) mod streams;
@@ -15,7 +15,9 @@ use super::channel::Channel;
 use super::load::{self, Object};
 use super::run::Piped;
 use crate::base::libbpf;
-use crate::wire::{Attach, Attached, Entry, Refusal, Reply, Request, Resolve, Stage, frame};
+use crate::wire::{
+    Attach, Attached, Entry, Refusal, Reply, Request, Resolve, Stage, Target, frame,
+};
 use attach::Links;
 use iterator::Iterators;
 use libbpf_sys as sys;
@@ -32,7 +34,7 @@ const TICK: Duration = Duration::from_millis(10);
 /// How often that is told.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(200);
 /// What programs still say after the workload's end.
-const AFTERMATH: Duration = Duration::from_millis(50);
+pub(super) const AFTERMATH: Duration = Duration::from_millis(50);
 
 /// Does what the host asks for; returns when it is over.
 pub fn run(request: &Attach, bytes: &[u8], channel: &mut Channel) -> io::Result<()> {
@@ -66,7 +68,7 @@ pub fn run(request: &Attach, bytes: &[u8], channel: &mut Channel) -> io::Result<
     let mut streams = Streams::open(&object);
     let mut trace = Trace::open();
     let mut links = Links::default();
-    let programs = attach_all(request, &object, &mut links);
+    let programs = attach_all(&object, &|_| true, &request.targets, &mut links);
     let iterators = Iterators::new(&links);
     let names = streams.names();
     frame::write(channel, &Reply::Attached { programs, streams: names, fixups }, &[])?;
@@ -100,8 +102,14 @@ fn refuse(stage: Stage, errno: i32, channel: &mut Channel) -> io::Result<()> {
     frame::write(channel, &Reply::Refused(refusal), &[])
 }
 
-/// Attaches the programs that were loaded, and `struct_ops` maps.
-fn attach_all(request: &Attach, object: &Object, links: &mut Links) -> Vec<Attached> {
+/// Attaches the programs that were loaded and are wanted, and `struct_ops`
+/// maps.
+pub(super) fn attach_all(
+    object: &Object,
+    is_wanted: &dyn Fn(&str) -> bool,
+    targets: &[Target],
+    links: &mut Links,
+) -> Vec<Attached> {
     let mut all = Vec::new();
     for program in object.programs() {
         // SAFETY: the program belongs to the object, which is alive.
@@ -112,7 +120,10 @@ fn attach_all(request: &Attach, object: &Object, links: &mut Links) -> Vec<Attac
             continue;
         }
         let entry = load::entry(program);
-        let target = request.targets.iter().find(|target| target.program == entry.name);
+        if !is_wanted(&entry.name) {
+            continue;
+        }
+        let target = targets.iter().find(|target| target.program == entry.name);
         drop(libbpf::said());
         let result = links.attach(object, program, target.map(|target| target.place.as_str()));
         all.push(Attached { entry, result: result.map_err(of_attaching) });
@@ -120,10 +131,13 @@ fn attach_all(request: &Attach, object: &Object, links: &mut Links) -> Vec<Attac
     for map in object.maps() {
         // SAFETY: the map belongs to the object, which is alive.
         if unsafe { sys::bpf_map__type(map) } == sys::BPF_MAP_TYPE_STRUCT_OPS {
-            drop(libbpf::said());
-            let result = links.attach_map(map);
             // SAFETY: as above; the string is copied.
             let name = unsafe { load::text(sys::bpf_map__name(map)) };
+            if !is_wanted(&name) {
+                continue;
+            }
+            drop(libbpf::said());
+            let result = links.attach_map(map);
             let entry = Entry { name, section: String::new(), kind: "struct_ops".to_owned() };
             all.push(Attached { entry, result: result.map_err(of_attaching) });
         }

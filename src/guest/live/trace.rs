@@ -53,8 +53,8 @@ impl Trace {
     }
 }
 
-/// Whether a line is of the first process, `init-1`.
+/// Whether a line is of the first process, `init-1`, or of a child that is as
+/// it was.
 fn is_own(line: &[u8]) -> bool {
-    let start = line.trim_ascii_start();
-    start.strip_prefix(b"init-1").is_some_and(|rest| rest.first() == Some(&b' '))
+    line.trim_ascii_start().starts_with(b"init-")
 }

@@ -224,8 +224,10 @@ impl Job<'_> {
         let message = format!("test `{}` failed", test.name);
         let mut diagnostic = Diagnostic::new(codes::TEST_FAILED, Origin::Vm, message)
             .test(test.name.clone())
-            .program(test.program.clone())
             .kernel(place.reference);
+        if !test.program.is_empty() {
+            diagnostic = diagnostic.program(test.program.clone());
+        }
         for difference in attempt.differences {
             diagnostic = match diagnostic.primary {
                 None => diagnostic.at_with(difference.span, difference.what),
@@ -292,8 +294,12 @@ impl Job<'_> {
             match self.cases(object, request, runner) {
                 Cases { refusal: Some(refusal), .. } => {
                     let is_second = only.is_some();
-                    let programs: Vec<&str> =
-                        left.iter().map(|&at| self.tests[tests[at]].program.as_str()).collect();
+                    let mut programs: Vec<&str> = left
+                        .iter()
+                        .flat_map(|&at| self.tests[tests[at]].programs(object))
+                        .collect();
+                    programs.sort_unstable();
+                    programs.dedup();
                     let accepted = self.accepted(
                         (object, &self.tests[tests[0]].constants),
                         &programs,
@@ -303,7 +309,8 @@ impl Job<'_> {
                     )?;
                     for &at in &left {
                         let test = &self.tests[tests[at]];
-                        if !accepted.contains(&test.program) {
+                        let is_accepted = |name: &&str| accepted.iter().any(|one| one == name);
+                        if !test.programs(object).iter().all(is_accepted) {
                             let mut attempt = Attempt::of(Vec::new());
                             attempt.is_explained = true;
                             attempts[at] = Some(attempt);
@@ -329,7 +336,8 @@ impl Job<'_> {
                         let expects_some = expected.is_some_and(|check| !check.expected.is_empty());
                         attempt.is_silent = expects_some && attempt.prints.is_empty();
                         attempt.took_ns = seen.ran.took_ns;
-                        attempt.duration_ns = Some(seen.ran.duration_ns.into());
+                        let is_run = test.case.scene.is_none();
+                        attempt.duration_ns = is_run.then(|| seen.ran.duration_ns.into());
                         attempts[at] = Some(attempt);
                     }
                     let reason = match ended {
@@ -370,6 +378,7 @@ impl Job<'_> {
             Reply::Lost { stream, count } => current.lost.push((stream, count)),
             Reply::Traced => current.traced.extend(blob),
             Reply::Content(content) => current.contents.push((content, blob)),
+            Reply::Iterated { program } => current.iterated.push((program, blob)),
             Reply::Ran(ran) => {
                 current.ran = *ran;
                 cases.seen.push(std::mem::take(&mut current));

@@ -1,6 +1,7 @@
 //! What came out of a case, compared with what was expected.
 
 use super::ready::{Check, EntryCheck, EventCheck, Ready, Typed};
+use super::scene;
 use crate::bpf::action::action;
 use crate::bpf::test_run::Packet;
 use crate::btf::Btf;
@@ -11,7 +12,7 @@ use crate::values::{Part, Written, encode};
 use crate::wire::{Content, Outcome, Program, Ran, records};
 
 /// A difference in a line of its own is cut beyond so many.
-const MOST_LINES: usize = 20;
+pub(super) const MOST_LINES: usize = 20;
 /// The kernel's `ENOTSUPP`, which is no number of errno(3).
 const ENOTSUPP: i32 = 524;
 
@@ -24,6 +25,8 @@ pub(super) struct Seen {
     pub lost: Vec<(u32, u64)>,
     pub traced: Vec<u8>,
     pub contents: Vec<(Content, Vec<u8>)>,
+    /// What iterators showed.
+    pub iterated: Vec<(String, Vec<u8>)>,
 }
 
 /// Something that is not as expected.
@@ -84,8 +87,12 @@ pub(super) fn judge(
     if ran.errno != 0 {
         return vec![refused(ready, ran)];
     }
-    let mut all = Vec::new();
-    all.extend(returned(ready, ran));
+    let is_scene = ready.case.scene.is_some();
+    let mut all = if is_scene { scene::done(ready, seen) } else { returned(ready, ran) };
+    if is_scene && !all.is_empty() {
+        return all;
+    }
+    all.extend(scene::shows(ready, seen));
     if let Some(Check { expected, span }) = &checks.packet {
         let start = match ready.run().map(|run| run.packet) {
             Some(Packet::Network) => Start::Network,
@@ -112,7 +119,22 @@ pub(super) fn judge(
     for check in &checks.entries {
         all.extend(entry(check, seen));
     }
-    if let Some(Check { expected, span }) = &checks.prints {
+    for (map, Check { expected, span }) in &checks.counts {
+        let what = match seen.contents.iter().find(|(content, _)| content.map == *map) {
+            Some((content, _)) if u64::from(content.entries) == *expected => continue,
+            Some((content, _)) if content.is_cut => {
+                format!("`{map}` has more entries than are looked at")
+            }
+            Some((content, _)) => {
+                format!("expected {expected} entries of `{map}`, got {}", content.entries)
+            }
+            None => format!("map `{map}` cannot be read"),
+        };
+        all.push(Difference::new(span, what));
+    }
+    if let Some(check) = checks.prints.as_ref().filter(|_| is_scene) {
+        all.extend(scene::prints(check, &seen.prints()));
+    } else if let Some(Check { expected, span }) = &checks.prints {
         let got = seen.prints();
         if *expected != got {
             let lines = lists(expected, &got);
@@ -120,7 +142,7 @@ pub(super) fn judge(
         }
     }
     for check in &checks.events {
-        all.extend(events(check, seen, streams, types));
+        all.extend(events(check, seen, streams, (types, is_scene)));
     }
     all
 }
@@ -289,7 +311,7 @@ fn events(
     check: &EventCheck,
     seen: &Seen,
     streams: &[String],
-    types: Option<&Types<'_>>,
+    (types, is_scene): (Option<&Types<'_>>, bool),
 ) -> Vec<Difference> {
     let Some(stream) = streams.iter().position(|name| *name == check.map) else {
         let message = format!("map `{}` carries no events", check.map);
@@ -297,6 +319,9 @@ fn events(
     };
     if let Some((_, count)) = seen.lost.iter().find(|(lost, _)| *lost as usize == stream) {
         return vec![Difference::new(&check.span, format!("{count} events were lost"))];
+    }
+    if is_scene {
+        return scene::events(check, seen, stream, types);
     }
     let got: Vec<&[u8]> = records::iter(&seen.records)
         .filter(|(of, _)| *of as usize == stream)

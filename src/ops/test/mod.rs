@@ -12,6 +12,7 @@ mod context;
 mod job;
 mod judge;
 mod ready;
+mod scene;
 mod suites;
 
 use super::kernel::reference;
@@ -308,8 +309,10 @@ impl Outcome {
     pub fn folded(&self) -> Vec<Vec<&TestResult>> {
         let mut groups: Vec<Vec<&TestResult>> = Vec::new();
         for result in &self.results {
-            let is_same =
-                |other: &TestResult| other.test == result.test && other.word == result.word;
+            let is_same = |other: &TestResult| {
+                let same_test = other.test == result.test && other.object == result.object;
+                same_test && other.word == result.word
+            };
             match groups.iter_mut().find(|group| is_same(group[0])) {
                 Some(group) => group.push(result),
                 None => groups.push(vec![result]),

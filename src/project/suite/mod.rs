@@ -2,8 +2,10 @@
 //! `// skep: test` in a source. What a value means is known only where the
 //! object is at hand; here it is kept as it is written, with its place.
 
+mod deeds;
 mod packet;
 
+pub use deeds::{Attached, Deed};
 pub use packet::Packet;
 
 use super::reader::{Located, Reader};
@@ -56,6 +58,10 @@ pub struct Test {
     pub context: Option<Given>,
     /// How often the program runs.
     pub repeat: Option<u32>,
+    /// The programs that are attached; all if nothing is said.
+    pub attach: Vec<Attached>,
+    /// What is done while they are; a test that does nothing runs a program.
+    pub deeds: Vec<Deed>,
     /// What is to come of it.
     pub expect: Expect,
 }
@@ -74,12 +80,18 @@ pub struct Expect {
     pub context: Option<Given>,
     /// What maps hold afterwards, as far as it matters.
     pub maps: Vec<Entry>,
+    /// How many entries maps have afterwards.
+    pub counts: Vec<(Located<String>, Located<u64>)>,
     /// Global variables afterwards.
     pub globals: Vec<(Located<String>, Given)>,
-    /// All that the program prints.
+    /// All that the program prints; of programs that are attached, lines that
+    /// are among it.
     pub prints: Option<Located<Vec<String>>>,
-    /// All that it writes into ring and perf buffers.
+    /// All that it writes into ring and perf buffers; of programs that are
+    /// attached, events that are among it.
     pub events: Vec<Events>,
+    /// What iterators show, among other things.
+    pub shows: Vec<(Located<String>, Vec<Located<String>>)>,
     /// The code of the finding with which it is rejected; empty for any.
     pub rejected: Option<Located<String>>,
     /// Texts in the verifier's log, in this order.
@@ -223,7 +235,7 @@ pub fn of_source(source: &str) -> Option<String> {
 fn test(reader: &mut Reader<'_>, table: &DeTable<'_>, range: Range<usize>) -> Test {
     const KEYS: &[&str] = &[
         "name", "object", "program", "kernels", "since", "before", "globals", "maps", "packet",
-        "context", "repeat", "expect",
+        "context", "repeat", "attach", "do", "expect",
     ];
     let mut test = Test { range, ..Test::default() };
     let mut has_expectation = false;
@@ -248,6 +260,8 @@ fn test(reader: &mut Reader<'_>, table: &DeTable<'_>, range: Range<usize>) -> Te
                     repeat.map(i32::cast_unsigned)
                 });
             }
+            "attach" => test.attach = deeds::attached(reader, value),
+            "do" => test.deeds = deeds::deeds(reader, value),
             "expect" => {
                 if let Some(table) = reader.table(value, "expect") {
                     has_expectation = true;
@@ -257,7 +271,12 @@ fn test(reader: &mut Reader<'_>, table: &DeTable<'_>, range: Range<usize>) -> Te
             _ => reader.unknown_key(key, "[[test]]", KEYS),
         }
     }
-    if !has_expectation {
+    if test.deeds.is_empty() && !test.attach.is_empty() {
+        let range = test.range.clone();
+        reader.wrong(range, "nothing is done while programs are attached: write do = [\"…\"]");
+    }
+    // That what is done can be done is an expectation, too.
+    if !has_expectation && test.deeds.is_empty() {
         let range = test.range.clone();
         reader.wrong(range, "the test expects nothing: write expect.retval, or another result");
     }
@@ -266,7 +285,7 @@ fn test(reader: &mut Reader<'_>, table: &DeTable<'_>, range: Range<usize>) -> Te
 
 fn expect(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Expect {
     const KEYS: &[&str] = &[
-        "retval", "retvals", "packet", "context", "maps", "globals", "prints", "events",
+        "retval", "retvals", "packet", "context", "maps", "globals", "prints", "events", "shows",
         "rejected", "messages",
     ];
     let mut expect = Expect::default();
@@ -276,7 +295,10 @@ fn expect(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Expect {
             "retvals" => expect.retvals = retvals(reader, value),
             "packet" => expect.packet = packet::packet(reader, value, true),
             "context" => expect.context = members(reader, value),
-            "maps" => expect.maps = maps(reader, value, true),
+            "maps" => {
+                expect.maps = maps(reader, value, true);
+                expect.counts = entry_counts(reader, value);
+            }
             "globals" => expect.globals = globals(reader, value),
             "prints" => {
                 expect.prints = reader.strings(value, "prints").map(|lines| {
@@ -285,6 +307,7 @@ fn expect(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Expect {
                 });
             }
             "events" => expect.events = events(reader, value),
+            "shows" => expect.shows = deeds::shown(reader, value),
             "rejected" => {
                 expect.rejected = match value.get_ref() {
                     DeValue::Boolean(true) => Some(Located::written(String::new(), value.span())),
@@ -351,6 +374,10 @@ fn maps(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, is_after: bool) -
     let Some(table) = reader.table(value, "maps") else { return entries };
     for (map, value) in table.iter() {
         let name = map.get_ref().to_string();
+        // How many there are, see below.
+        if is_after && value.get_ref().as_table().is_some() {
+            continue;
+        }
         let Some(items) = value.get_ref().as_array() else {
             reader.wrong(
                 value.span(),
@@ -384,6 +411,29 @@ fn maps(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, is_after: bool) -
         }
     }
     entries
+}
+
+/// `NAME = { entries = 3 }`.
+fn entry_counts(
+    reader: &mut Reader<'_>,
+    value: &Spanned<DeValue<'_>>,
+) -> Vec<(Located<String>, Located<u64>)> {
+    let Some(table) = value.get_ref().as_table() else { return Vec::new() };
+    let mut counts = Vec::new();
+    for (map, value) in table.iter() {
+        let Some(table) = value.get_ref().as_table() else { continue };
+        for (key, value) in table.iter() {
+            match key.get_ref().as_ref() {
+                "entries" => {
+                    let count = reader.count(value, "entries");
+                    let map = Located::written(map.get_ref().to_string(), map.span());
+                    counts.extend(count.map(|count| (map, Located::written(count, value.span()))));
+                }
+                _ => reader.unknown_key(key, "a map", &["entries"]),
+            }
+        }
+    }
+    counts
 }
 
 fn events(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Vec<Events> {

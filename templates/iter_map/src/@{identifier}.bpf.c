@@ -21,9 +21,10 @@ int show_map(struct bpf_iter__bpf_map *ctx)
 
 	if (!map)
 		return 0;
+	/* Linux 5.10 takes no more than six strings at once. */
 	if (ctx->meta->seq_num == 0)
-		BPF_SEQ_PRINTF(out, "%6s %4s %5s %6s %10s %6s %s\n", "ID", "TYPE", "KEY", "VALUE",
-			       "ENTRIES", "USERS", "NAME");
+		BPF_SEQ_PRINTF(out, "%6s %4s %5s %6s %10s %6s NAME\n", "ID", "TYPE", "KEY",
+			       "VALUE", "ENTRIES", "USERS");
 	if (target_type && map->map_type != target_type)
 		return 0;
 
