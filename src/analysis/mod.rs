@@ -12,7 +12,6 @@ mod code;
 mod context;
 mod extensions;
 pub mod kernel;
-mod new_fields;
 mod rules;
 mod values;
 

@@ -5,7 +5,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod arguments;
 mod baseline;
 mod bisect;
 mod contexts;

@@ -155,3 +155,70 @@ fn a_tag_that_nobody_knows_is_told() {
     assert!(run.stdout.contains("warning[W0803]"), "{run}");
     assert!(run.stdout.contains("`skep:mack`") && run.stdout.contains("`mac`"), "{run}");
 }
+
+/// A program that is there long enough to be asked about.
+const WRITER: &str = r#"
+#include <unistd.h>
+
+int main(void)
+{
+	for (int i = 0; i < 10; i++) {
+		if (write(1, "x\n", 2) < 0)
+			return 1;
+		usleep(100000);
+	}
+	return 0;
+}
+"#;
+
+const WRITES: &str = r#"
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+struct event { int pid; int user_stack_id; };
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 16);
+} events SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK_TRACE);
+	__uint(max_entries, 64);
+	__uint(key_size, 4);
+	__uint(value_size, 8 * 16);
+} stacks SEC(".maps");
+
+SEC("tracepoint/syscalls/sys_enter_write")
+int on_write(void *ctx)
+{
+	struct event *e;
+	char comm[16];
+
+	bpf_get_current_comm(comm, sizeof(comm));
+	if (bpf_strncmp(comm, 7, "writer"))
+		return 0;
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e)
+		return 0;
+	e->pid = bpf_get_current_pid_tgid() >> 32;
+	e->user_stack_id = bpf_get_stackid(ctx, &stacks, BPF_F_USER_STACK);
+	bpf_ringbuf_submit(e, 0);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";
+"#;
+
+#[test]
+fn addresses_of_a_process_are_named_by_its_files() {
+    let place = Place::new();
+    let source = place.file("writer.c", WRITER);
+    let program = place.path().join("writer");
+    let mut cc = std::process::Command::new("cc");
+    cc.args(["-static", "-O1", "-o"]).arg(&program).arg(source);
+    assert!(cc.status().unwrap().success());
+    place.file("writes.bpf.c", WRITES);
+    let args = ["run", "writes.bpf.c", "-k", "debian/trixie", "--bring", "writer", "-e", "writer"];
+    let run = place.skep(&args).expect(0);
+    let frame = |line: &str| line.trim().starts_with("writer+0x");
+    assert!(run.stdout.lines().any(frame), "{run}");
+}

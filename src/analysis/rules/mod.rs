@@ -13,7 +13,6 @@ mod global_functions;
 pub(super) mod helpers;
 mod license;
 mod loops;
-mod map_arguments;
 mod maps;
 mod packet_alignment;
 mod printk;
@@ -21,7 +20,6 @@ mod relocations;
 mod sections;
 mod stack;
 mod steps;
-mod tail_calls;
 
 use super::Context;
 use crate::diagnostics::Diagnostic;
@@ -40,7 +38,6 @@ pub(super) const ALL: &[Rule] = &[
     code::check,
     flow::check,
     calls::check,
-    tail_calls::check,
     stack::check,
     loops::check,
     global_functions::check,

@@ -92,6 +92,9 @@ pub fn run(request: &Attach, bytes: &[u8], channel: &mut Channel) -> io::Result<
     live.iterate()?;
     drop(links);
     live.pass_on()?;
+    for (stream, count) in live.streams.untold() {
+        frame::write(live.channel, &Reply::Lost { stream, count }, &[])?;
+    }
     live.tell_maps(true)?;
     live.answer()?;
     frame::write(live.channel, &Reply::Done, &[])

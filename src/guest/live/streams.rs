@@ -11,12 +11,23 @@ use std::ptr;
 const AT_ONCE: u64 = 64 << 10;
 /// Pages of a perf buffer, per processor.
 const PAGES: u64 = 128;
+/// `PERF_TYPE_SOFTWARE`, `PERF_COUNT_SW_BPF_OUTPUT`, `PERF_SAMPLE_RAW` and
+/// `PERF_FORMAT_LOST` of include/uapi/linux/perf_event.h.
+const SOFTWARE: u32 = 1;
+const BPF_OUTPUT: u64 = 10;
+const RAW: u64 = 1 << 10;
+const COUNT_LOST: u64 = 1 << 4;
+/// `PERF_RECORD_LOST` and `PERF_RECORD_SAMPLE`.
+const LOST: u32 = 2;
+const SAMPLE: u32 = 9;
 
 /// What came in and was not handed on yet.
 #[derive(Default)]
 struct Collected {
     records: Vec<u8>,
     lost: Vec<(u32, u64)>,
+    /// All that was ever in `lost`.
+    told: Vec<(u32, u64)>,
 }
 
 /// What a callback of libbpf is given.
@@ -29,7 +40,8 @@ struct Context {
 pub struct Streams {
     names: Vec<String>,
     rings: *mut sys::ring_buffer,
-    perf: Vec<*mut sys::perf_buffer>,
+    /// With the numbers of their streams.
+    perf: Vec<(u32, *mut sys::perf_buffer)>,
     /// libbpf has pointers to them; both live as long as the buffers.
     collected: Box<Collected>,
     #[expect(clippy::vec_box, reason = "they must not move")]
@@ -95,22 +107,57 @@ impl Streams {
     }
 
     fn perf(&mut self, fd: c_int) -> bool {
+        let stream = self.names.len() as u32;
         let context = self.context();
-        // SAFETY: as above.
-        let buffer = unsafe {
-            sys::perf_buffer__new(
-                fd,
-                PAGES,
-                Some(from_perf),
-                Some(lost_of_perf),
-                context,
-                ptr::null(),
-            )
-        };
-        if !buffer.is_null() {
-            self.perf.push(buffer);
+        // Kernels before 6.0 do not tell how many were lost in all.
+        for read_format in [COUNT_LOST, 0] {
+            // SAFETY: plain data, that is valid when it is zero.
+            let mut attributes: sys::perf_event_attr = unsafe { std::mem::zeroed() };
+            attributes.type_ = SOFTWARE;
+            attributes.size = size_of_val(&attributes) as u32;
+            attributes.config = BPF_OUTPUT;
+            attributes.sample_type = RAW;
+            attributes.read_format = read_format;
+            attributes.__bindgen_anon_2.wakeup_events = 1;
+            // SAFETY: as above.
+            let buffer = unsafe {
+                let attributes = &raw mut attributes;
+                let none = ptr::null();
+                sys::perf_buffer__new_raw(fd, PAGES, attributes, Some(from_perf), context, none)
+            };
+            if !buffer.is_null() {
+                self.perf.push((stream, buffer));
+                return true;
+            }
         }
-        !buffer.is_null()
+        false
+    }
+
+    /// What the kernel has lost of each stream and not told: it tells with the
+    /// next record, and there may be none any more.
+    pub fn untold(&mut self) -> Vec<(u32, u64)> {
+        let mut all = Vec::new();
+        for &(stream, buffer) in &self.perf {
+            // SAFETY: a buffer that was opened and is not closed; room for
+            // what is read.
+            let lost = |at: usize| unsafe {
+                let mut counts = [0_u64; 2];
+                let fd = sys::perf_buffer__buffer_fd(buffer, at as u64);
+                let size = size_of_val(&counts);
+                let count = libc::read(fd, counts.as_mut_ptr().cast(), size);
+                // The value, then what was lost, if the kernel counts that.
+                if count == size as isize { counts[1] } else { 0 }
+            };
+            // SAFETY: as above.
+            let buffers = unsafe { sys::perf_buffer__buffer_cnt(buffer) } as usize;
+            let sum: u64 = (0..buffers).map(lost).sum();
+            let told = self.collected.told.iter().filter(|(of, _)| *of == stream);
+            let told: u64 = told.map(|(_, count)| count).sum();
+            if sum > told {
+                all.push((stream, sum - told));
+            }
+        }
+        all
     }
 
     /// The maps' names; a stream's number is its place here.
@@ -126,7 +173,8 @@ impl Streams {
             if !self.rings.is_null() {
                 fds.push(sys::ring_buffer__epoll_fd(self.rings));
             }
-            fds.extend(self.perf.iter().map(|&buffer| sys::perf_buffer__epoll_fd(buffer)));
+            let perf = self.perf.iter();
+            fds.extend(perf.map(|&(_, buffer)| sys::perf_buffer__epoll_fd(buffer)));
         }
         fds
     }
@@ -140,7 +188,7 @@ impl Streams {
             if !self.rings.is_null() {
                 sys::ring_buffer__consume_n(self.rings, AT_ONCE);
             }
-            for &buffer in &self.perf {
+            for &(_, buffer) in &self.perf {
                 sys::perf_buffer__consume(buffer);
             }
         }
@@ -154,7 +202,7 @@ impl Drop for Streams {
         // SAFETY: opened by us, closed once; null is let through.
         unsafe {
             sys::ring_buffer__free(self.rings);
-            for &buffer in &self.perf {
+            for &(_, buffer) in &self.perf {
                 sys::perf_buffer__free(buffer);
             }
         }
@@ -180,15 +228,35 @@ unsafe extern "C" fn from_ring(context: *mut c_void, data: *mut c_void, size: u6
     0
 }
 
-unsafe extern "C" fn from_perf(context: *mut c_void, _: c_int, data: *mut c_void, size: u32) {
-    // SAFETY: as above.
-    unsafe { collect(context, data, size as usize) };
-}
-
-unsafe extern "C" fn lost_of_perf(context: *mut c_void, _: c_int, count: u64) {
-    // SAFETY: as above.
+/// Takes what the kernel wrote into a perf buffer: `struct perf_event_header`,
+/// and behind it the length and bytes of a record, or how many were lost.
+unsafe extern "C" fn from_perf(
+    context: *mut c_void,
+    _: c_int,
+    event: *mut sys::perf_event_header,
+) -> sys::bpf_perf_event_ret {
+    // SAFETY: libbpf hands back the context it was given, with a whole event,
+    // whose size stands in its header.
     unsafe {
-        let context = &*context.cast::<Context>();
-        (*context.collected).lost.push((context.stream, count));
+        let body = event.add(1).cast::<u8>();
+        match (*event).type_ {
+            SAMPLE => {
+                let size = body.cast::<u32>().read_unaligned();
+                let room = usize::from((*event).size).saturating_sub(size_of_val(&*event) + 4);
+                collect(context, body.add(4).cast(), room.min(size as usize));
+            }
+            LOST => {
+                let count = body.add(8).cast::<u64>().read_unaligned();
+                let context = &*context.cast::<Context>();
+                let collected = &mut *context.collected;
+                collected.lost.push((context.stream, count));
+                match collected.told.iter_mut().find(|(stream, _)| *stream == context.stream) {
+                    Some((_, sum)) => *sum += count,
+                    None => collected.told.push((context.stream, count)),
+                }
+            }
+            _ => {}
+        }
     }
+    sys::LIBBPF_PERF_EVENT_CONT
 }

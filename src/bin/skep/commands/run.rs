@@ -171,6 +171,9 @@ impl Lost {
 
 /// Says on standard error what is going on.
 fn status(told: &Told<'_>, is_open: bool, shell: &Shell) {
+    if matches!(told.happening, Happening::Event { .. }) {
+        return;
+    }
     let on = told.label().map(|kernel| format!(" on {kernel}")).unwrap_or_default();
     match told.happening {
         Happening::Attached { program, section, result: Ok(place) } if place == section => {
