@@ -177,6 +177,7 @@ codes! {
     PROGRAM_FAILED = "E0604" "program-failed" Environment "a program that skep ran failed";
     TEMPLATE_NOT_FETCHED = "E0606" "template-not-fetched" Environment "the repository of a template could not be copied";
     CAPTURE_UNREADABLE = "E0607" "capture-unreadable" Usage "a file of captured packets cannot be read";
+    LIBRARY_MISSING = "E0608" "library-missing" Environment "a shared library of a program that is to run in a guest is not there";
 
     // 07: kernels and virtual machines
     QEMU_MISSING = "E0701" "qemu-missing" Environment "QEMU is not installed";

@@ -9,6 +9,7 @@
 //! time and memory in proportion to their number.
 
 mod error;
+mod executable;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod global;
@@ -21,6 +22,7 @@ mod section;
 mod tests;
 
 pub use error::Error;
+pub use executable::{Executable, loaded_part};
 pub use global::{Global, GlobalError};
 pub use maps::{MapDef, Pinning};
 pub use problem::Problem;

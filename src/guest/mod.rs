@@ -4,8 +4,8 @@
 //! of each object on its own in a child process with a time limit, and
 //! reports what happened; or it has an object's programs attached and passes
 //! on what comes out; or it runs a command for somebody who wants to look
-//! around. It draws no conclusions: whatever can be computed
-//! on the host is computed there. It knows [`wire`] and nothing else of the
+//! around, or the user's own program with its streams. It draws no
+//! conclusions: whatever can be computed on the host is computed there. It knows [`wire`] and nothing else of the
 //! host; it is the trust boundary, so an object from anywhere may be loaded.
 //!
 //! The part that loads also serves where there is no guest: see [`mod@own`].
@@ -24,6 +24,7 @@ mod load;
 mod modules;
 mod own;
 mod probe;
+mod program;
 mod run;
 mod shell;
 mod target;
@@ -111,8 +112,13 @@ fn serve() -> io::Result<()> {
             }
             Request::Attach(request) => live::run(&request, &blob, &mut channel)?,
             Request::Test(request) => test::run(&request, &blob, &mut channel)?,
+            Request::Start(request) => program::run(&request, &mut channel)?,
             // It crossed the news that everything had ended by itself.
-            Request::Stop | Request::Resolve(_) | Request::Leave => {}
+            Request::Stop
+            | Request::Resolve(_)
+            | Request::Leave
+            | Request::Input
+            | Request::Signal(_) => {}
         }
     }
 }

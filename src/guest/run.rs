@@ -4,7 +4,7 @@
 
 use super::channel::Channel;
 use super::shell;
-use crate::wire::{BROUGHT, Reply, Run, Terminal, frame};
+use crate::wire::{Reply, Run, Terminal, frame};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
@@ -14,26 +14,48 @@ use std::path::{Component, Path};
 /// The terminal that QEMU's console is in the guest.
 const CONSOLE: &str = "/dev/ttyS0";
 
-/// Lays a file below the directory of brought files.
+/// Lays a file into the root.
 pub fn bring(path: &str, executable: bool, bytes: &[u8]) -> Result<(), String> {
     let relative = Path::new(path);
     if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
         return Err(format!("{path} is no place for a file"));
     }
-    let place = Path::new("/").join(BROUGHT).join(relative);
+    let place = Path::new("/").join(relative);
     let lay = || -> io::Result<()> {
         if let Some(dir) = place.parent() {
             fs::create_dir_all(dir)?;
         }
-        fs::write(&place, bytes)?;
+        // This process may run on a library of that name.
+        let beside = place.with_extension("new");
+        fs::write(&beside, bytes)?;
         let mode = if executable { 0o555 } else { 0o444 };
-        fs::set_permissions(&place, fs::Permissions::from_mode(mode))
+        fs::set_permissions(&beside, fs::Permissions::from_mode(mode))?;
+        fs::rename(&beside, &place)
     };
     lay().map_err(|error| format!("{path} cannot be laid into the guest: {error}"))
 }
 
+/// Makes the directories that programs count on. What cannot be made is not
+/// missed before somebody looks for it.
+pub(super) fn lay_out() {
+    for dir in ["/tmp", "/run", "/var/tmp", "/dev/shm", "/dev/pts", "/etc"] {
+        drop(fs::create_dir_all(dir));
+    }
+    // SAFETY: strings that end in a zero byte.
+    unsafe {
+        libc::mount(
+            c"devpts".as_ptr(),
+            c"/dev/pts".as_ptr(),
+            c"devpts".as_ptr(),
+            0,
+            c"ptmxmode=666".as_ptr().cast(),
+        );
+    }
+}
+
 /// Runs a command in a child process; its exit code.
 pub fn run(request: &Run, input: &[u8], channel: &mut Channel) -> io::Result<i32> {
+    lay_out();
     match &request.terminal {
         Some(terminal) => on_console(request, terminal),
         None => piped(request, input, channel),
@@ -214,7 +236,7 @@ pub(super) fn wait(pid: i32) -> i32 {
     }
 }
 
-fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [0; 2];
     // SAFETY: room for two descriptors, which are ours afterwards.
     unsafe {

@@ -232,8 +232,8 @@ impl Shell {
             Err(error) => {
                 self.errno = number_of(&error);
                 let hint = match error.kind() {
-                    // What is missing is the dynamic linker.
-                    io::ErrorKind::NotFound => " (is it linked statically?)",
+                    // What is missing is what runs it.
+                    io::ErrorKind::NotFound => " (its interpreter is not here)",
                     _ => "",
                 };
                 complain(name, &format!("{error}{hint}"));

@@ -1,15 +1,11 @@
 //! `skep kernel run`: a look around in a kernel's machine.
 
+use super::brought::Luggage;
 use super::machines::{Machines, Wish};
 use super::{Session, kernel};
-use crate::base::fs;
-use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
-use crate::vm::{self, Brought, Output, Visit, Visitor};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-
-/// No more is taken into a guest: it has no disk.
-const MAX_BROUGHT: u64 = 64 << 20;
+use crate::diagnostics::Failure;
+use crate::vm::{self, Output, Visit, Visitor};
+use std::path::PathBuf;
 
 /// What is to be run, and where.
 #[derive(Debug, Default)]
@@ -38,7 +34,9 @@ pub fn run(
     visitor: &mut dyn FnMut() -> Option<Visitor>,
     output: Output<'_>,
 ) -> Result<i32, Failure> {
-    let brought = brought(session, &request.bring)?;
+    let mut luggage = Luggage::new(session);
+    luggage.add(&request.bring)?;
+    let brought = luggage.into_files();
     let machines = Machines::new(session)?;
     let kernel = kernel::named(session, &request.kernel)?;
     let mut modules = Vec::new();
@@ -61,41 +59,4 @@ pub fn run(
     let failed =
         |result: &Result<i32, vm::Error>| matches!(result, Err(vm::Error::NotBooted { .. }));
     Ok(machines.with(&wish, look_around, failed)?)
-}
-
-/// Reads what is to be brought: a file under its name, a directory with all
-/// that is below it.
-pub(super) fn brought(session: &Session, paths: &[PathBuf]) -> Result<Vec<Brought>, Failure> {
-    let mut all = Vec::new();
-    let mut size = 0;
-    for path in paths {
-        let path = session.absolute(path);
-        let name = path.file_name().map(PathBuf::from).unwrap_or_default();
-        let files = match fs::is_dir(&path) {
-            true => fs::files_below(&path),
-            false => vec![path.clone()],
-        };
-        for file in files {
-            let metadata = fs::metadata(&file)?;
-            size += metadata.len();
-            if size > MAX_BROUGHT {
-                let message = format!(
-                    "what is to be brought is larger than {} MiB, and the guest has no disk",
-                    MAX_BROUGHT >> 20
-                );
-                return Err(Diagnostic::new(codes::USAGE, Origin::Command, message).into());
-            }
-            let below = file.strip_prefix(&path).unwrap_or(Path::new(""));
-            let place = match below.as_os_str().is_empty() {
-                true => name.clone(),
-                false => name.join(below),
-            };
-            all.push(Brought {
-                path: place.to_string_lossy().into_owned(),
-                executable: metadata.permissions().mode() & 0o111 != 0,
-                bytes: fs::read(&file)?,
-            });
-        }
-    }
-    Ok(all)
 }

@@ -4,6 +4,7 @@
 
 pub mod add;
 pub mod bisect;
+mod brought;
 pub mod build;
 pub mod cargo;
 pub mod check;

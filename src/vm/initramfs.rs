@@ -9,6 +9,7 @@
 use super::Error;
 use crate::base::digest::Digest;
 use crate::base::fs;
+use crate::elf::{Executable, loaded_part};
 use crate::wire;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, OsStr, c_int, c_void};
@@ -73,7 +74,8 @@ impl Initramfs {
 /// process runs on.
 fn pack(executable: &Path) -> Result<Vec<u8>, Error> {
     let init = fs::read(executable)?;
-    let interpreter = interpreter(&init);
+    let interpreter = Executable::read(&init).and_then(|file| file.interpreter);
+    let interpreter = interpreter.map(PathBuf::from);
     let mut archive = Archive::default();
     for dir in ["dev", "proc", "sys", "tmp", "lib"] {
         archive.directory(dir);
@@ -124,48 +126,6 @@ fn shared_libraries() -> BTreeSet<PathBuf> {
     // SAFETY: the callback gets back the pointer it expects, and only now.
     unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut found).cast()) };
     found
-}
-
-/// An ELF file's program headers, as offsets into it.
-fn program_headers(elf: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
-    // 64-bit, little-endian (`e_ident`); `e_phoff`, `e_phentsize`, `e_phnum`.
-    if !elf.starts_with(b"\x7fELF\x02\x01") {
-        return None;
-    }
-    let offset = usize::try_from(u64_at(elf, 32)?).ok()?;
-    let count = usize::from(u16::from_le_bytes(elf.get(56..58)?.try_into().ok()?));
-    Some(elf.get(offset..offset.checked_add(count * 56)?)?.chunks_exact(56))
-}
-
-/// The dynamic linker that an executable asks for; none if it is static.
-fn interpreter(elf: &[u8]) -> Option<PathBuf> {
-    const PT_INTERP: [u8; 4] = 3_u32.to_le_bytes();
-    let header = program_headers(elf)?.find(|header| header[..4] == PT_INTERP)?;
-    let (offset, size) = (u64_at(header, 8)? as usize, u64_at(header, 32)? as usize);
-    let text = elf.get(offset..offset.checked_add(size)?)?;
-    Some(PathBuf::from(OsStr::from_bytes(CStr::from_bytes_until_nul(text).ok()?.to_bytes())))
-}
-
-/// The beginning of an ELF file that holds all its segments, with the section
-/// table taken out of its header.
-fn loaded_part(mut elf: Vec<u8>) -> Option<Vec<u8>> {
-    let mut end = 64 + 56 * usize::from(u16::from_le_bytes(elf.get(56..58)?.try_into().ok()?));
-    for header in program_headers(&elf)? {
-        let segment = u64_at(header, 8)?.checked_add(u64_at(header, 32)?)?;
-        end = end.max(usize::try_from(segment).ok()?);
-    }
-    if end > elf.len() {
-        return None;
-    }
-    elf.truncate(end);
-    // `e_shoff`; `e_shentsize` stays; `e_shnum` and `e_shstrndx`.
-    elf[40..48].fill(0);
-    elf[60..64].fill(0);
-    Some(elf)
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
 }
 
 /// A cpio archive in the making.
@@ -251,13 +211,5 @@ mod tests {
         assert!((archive.len() as u64) < size + (8 << 20));
         let has = |text: &str| archive.windows(text.len()).any(|bytes| bytes == text.as_bytes());
         assert!(has("init\0") && has("lib/libc.so.6\0") && has("TRAILER!!!\0"));
-    }
-
-    #[test]
-    fn files_that_are_not_elf_are_refused() {
-        assert_eq!(loaded_part(b"#!/bin/sh".to_vec()), None);
-        assert_eq!(loaded_part(b"\x7fELF\x02\x01".to_vec()), None);
-        let own = fs::read(Path::new("/proc/self/exe")).unwrap();
-        assert_eq!(loaded_part(own[..own.len() / 4].to_vec()), None);
     }
 }

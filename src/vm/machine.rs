@@ -110,6 +110,29 @@ impl Machine {
         Ok(self.line.serial.in_use)
     }
 
+    /// Waits a little for the guest to say something; whether it has.
+    pub fn listen(&mut self) -> Result<bool, Error> {
+        let line = &mut self.line;
+        let is_waiting = |line: &Line| match line.serial.in_use {
+            true => Ok(line.serial.has_bytes()),
+            false => line.ring.is_empty().map(|is_empty| !is_empty),
+        };
+        if is_waiting(line).map_err(Error::System)? {
+            return Ok(true);
+        }
+        match line.serial.in_use {
+            true => std::thread::sleep(TICK / 4),
+            false => {
+                // A timeout is as good as a ring. Whether the process ended is
+                // found out by who reads.
+                if let Ok(0) = line.doorbell.read(&mut [0; 256]) {
+                    std::thread::sleep(TICK);
+                }
+            }
+        }
+        is_waiting(line).map_err(Error::System)
+    }
+
     /// Hands on what the console shows from now on.
     pub fn follow_console(&self, follower: Follower) {
         self.line.console.follow(follower);
@@ -401,6 +424,14 @@ impl Serial {
             libc::recv(self.stream.as_raw_fd(), byte.as_mut_ptr().cast(), 1, libc::MSG_DONTWAIT)
         };
         count == 1 && byte[0] == wire::SERIAL_READY
+    }
+
+    /// Whether there is something to read.
+    fn has_bytes(&self) -> bool {
+        let mut entry =
+            libc::pollfd { fd: self.stream.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one valid entry.
+        unsafe { libc::poll(&mut entry, 1, 0) > 0 }
     }
 
     /// Reads or writes; nothing, if that cannot be done for now.

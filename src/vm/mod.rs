@@ -2,8 +2,8 @@
 //!
 //! A [`Runner`] has one machine under way and loads objects in it; when a
 //! machine is lost to an object, the next object gets a new one. [`Live`] is a
-//! machine with programs at work in it. A [`mod@visit`] is one command in a
-//! machine. [`Own`] is no machine: it loads objects into the kernel that skep
+//! machine with programs at work in it. A [`Program`] is the user's own, at
+//! work in one. A [`mod@visit`] is one command in a machine. [`Own`] is no machine: it loads objects into the kernel that skep
 //! runs on.
 //!
 //! A machine has no network, no disk and no
@@ -16,6 +16,7 @@ mod loader;
 mod machine;
 mod monitor;
 mod own;
+mod program;
 mod qemu;
 mod runner;
 mod snapshot;
@@ -27,6 +28,7 @@ pub use live::{Live, Plan};
 pub use loader::{Each, Loaded, Loader, Options};
 pub use machine::Follower;
 pub use own::Own;
+pub use program::{Launch, Program};
 pub use qemu::{Qemu, Settings};
 pub use runner::{Blueprint, Module, Runner};
 pub use visit::{Brought, Output, Stream, Visit, Visitor, visit};

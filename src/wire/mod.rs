@@ -64,7 +64,8 @@ pub enum Request {
     Modules(Vec<(String, u64)>),
     /// Lay a file, the message's blob, into the root; nobody may write it.
     Bring {
-        /// Where, from the root on, without a slash in front.
+        /// Where, from the root on, without a slash in front: below
+        /// [`BROUGHT`], or where a dynamic linker looks for libraries.
         path: String,
         /// Whether it may be run.
         executable: bool,
@@ -81,6 +82,16 @@ pub enum Request {
     Resolve(Resolve),
     /// Nothing more is asked: the answer to [`Reply::Told`].
     Leave,
+    /// Start a program, and pass its streams on both ways until it ends. The
+    /// answer is [`Reply::Done`] or [`Reply::Failed`], and the last one
+    /// [`Reply::Exited`].
+    Start(Start),
+    /// More for the standard input of the program that was started: the
+    /// message's blob. Its end, if the blob is empty.
+    Input,
+    /// Send a signal of this number to the program that was started and to
+    /// what it started.
+    Signal(i32),
     /// Load an object as a whole, the message's blob, and run its programs
     /// with given input. The answers are [`Reply::Attached`] or
     /// [`Reply::Refused`], then for each case what comes out of it, ended by
@@ -226,6 +237,23 @@ pub struct Run {
     /// The user's terminal, if they are to talk with the command: it runs on
     /// the console then. Otherwise its output comes in replies.
     pub terminal: Option<Terminal>,
+}
+
+/// A program with streams of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// Where it is in the guest.
+    pub path: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Variables of its environment, besides the few that all have.
+    pub environment: Vec<(String, String)>,
+    /// The terminals that its standard output and its standard error end at;
+    /// none for those that do not.
+    pub terminals: [Option<Terminal>; 2],
+    /// A line for the guest's shell, run when the program has attached what
+    /// it attaches.
+    pub workload: Option<String>,
 }
 
 /// A user's terminal.
@@ -480,6 +508,17 @@ pub enum Reply {
     Told,
     /// What came of a case.
     Ran(Box<Ran>),
+    /// The program that was started took so much of its input.
+    Took {
+        /// In bytes.
+        bytes: u64,
+    },
+    /// The workload beside a program that was started ended, with this exit
+    /// code.
+    WorkloadEnded {
+        /// As of [`Reply::Exited`].
+        code: i32,
+    },
     /// Nothing happens, but the guest is there.
     Idle,
     /// A command ended, with this exit code.

@@ -5,7 +5,7 @@
 use crate::support::Place;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// A template, what its program is to print (an extended regular expression)
@@ -80,14 +80,6 @@ fn cc(source: &str, program: &Path, arguments: &[&str]) {
     assert!(command.arg("-o").arg(program).arg(source).status().unwrap().success());
 }
 
-/// The libraries that a program is linked to, and what loads them.
-fn libraries(program: &Path) -> Vec<PathBuf> {
-    let listed = Command::new("ldd").arg(program).output().unwrap();
-    let text = String::from_utf8(listed.stdout).unwrap();
-    let paths = text.split_whitespace().filter(|word| word.starts_with('/'));
-    paths.map(PathBuf::from).collect()
-}
-
 #[test]
 fn the_templates_programs_do_what_they_say() {
     let place = Place::new();
@@ -105,12 +97,6 @@ fn the_templates_programs_do_what_they_say() {
     std::fs::create_dir(&stage).unwrap();
     for name in &names {
         let program = place.path().join(format!("{name}/target/skep/dev/{name}"));
-        for library in libraries(&program) {
-            let copy = stage.join(library.file_name().unwrap());
-            if !copy.exists() {
-                std::fs::copy(&library, copy).unwrap();
-            }
-        }
         std::fs::rename(program, stage.join(name)).unwrap();
     }
     cc("stage.c", &stage.join("stage"), &["-static"]);
@@ -143,4 +129,71 @@ fn the_templates_programs_do_what_they_say() {
     let text = wrong.join("\n");
     assert!(wrong.is_empty(), "{text}\n{}\n{} of {}", run.stderr, wrong.len(), names.len());
     assert_eq!(parts.next().unwrap_or_default().trim_end(), "left", "{}", run.stdout);
+}
+
+/// What `skep run` says of a template's program on a kernel: arguments, a
+/// workload, and what is to be printed of it.
+type Run = (&'static str, &'static [&'static str], &'static str, &'static str);
+
+const RUNS: &[Run] = &[
+    ("minimal", &[], "repeat 20 cat /proc/uptime; sleep 1.5", "^[1-9][0-9]* calls"),
+    ("bootstrap", &[], "run a; run b", "BEGAN exe .*/proc/self/exe"),
+    ("kprobe", &[], "touch /tmp/there; rm /tmp/there", "sh +/tmp/there"),
+    ("uprobe", &[], "sleep 1.5", r"uprobe +watched_function\(0x1, 0x3\) = 0x3"),
+    ("xdp", &["lo"], "udp 127.0.0.1:9 x; ping 127.0.0.1; sleep 1.5", "^17 +[1-9]"),
+];
+
+/// Runs a project; what it wrote.
+fn run(place: &Place, project: &str, kernel: &str, run: &Run) -> crate::support::Run {
+    let (_, arguments, workload, _) = run;
+    let args =
+        [&["run", project, "-k", kernel, "--bring", "caller", "-e", workload, "--"], *arguments];
+    place.skep(&args.concat())
+}
+
+fn matches(pattern: &str, text: &str) -> bool {
+    let pattern = regex_automata::meta::Regex::new(&format!("(?m){pattern}")).unwrap();
+    pattern.is_match(text)
+}
+
+#[test]
+fn templates_run_on_older_kernels_too() {
+    let place = Place::new();
+    for (name, ..) in RUNS {
+        place.skep(&["new", "--template", name, "--lang", "c", name]).expect(0);
+    }
+    cc("caller.c", &place.path().join("caller"), &[]);
+    for kernel in ["debian/bookworm", "debian/trixie"] {
+        for case in RUNS {
+            let ran = run(&place, case.0, kernel, case);
+            assert!(ran.code == 0 && matches(case.3, &ran.stdout), "{} on {kernel}: {ran}", case.0);
+        }
+    }
+}
+
+const IN_RUST: &[Run] = &[
+    ("xdp", &["lo"], "udp 127.0.0.1:9 x; ping 127.0.0.1; sleep 1.5", "^udp +[1-9]"),
+    ("profile", &[], "repeat 3000 cat /proc/uptime >/dev/null", r"^sh \(process \d+\) on CPU"),
+    (
+        "tracecon",
+        &[],
+        "caller --once; tcp 127.0.0.1:80 x",
+        "(?s)caller +looks up +localhost.*sh +connects to 127.0.0.1:80",
+    ),
+];
+
+#[test]
+fn templates_in_rust_run() {
+    // The dependencies are compiled once for all of them, and for later runs.
+    let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("loader");
+    let own = Path::new(env!("CARGO_BIN_EXE_skep")).parent().unwrap();
+    let path = format!("{}:{}", own.display(), std::env::var("PATH").unwrap());
+    let place = Place::new().env("PATH", path).env("CARGO_TARGET_DIR", &shared);
+    cc("caller.c", &place.path().join("caller"), &[]);
+    for case in IN_RUST {
+        let name = format!("my-{}", case.0);
+        place.skep(&["new", &name, "--template", case.0, "--lang", "rust"]).expect(0);
+        let ran = run(&place, &name, "debian/trixie", case).expect(0);
+        assert!(matches(case.3, &ran.stdout), "{}: {ran}", case.0);
+    }
 }

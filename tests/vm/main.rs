@@ -28,6 +28,7 @@ mod symbols;
 mod templates;
 mod tests;
 mod trace;
+mod user;
 mod verdicts;
 mod veristat;
 mod warm;

@@ -1,9 +1,11 @@
 //! `skep run`: programs at work in a virtual machine. The object is built,
 //! attached as a whole, and everything that comes out of it (events, what
-//! programs print, what maps hold) is handed on as values.
+//! programs print, what maps hold) is handed on as values. Where the project
+//! has a user program, that does the work instead ([`program`]).
 
 pub mod events;
 mod happening;
+pub mod program;
 mod sides;
 mod source;
 mod symbols;
@@ -15,9 +17,10 @@ use sides::Stops;
 use watch::Watch;
 pub(super) use watch::printed;
 
+use super::brought::Luggage;
 use super::kernel::reference;
 use super::machines::{Machines, Wish};
-use super::verify::{self, Word, modules, plan, sets};
+use super::verify::{self, Word, modules as needed, plan, sets};
 use super::{Packages, Session, build, pins};
 use crate::base::fs;
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
@@ -27,7 +30,7 @@ use crate::project::lock::Lock;
 use crate::vm::{self, Live, Plan, Settings};
 use crate::wire::{Attach, Patch, Target};
 use events::Types;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What is to run, and how.
@@ -49,6 +52,16 @@ pub struct Request {
     pub sets: Vec<String>,
     /// A line for the guest's shell, run when everything is attached.
     pub workload: Option<String>,
+    /// Attach the programs even if there is a user program that does so.
+    pub no_user: bool,
+    /// Which user program, if there are several.
+    pub program: Option<String>,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
+    /// Somebody keeps what happens.
+    pub is_recorded: bool,
     /// Files and directories that it finds.
     pub bring: Vec<PathBuf>,
     /// Modules that the kernel is to have.
@@ -92,6 +105,7 @@ struct Subject {
 pub fn run(
     session: &Session,
     request: &Request,
+    front: &mut dyn program::Front,
     tell: &mut (dyn FnMut(&Told<'_>) + Send),
 ) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::default();
@@ -99,13 +113,19 @@ pub fn run(
         paths: request.path.iter().cloned().collect(),
         packages: request.packages.clone(),
         profile: request.profile,
+        user: !request.no_user && !request.path.as_deref().is_some_and(is_single),
         ..Default::default()
     };
     let built = build::objects(session, &build)?;
-    outcome.diagnostics.extend(built.diagnostics.iter().cloned());
     if built.failed() {
+        outcome.diagnostics.extend(built.diagnostics);
+        outcome.diagnostics.extend(built.cargo_diagnostics);
         return Ok(outcome);
     }
+    if let Some(program) = program::choose(request, &built)? {
+        return program::run(session, request, &built, program, front);
+    }
+    outcome.diagnostics.extend(built.diagnostics.iter().cloned());
     let subject = subject(session, request, &built)?;
     let globals = request.sets.iter().map(|text| sets::patch(text, &subject.path, &subject.elf));
     let globals = globals.collect::<Result<Vec<_>, _>>()?;
@@ -139,19 +159,9 @@ impl Work<'_> {
         outcome: &mut Outcome,
     ) -> Result<(), Failure> {
         let Self { session, request, subject, types, .. } = *self;
-        let mut modules = Vec::new();
-        for name in &request.modules {
-            kernel.add_module(name, &mut modules)?;
-        }
-        if subject.elf.programs().any(|program| is_filter(subject.elf.section_name(program))) {
-            for name in ["sch_ingress", "cls_bpf"] {
-                // It may be built in.
-                if let Err(error) = kernel.add_module(name, &mut modules) {
-                    session.detail(error.to_string());
-                }
-            }
-        }
-        modules::add_needed(session, kernel, &subject.elf, &mut modules);
+        let modules = modules(session, request, kernel, &[&subject.elf])?;
+        let mut luggage = Luggage::new(session);
+        luggage.add(&request.bring)?;
         let name = subject.path.file_name().unwrap_or_default().to_string_lossy();
         let mut plan = Plan {
             attach: Attach {
@@ -163,8 +173,8 @@ impl Work<'_> {
                 interval_ms: request.interval.map(|interval| interval.as_millis() as u64),
             },
             object: subject.bytes.clone(),
-            modules: modules.into_iter().map(|module| (module.name, module.bytes)).collect(),
-            brought: super::kernel_run::brought(session, &request.bring)?,
+            modules,
+            brought: luggage.into_files(),
         };
         let stage = Stage { session, kernel, is_cold: request.cold };
         let live = match stage.begin(&plan)? {
@@ -207,6 +217,38 @@ impl Work<'_> {
         };
         Watch { request, types, kernel, session, stops, tell }.all(live, outcome)
     }
+}
+
+/// Whether a path names a single source or object, and not a project.
+fn is_single(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "c" || extension == "o")
+}
+
+/// The modules that the kernel is to have for some objects.
+fn modules(
+    session: &Session,
+    request: &Request,
+    kernel: &Kernel,
+    objects: &[&elf::Object],
+) -> Result<Vec<vm::Module>, Failure> {
+    let mut modules = Vec::new();
+    for name in &request.modules {
+        kernel.add_module(name, &mut modules)?;
+    }
+    let mut programs =
+        objects.iter().flat_map(|object| object.programs().map(|one| object.section_name(one)));
+    if programs.any(is_filter) {
+        for name in ["sch_ingress", "cls_bpf"] {
+            // It may be built in.
+            if let Err(error) = kernel.add_module(name, &mut modules) {
+                session.detail(error.to_string());
+            }
+        }
+    }
+    for object in objects {
+        needed::add_needed(session, kernel, object, &mut modules);
+    }
+    Ok(modules.into_iter().map(|module| (module.name, module.bytes)).collect())
 }
 
 /// Whether a section's programs are filters of the traffic control, which is

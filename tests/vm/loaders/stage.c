@@ -41,25 +41,6 @@ static long long now_ms(void)
 	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-/* Libraries are where programs look for them. */
-static void lay_libraries(void)
-{
-	static const char *const dirs[] = { "/lib", "/lib/x86_64-linux-gnu", "/lib64", "/tmp" };
-	static const char *const names[] = { "libc.so.6", "libelf.so.1", "libz.so.1",
-					     "libzstd.so.1" };
-	char from[64], to[64];
-	size_t i;
-
-	for (i = 0; i < sizeof(dirs) / sizeof(*dirs); i++)
-		mkdir(dirs[i], 0755);
-	for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		snprintf(from, sizeof(from), "/bring/stage/%s", names[i]);
-		snprintf(to, sizeof(to), "/lib/x86_64-linux-gnu/%s", names[i]);
-		symlink(from, to);
-	}
-	symlink("/bring/stage/ld-linux-x86-64.so.2", "/lib64/ld-linux-x86-64.so.2");
-}
-
 static void bring_up(const char *device, const char *address)
 {
 	struct sockaddr_in own = { .sin_family = AF_INET };
@@ -248,7 +229,6 @@ int main(int argc, char **argv)
 		return 2;
 	ends_alone = !strcmp(argv[1], "ends");
 	argv += 3;
-	lay_libraries();
 	lay_network();
 	printf("--- %s\n", argv[0]);
 	fflush(stdout);

@@ -89,7 +89,7 @@ struct RunArgs {
     /// The kernel
     #[arg(value_name = "REF")]
     reference: String,
-    /// A file or directory to lay into /bring, read-only; a static busybox, say
+    /// A file or directory to lay into /bring, read-only, programs with the shared libraries they need
     #[arg(long, value_name = "PATH")]
     bring: Vec<PathBuf>,
     /// A module to load first, with those it needs

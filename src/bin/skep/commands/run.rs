@@ -3,10 +3,16 @@
 use super::CommandResult;
 use super::packages::PackageArgs;
 use super::recording::{self, Keeper};
-use crate::shell::Shell;
+use crate::shell::{Shell, terminal};
+use skep::diagnostics::Diagnostic;
 use skep::ops::Session;
 use skep::ops::build::Profile;
+use skep::ops::run::program::{Front, Streams};
 use skep::ops::run::{self, Happening, Request, Told};
+use skep::vm::Stream;
+use skep::wire::Terminal;
+use std::io;
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -26,11 +32,21 @@ pub struct Args {
     /// stand side by side [default: the last of the project's matrix]
     #[arg(short, long = "kernel", value_name = "REF")]
     kernels: Vec<String>,
+    /// Attach the programs even if the project has a user program that does so
+    #[arg(long, conflicts_with_all = ["program", "environment", "arguments"])]
+    no_user: bool,
+    /// The user program to run, if the project has several
+    #[arg(long = "bin", value_name = "NAME")]
+    program: Option<String>,
+    /// Set a variable of the user program's environment
+    #[arg(long = "env", value_name = "VAR=VALUE", value_parser = variable)]
+    environment: Vec<(String, String)>,
     /// Run a command of the guest's shell while the programs are attached, and
     /// end with it; `;` parts several
     #[arg(short, long, value_name = "COMMAND")]
     exec: Option<String>,
-    /// Have a file or directory in the guest, below /bring
+    /// Have a file or directory in the guest, below /bring, programs with the
+    /// shared libraries they need
     #[arg(long, value_name = "PATH")]
     bring: Vec<PathBuf>,
     /// Load a module of the kernel's first
@@ -65,12 +81,24 @@ pub struct Args {
     /// Show what a record tells, or draw it with --report; nothing runs
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "paths", "kernels", "exec", "bring", "modules", "limit", "count", "interval", "sets",
-        "targets", "events", "record", "cold", "release",
+        "targets", "events", "record", "cold", "release", "no_user", "program", "environment",
+        "arguments",
     ])]
     replay: Option<PathBuf>,
     /// Boot the machine instead of restoring a snapshot of it
     #[arg(long)]
     cold: bool,
+    /// Arguments of the user program
+    #[arg(value_name = "ARGS", last = true)]
+    arguments: Vec<String>,
+}
+
+/// `VAR=VALUE`.
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write VAR=VALUE".to_owned()),
+    }
 }
 
 /// `5s`, `500ms`, `2m`, `5`.
@@ -111,6 +139,11 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         events: args.events,
         sets: args.sets,
         workload: args.exec,
+        no_user: args.no_user,
+        program: args.program,
+        arguments: args.arguments,
+        environment: args.environment,
+        is_recorded: args.record.is_some() || args.report.is_some(),
         bring: args.bring,
         modules: args.modules,
         interval: args.interval,
@@ -122,7 +155,8 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let mut lost = Lost::default();
     // Whoever wants a record does not want to go on without one.
     let mut is_broken = false;
-    let outcome = run::run(session, &request, &mut |told| {
+    let mut own = OwnProgram { session, shell };
+    let outcome = run::run(session, &request, &mut own, &mut |told| {
         status(told, is_open, shell);
         lost.hear(told, shell);
         shell.happening(told);
@@ -139,6 +173,46 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         shell.set_exit(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)));
     }
     kept
+}
+
+/// The user's own program, whose standard output and error ours are.
+struct OwnProgram<'o> {
+    session: &'o Session,
+    shell: &'o Shell,
+}
+
+impl Front for OwnProgram<'_> {
+    fn remarks(&mut self, found: &[Diagnostic]) {
+        self.shell.remarks(found);
+    }
+
+    fn open(&mut self) -> Streams {
+        Streams {
+            input: terminal::input(),
+            terminals: [io::stdout().as_fd(), io::stderr().as_fd()].map(|stream| {
+                let (rows, columns) = terminal::size_of(stream)?;
+                let kind = self.shell.terminal_kind().to_owned();
+                Some(Terminal { rows, columns, kind })
+            }),
+        }
+    }
+
+    fn running(&mut self, kernel: &str, release: &str) {
+        self.shell.status("Running", &format!("on {kernel} ({release})"));
+    }
+
+    fn wrote(&mut self, stream: Stream, bytes: &[u8]) {
+        match stream {
+            Stream::Error => self.shell.raw_error(bytes),
+            Stream::Out => {
+                self.shell.raw(bytes);
+                // As a closed pipe ends a program anywhere.
+                if self.shell.is_closed() {
+                    self.session.cancel.cancel();
+                }
+            }
+        }
+    }
 }
 
 /// Events that nobody was fast enough for: by kernel and map.

@@ -172,6 +172,21 @@ impl Shell {
         }
     }
 
+    /// Reports findings on standard error, where standard output is a user
+    /// program's.
+    pub fn remarks(&self, diagnostics: &[Diagnostic]) {
+        for diagnostic in diagnostics {
+            self.count(diagnostic);
+            let text = self.render(diagnostic, &self.err());
+            self.write_err(&text);
+        }
+    }
+
+    /// Whether nobody reads standard output any more.
+    pub fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
     /// Reports what cargo says: to machines that read JSON its own messages,
     /// which have the form of ours, to everybody else the same as findings.
     pub fn pass_on(&self, messages: &[String], diagnostics: &[Diagnostic]) {

@@ -2,7 +2,7 @@
 //! shows comes here as it is.
 
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::sync::mpsc::{self, Receiver};
 
 /// The key that ends the loan: Ctrl-], as telnet has it.
@@ -59,6 +59,36 @@ impl Drop for Lent {
         // SAFETY: the settings are those that were there.
         unsafe { libc::tcsetattr(io::stdin().as_raw_fd(), libc::TCSADRAIN, &self.before) };
     }
+}
+
+/// Lines and columns of the terminal that a stream ends at; nothing, if it is
+/// none.
+pub fn size_of(stream: BorrowedFd<'_>) -> Option<(u16, u16)> {
+    if !stream.is_terminal() {
+        return None;
+    }
+    // SAFETY: an open terminal, and a struct that the call fills.
+    unsafe {
+        let mut size = std::mem::zeroed::<libc::winsize>();
+        libc::ioctl(stream.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size);
+        Some((size.ws_row, size.ws_col))
+    }
+}
+
+/// What comes on standard input, as it comes, up to its end.
+pub fn input() -> Receiver<Vec<u8>> {
+    // Few chunks wait for somebody to take them; the rest stays where it is.
+    let (sender, chunks) = mpsc::sync_channel(4);
+    // It may wait for input when everything is over, and ends with us.
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; 64 << 10];
+        while let Ok(count @ 1..) = io::stdin().read(&mut buffer) {
+            if sender.send(buffer[..count].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    chunks
 }
 
 /// Shows bytes of the guest's console as they are: the terminal is lent.
