@@ -24,13 +24,10 @@ const SIGN_OF_LIFE: Duration = Duration::from_millis(200);
 /// A program that has attached nothing new for so long, and waits, has
 /// attached all.
 const SETTLED: Duration = Duration::from_millis(300);
-/// A program that waits takes no more time than that meanwhile, in hundredths
-/// of a second.
-const WAITS: u64 = 5;
 /// One that waits and has attached nothing for so long will attach nothing.
 const NOTHING: Duration = Duration::from_secs(3);
 /// The workload waits no longer for a program to be ready.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// What the program still says after the workload's end.
 const AFTERMATH: Duration = Duration::from_millis(500);
 /// The device that terminals are made of.
@@ -267,9 +264,11 @@ fn stream(terminal: Option<&Terminal>) -> io::Result<(File, File)> {
 struct Workload<'l> {
     line: &'l str,
     started: Instant,
-    /// How many programs and links there are, what time the program has taken,
-    /// and since when that is so.
-    seen: (usize, u64, Instant),
+    /// How many programs and links there are, and since when.
+    seen: (usize, Instant),
+    /// How often the program was looked at since then, and how often it was
+    /// not waiting.
+    looks: (u32, u32),
     state: State,
 }
 
@@ -287,7 +286,7 @@ enum State {
 impl<'l> Workload<'l> {
     fn new(line: &'l str) -> Self {
         let started = Instant::now();
-        Self { line, started, seen: (0, 0, started), state: State::Waiting }
+        Self { line, started, seen: (0, started), looks: (0, 0), state: State::Waiting }
     }
 
     fn piped(&self) -> Option<&Piped> {
@@ -304,16 +303,25 @@ impl<'l> Workload<'l> {
         }
     }
 
+    /// Whether the program has attached what it attaches, as far as can be
+    /// told from outside: nothing new for a while, in which it mostly waited.
+    fn is_settled(&mut self, count: usize, is_busy: bool) -> bool {
+        self.looks = (self.looks.0 + 1, self.looks.1 + u32::from(is_busy));
+        let settled = if count > 0 { SETTLED } else { NOTHING };
+        let is_over = count == self.seen.0 && self.seen.1.elapsed() >= settled;
+        let waited = self.looks.1 * 2 < self.looks.0;
+        if count != self.seen.0 || is_over {
+            self.seen = (count, Instant::now());
+            self.looks = (0, 0);
+        }
+        is_over && waited
+    }
+
     /// Goes on with it; whether anything happened.
     fn go_on(&mut self, pid: u32, channel: &mut Channel) -> io::Result<bool> {
         match std::mem::replace(&mut self.state, State::Told) {
             State::Waiting => {
-                let (count, time) = (attached(), time_of(pid));
-                if count != self.seen.0 || time > self.seen.1 + WAITS {
-                    self.seen = (count, time, Instant::now());
-                }
-                let settled = if count > 0 { SETTLED } else { NOTHING };
-                let is_ready = self.seen.2.elapsed() >= settled;
+                let is_ready = self.is_settled(attached(), is_busy(pid));
                 self.state = match is_ready || self.started.elapsed() >= PATIENCE {
                     true => State::Running(Piped::start(&[], self.line.as_bytes())?),
                     false => State::Waiting,
@@ -351,10 +359,8 @@ fn attached() -> usize {
     count(sys::bpf_prog_get_next_id) + count(sys::bpf_link_get_next_id)
 }
 
-/// What time of the processor a process has taken, in hundredths of a second
-/// (proc_pid_stat(5): `utime` and `stime`).
-fn time_of(pid: u32) -> u64 {
+/// Whether a process runs, or would if it could (proc_pid_stat(5): `state`).
+fn is_busy(pid: u32) -> bool {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields = text.rsplit_once(')').map_or("", |(_, rest)| rest);
-    fields.split_whitespace().skip(11).take(2).filter_map(|time| time.parse::<u64>().ok()).sum()
+    text.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('R'))
 }

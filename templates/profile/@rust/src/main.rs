@@ -181,7 +181,7 @@ fn place_in_file(line: &str, address: u64) -> Option<(&str, u64)> {
     let (start, end) = (hexadecimal(start)?, hexadecimal(end)?);
     let offset = hexadecimal(words.nth(1)?)?;
     let file = words.nth(2)?;
-    (start <= address && address < end).then_some((file, address - start + offset))
+    (start <= address && address < end).then(|| (file, address - start + offset))
 }
 
 /// The text in front of the zero that ends it.
