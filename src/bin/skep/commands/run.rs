@@ -11,8 +11,6 @@ use skep::ops::run::program::{Front, Streams};
 use skep::ops::run::{self, Happening, Request, Told};
 use skep::vm::Stream;
 use skep::wire::Terminal;
-use std::io;
-use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -189,8 +187,8 @@ impl Front for OwnProgram<'_> {
     fn open(&mut self) -> Streams {
         Streams {
             input: terminal::input(),
-            terminals: [io::stdout().as_fd(), io::stderr().as_fd()].map(|stream| {
-                let (rows, columns) = terminal::size_of(stream)?;
+            terminals: terminal::sizes().map(|size| {
+                let (rows, columns) = size?;
                 let kind = self.shell.terminal_kind().to_owned();
                 Some(Terminal { rows, columns, kind })
             }),

@@ -2,7 +2,7 @@
 //! shows comes here as it is.
 
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::sync::mpsc::{self, Receiver};
 
 /// The key that ends the loan: Ctrl-], as telnet has it.
@@ -61,18 +61,20 @@ impl Drop for Lent {
     }
 }
 
-/// Lines and columns of the terminal that a stream ends at; nothing, if it is
-/// none.
-pub fn size_of(stream: BorrowedFd<'_>) -> Option<(u16, u16)> {
-    if !stream.is_terminal() {
-        return None;
-    }
-    // SAFETY: an open terminal, and a struct that the call fills.
-    unsafe {
-        let mut size = std::mem::zeroed::<libc::winsize>();
-        libc::ioctl(stream.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size);
-        Some((size.ws_row, size.ws_col))
-    }
+/// Lines and columns of the terminals that standard output and standard error
+/// end at; nothing for one that ends elsewhere.
+pub fn sizes() -> [Option<(u16, u16)>; 2] {
+    [io::stdout().as_fd(), io::stderr().as_fd()].map(|stream| {
+        if !stream.is_terminal() {
+            return None;
+        }
+        // SAFETY: an open terminal, and a struct that the call fills.
+        unsafe {
+            let mut size = std::mem::zeroed::<libc::winsize>();
+            libc::ioctl(stream.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size);
+            Some((size.ws_row, size.ws_col))
+        }
+    })
 }
 
 /// What comes on standard input, as it comes, up to its end.
