@@ -7,6 +7,7 @@
 //! something depends on the kernel, on the loader or on values at run time, it
 //! warns or is silent. An error means that libbpf or every kernel refuses.
 
+mod blocks;
 mod certainty;
 mod code;
 mod context;
@@ -15,6 +16,7 @@ pub mod kernel;
 mod rules;
 mod values;
 
+pub use blocks::{Block, blocks};
 pub use certainty::Certainty;
 pub use code::{Code, Slot};
 pub use context::{Context, FunctionView, ProgramView};

@@ -1,4 +1,5 @@
-//! Floor 3: what programs cost an earlier verifier, and old against new.
+//! Floor 3: what programs cost an earlier verifier, and how long they ran; old
+//! against new.
 //!
 //! Figures are kept in skep's own JSON ([`json`]), or in veristat's CSV
 //! ([`csv`]), so that either tool reads what the other one wrote. Everything
@@ -42,6 +43,15 @@ pub struct Figures {
     pub stack: Option<u64>,
     /// Microseconds that the verifier took.
     pub verification_micros: Option<u64>,
+    /// The test that the program was run with, if that is what was measured.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub test: String,
+    /// Nanoseconds of one run then, in the median of some rounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_nanos: Option<u64>,
+    /// The slowest of those rounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_nanos_high: Option<u64>,
 }
 
 /// Why a text holds no figures.
@@ -148,6 +158,7 @@ pub fn compare(
         old.program == new.program
             && old.object == new.object
             && old.set == new.set
+            && old.test == new.test
             && (old.kernel.is_none() || old.kernel == new.kernel)
     };
     let mut changes: Vec<Change> = new

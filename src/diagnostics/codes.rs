@@ -10,7 +10,7 @@
 //! | 05 | BTF and CO-RE |
 //! | 06 | the machine: files, programs, cache |
 //! | 07 | kernels and virtual machines |
-//! | 09 | what programs cost the verifier: budgets, baselines |
+//! | 09 | what programs cost: budgets, baselines |
 
 use super::code::{Class, Code, Row};
 
@@ -205,6 +205,7 @@ codes! {
     VERDICT_FLIPPED = "E0902" "verdict-flipped" Finding "a program was accepted when the baseline was saved, and is not any more";
     VERIFICATION_GREW = "E0903" "verification-grew" Finding "a program costs the verifier so much more than in the baseline that it is not allowed";
     NO_TRACE = "E0904" "no-trace" Finding "the verifier's log tells of no instruction, so there is nothing to trace";
+    RUN_SLOWER = "E0905" "run-slower" Finding "a program takes longer to run than its baseline allows";
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub(crate) mod fixture;
 mod global;
 mod lines;
 mod maps;
+mod marks;
 mod problem;
 mod read;
 mod section;
@@ -25,6 +26,7 @@ pub use error::Error;
 pub use executable::{Executable, loaded_part};
 pub use global::{Global, GlobalError};
 pub use maps::{MapDef, Pinning};
+pub use marks::{Mark, SECTION as MARKS, with_marks};
 pub use problem::Problem;
 pub use section::section;
 

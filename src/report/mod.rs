@@ -5,6 +5,7 @@
 //! escaped ([`text::escape`]), so that a control character in a program's
 //! name never reaches a terminal.
 
+pub mod coverage;
 pub mod github;
 pub mod human;
 pub mod json;

@@ -6,6 +6,7 @@
 mod support;
 
 mod baseline;
+mod bench;
 mod bisect;
 mod contexts;
 mod demo;

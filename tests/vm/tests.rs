@@ -590,3 +590,44 @@ expect.retval = 0
     let run = test(&place, &["--message-format", "short"]).expect(2);
     insta::assert_snapshot!("deeds_mistakes", run.stdout);
 }
+
+#[test]
+fn lines_that_tests_come_by_are_counted() {
+    let place = place(
+        r#"
+program = "filter"
+[[test]]
+name = "passes"
+packet = "eth/arp"
+expect.retval = "XDP_PASS"
+[[test]]
+name = "drops"
+packet = "eth/ip/tcp(dport=22)"
+maps.rules = [{ key = 22, value = { hits = 4 } }]
+expect = { retval = "XDP_DROP", maps.rules = [{ key = 22, value = { hits = 5 } }] }
+"#,
+    );
+    let kernels = ["-k", "debian/bullseye", "-k", "debian/sid"];
+    let run = test(&place, &[&kernels[..], &["--coverage", "lcov"]].concat()).expect(0);
+    assert!(!run.stderr.contains("does not take"), "{run}");
+    assert!(run.stderr.contains("Covered "), "{run}");
+    let text = place.read("coverage.info");
+    let line = |code: &str| {
+        let number = SOURCE.lines().position(|line| line.trim() == code).unwrap() + 1;
+        let found = text.lines().find_map(|line| line.strip_prefix(&format!("DA:{number},")));
+        found.unwrap_or_else(|| panic!("{code}: {text}")).parse::<u64>().unwrap()
+    };
+    // Both tests, on both kernels; one of them; none.
+    assert_eq!(line("seen++;"), 4, "{text}");
+    assert_eq!(line("rule->hits++;"), 2, "{text}");
+    assert_eq!(line("ip->ttl--;"), 0, "{text}");
+    assert_eq!(line("skb->mark += skb->cb[1];"), 2, "{text}");
+    assert!(text.contains("FNDA:4,filter\n") && text.contains("FNDA:0,traced\n"), "{text}");
+    assert!(!text.contains("vmlinux.h") && text.matches("end_of_record").count() == 1, "{text}");
+
+    let args = [&kernels[2..], &["--coverage", "html", "-o", "out/page.html"]].concat();
+    std::fs::create_dir(place.path().join("out")).unwrap();
+    test(&place, &args).expect(0);
+    let page = place.read("out/page.html");
+    assert!(page.contains("src/filter.bpf.c") && page.contains("class=\"miss\""), "{page}");
+}

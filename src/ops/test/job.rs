@@ -1,11 +1,13 @@
 //! One kernel's part of the tests: a machine, in which each object is loaded
 //! once for all cases that want the same constants.
 
+use super::coverage::{self, Counts, Marked};
 use super::judge::{Difference, Seen, judge, judge_verdict};
 use super::ready::Ready;
 use super::{Request, TestResult, Word};
 use crate::bpf::KernelVersion;
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
+use crate::elf::MARKS;
 use crate::events::{Ending, Step};
 use crate::kernels::Stored;
 use crate::ops::machines::{Machines, Wish};
@@ -14,6 +16,7 @@ use crate::ops::verify::{Object, Task, finding, modules};
 use crate::ops::{Session, pins};
 use crate::vm::{self, Loaded, Loader as _, Runner, Settings};
 use crate::wire::{self, Patch, Refusal, Reply, Trial};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 /// What is kept of a log, in bytes.
@@ -27,6 +30,10 @@ pub(super) struct Job<'j> {
     pub objects: &'j [Object],
     /// The types of each object's events, where a test asks for events.
     pub types: &'j [Option<Types<'j>>],
+    /// Objects with marks, if it is to be seen what is come by.
+    pub marked: &'j [Option<Marked>],
+    /// What was come by.
+    pub counts: &'j Mutex<Counts>,
     pub tests: &'j [Ready],
     pub machines: &'j Machines<'j>,
     pub wish: &'j Wish,
@@ -276,7 +283,9 @@ impl Job<'_> {
         runner: &mut Runner<'_>,
         part: &mut Part,
     ) -> Result<Vec<Attempt>, Failure> {
-        let object = &self.objects[self.tests[tests[0]].object];
+        let index = self.tests[tests[0]].object;
+        let object = &self.objects[index];
+        let mut marked = self.marked.get(index).and_then(Option::as_ref);
         let mut attempts: Vec<Option<Attempt>> = tests.iter().map(|_| None).collect();
         let mut only: Option<Vec<String>> = None;
         loop {
@@ -284,14 +293,30 @@ impl Job<'_> {
             if left.is_empty() {
                 break;
             }
-            let cases = left.iter().map(|&at| self.tests[tests[at]].case.clone()).collect();
+            let mut cases: Vec<wire::Case> =
+                left.iter().map(|&at| self.tests[tests[at]].case.clone()).collect();
+            if marked.is_some() {
+                cases.iter_mut().for_each(|case| case.maps.push(MARKS.to_owned()));
+            }
+            let bytes = marked.map_or(&object.bytes[..], |marked| &marked.bytes);
             let request = wire::Test {
                 name: stem(object),
                 only: only.clone(),
                 globals: self.tests[tests[0]].constants.clone(),
                 cases,
             };
-            match self.cases(object, request, runner) {
+            match self.cases(bytes, request, runner) {
+                // Once more as it is: marks may be too much for a verifier.
+                Cases { refusal: Some(refusal), .. } if marked.take().is_some() => {
+                    let (path, kernel) = (object.path.display(), place.reference);
+                    self.session.note(format!(
+                        "{kernel} does not take {path} with marks: its tests there do not count \
+                         for the coverage"
+                    ));
+                    for message in refusal.messages {
+                        self.session.detail(message);
+                    }
+                }
                 Cases { refusal: Some(refusal), .. } => {
                     let is_second = only.is_some();
                     let mut programs: Vec<&str> = left
@@ -330,6 +355,13 @@ impl Job<'_> {
                     let answered = seen.len();
                     for (&at, seen) in left.iter().zip(seen) {
                         let test = &self.tests[tests[at]];
+                        let own = |(content, _): &&(wire::Content, Vec<u8>)| content.map == MARKS;
+                        if let Some((content, blob)) = seen.contents.iter().find(own) {
+                            let marks = blob.get(content.key_size as usize..).unwrap_or_default();
+                            let counts = self.counts.lock();
+                            let mut counts = counts.unwrap_or_else(PoisonError::into_inner);
+                            coverage::count(&mut counts, index, marks);
+                        }
                         let mut attempt = Attempt::of(judge(test, &seen, &streams, types));
                         attempt.prints = seen.prints();
                         let expected = test.checks.prints.as_ref();
@@ -361,12 +393,12 @@ impl Job<'_> {
     }
 
     /// Has cases run.
-    fn cases(&self, object: &Object, request: wire::Test, runner: &mut Runner<'_>) -> Cases {
+    fn cases(&self, object: &[u8], request: wire::Test, runner: &mut Runner<'_>) -> Cases {
         let mut cases =
             Cases { seen: Vec::new(), streams: Vec::new(), refusal: None, ended: Ok(None) };
         let mut current = Seen::default();
         let mut failed = None;
-        let ended = runner.test(request, &object.bytes, &mut |reply, blob| match reply {
+        let ended = runner.test(request, object, &mut |reply, blob| match reply {
             Reply::Refused(refusal) => cases.refusal = Some(refusal),
             Reply::Attached { streams, fixups, .. } => {
                 cases.streams = streams;

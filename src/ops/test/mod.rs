@@ -7,8 +7,10 @@
 //! kernel's selftests has its tests in itself.
 
 mod annotated;
+pub mod bench;
 mod captures;
 mod context;
+pub mod coverage;
 mod job;
 mod judge;
 mod ready;
@@ -24,10 +26,12 @@ use super::{Packages, Session, build};
 use crate::base::jobs::side_by_side;
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::vm::{self, Settings};
+use coverage::{Counts, Marked};
 use job::{Job, Part};
 use ready::Ready;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// What to test, and where.
@@ -52,6 +56,8 @@ pub struct Request {
     pub limit: Duration,
     /// Boot every machine instead of restoring a snapshot.
     pub cold: bool,
+    /// See which C lines are come by.
+    pub coverage: bool,
 }
 
 /// What came of it.
@@ -62,6 +68,8 @@ pub struct Outcome {
     pub results: Vec<TestResult>,
     /// What is wrong: mistakes in files of tests, failures, rejections.
     pub diagnostics: Vec<Diagnostic>,
+    /// What was come by, if that was asked for.
+    pub coverage: Option<coverage::Coverage>,
 }
 
 /// What came of a test on a kernel.
@@ -93,6 +101,8 @@ pub struct TestResult {
     pub differences: Vec<String>,
     /// What the program printed.
     pub prints: Vec<String>,
+    /// Its place among the tests that were to be run.
+    pub place: usize,
 }
 
 /// How a test ended.
@@ -121,12 +131,22 @@ impl Word {
     }
 }
 
-/// Tests, and says what came of it.
-///
-/// # Errors
-/// What keeps it from beginning: wrong arguments, no test, no QEMU.
-pub fn test(session: &Session, request: &Request) -> Result<Outcome, Failure> {
-    let filters = Names::new(&request.filters)?;
+/// What is there to be tested.
+struct Prepared {
+    built: build::Outcome,
+    objects: Vec<verify::Object>,
+    suites: Vec<suites::Found>,
+    diagnostics: Vec<Diagnostic>,
+    /// Files of tests were named, so that others do not count.
+    is_named: bool,
+}
+
+/// Builds, and finds what tests are written; only what is wrong if nothing can
+/// be built.
+fn prepare(
+    session: &Session,
+    request: &Request,
+) -> Result<Result<Prepared, Vec<Diagnostic>>, Failure> {
     for text in &request.kernels {
         reference(session, text)?;
     }
@@ -138,13 +158,27 @@ pub fn test(session: &Session, request: &Request) -> Result<Outcome, Failure> {
         ..Default::default()
     };
     let built = build::objects(session, &build)?;
-    let mut outcome = Outcome::default();
-    outcome.diagnostics.extend(built.diagnostics.iter().cloned());
+    let mut diagnostics = built.diagnostics.clone();
     if built.failed() {
-        return Ok(outcome);
+        return Ok(Err(diagnostics));
     }
-    let objects = plan::objects(session, &built, &mut outcome.diagnostics)?;
-    let suites = suites::find(session, &named, &built, &mut outcome.diagnostics)?;
+    let objects = plan::objects(session, &built, &mut diagnostics)?;
+    let suites = suites::find(session, &named, &built, &mut diagnostics)?;
+    Ok(Ok(Prepared { built, objects, suites, diagnostics, is_named: !named.is_empty() }))
+}
+
+/// Tests, and says what came of it.
+///
+/// # Errors
+/// What keeps it from beginning: wrong arguments, no test, no QEMU.
+pub fn test(session: &Session, request: &Request) -> Result<Outcome, Failure> {
+    let filters = Names::new(&request.filters)?;
+    let Prepared { built, objects, suites, diagnostics, is_named } =
+        match prepare(session, request)? {
+            Ok(prepared) => prepared,
+            Err(diagnostics) => return Ok(Outcome { diagnostics, ..Outcome::default() }),
+        };
+    let mut outcome = Outcome { diagnostics, ..Outcome::default() };
     let mut tests: Vec<Ready> = Vec::new();
     for found in &suites {
         tests.extend(ready::prepare(found, &objects, &mut outcome.diagnostics));
@@ -152,7 +186,7 @@ pub fn test(session: &Session, request: &Request) -> Result<Outcome, Failure> {
     if outcome.diagnostics.iter().any(Diagnostic::is_error) {
         return Ok(outcome);
     }
-    if named.is_empty() {
+    if !is_named {
         for (index, object) in objects.iter().enumerate() {
             tests.extend(annotated::tests(session, index, object));
         }
@@ -161,28 +195,54 @@ pub fn test(session: &Session, request: &Request) -> Result<Outcome, Failure> {
         return Err(no_test());
     }
     let tests = select(tests, &filters, request.partition)?;
+    run(session, request, &built, (&objects, &tests), &mut outcome)?;
+    for result in &outcome.results {
+        if let Some(reason) = &result.reason {
+            session.note(format!("{} is skipped on {}: {reason}", result.test, result.kernel));
+        }
+    }
+    Ok(outcome)
+}
+
+/// Runs tests on the kernels; whether those ran on an emulated processor.
+fn run(
+    session: &Session,
+    request: &Request,
+    built: &build::Outcome,
+    (objects, tests): (&[verify::Object], &[Ready]),
+    outcome: &mut Outcome,
+) -> Result<bool, Failure> {
     let wanted: Vec<bool> = (0..objects.len())
         .map(|index| {
             tests.iter().any(|test| test.object == index && !test.checks.events.is_empty())
         })
         .collect();
-    let types = types(session, request, &built, &objects, &wanted)?;
+    let types = types(session, request, built, objects, &wanted)?;
     let verify_request =
         verify::Request { kernels: request.kernels.clone(), ..verify::Request::default() };
-    let mut tasks = plan::tasks(session, &verify_request, &built, &objects)?;
+    let mut tasks = plan::tasks(session, &verify_request, built, objects)?;
     for task in &mut tasks {
         task.objects.retain(|index| tests.iter().any(|test| test.object == *index));
     }
+    let marked: Vec<Option<Marked>> = match request.coverage {
+        true => objects.iter().map(Marked::of).collect(),
+        false => Vec::new(),
+    };
+    let counts = Mutex::new(Counts::new());
     let machines = Machines::new(session)?;
     let wish = Wish { program_limit: request.limit, cold: request.cold, ..Wish::default() };
+    let is_emulated = AtomicBool::new(false);
     let work = |settings: &Settings| {
+        is_emulated.store(settings.accelerator == vm::Accelerator::Tcg, Ordering::Relaxed);
         let not_booted = AtomicBool::new(false);
         let job = Job {
             session,
             request,
-            objects: &objects,
+            objects,
             types: &types,
-            tests: &tests,
+            marked: &marked,
+            counts: &counts,
+            tests,
             machines: &machines,
             wish: &wish,
             settings,
@@ -207,13 +267,12 @@ pub fn test(session: &Session, request: &Request) -> Result<Outcome, Failure> {
     let found = parts.iter().map(|part| verify::Results::of_kernel(part.kernel.clone()));
     let found: Vec<verify::Results> = found.collect();
     plan::keep_pins(session, &built.projects, &tasks, &found)?;
-    put_together(parts, &mut outcome);
-    for result in &outcome.results {
-        if let Some(reason) = &result.reason {
-            session.note(format!("{} is skipped on {}: {reason}", result.test, result.kernel));
-        }
+    put_together(parts, outcome);
+    if request.coverage {
+        let counts = counts.into_inner().unwrap_or_else(PoisonError::into_inner);
+        outcome.coverage = Some(coverage::gather(session, objects, &marked, &counts));
     }
-    Ok(outcome)
+    Ok(is_emulated.into_inner())
 }
 
 fn no_test() -> Failure {
@@ -300,7 +359,8 @@ fn put_together(parts: Vec<Part>, outcome: &mut Outcome) {
     }
     // Stable: kernels stay in the order they were asked for.
     results.sort_by_key(|(index, _)| *index);
-    outcome.results = results.into_iter().map(|(_, result)| result).collect();
+    let placed = |(place, result)| TestResult { place, ..result };
+    outcome.results = results.into_iter().map(placed).collect();
 }
 
 impl Outcome {

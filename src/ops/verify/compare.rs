@@ -207,12 +207,13 @@ fn figures(verdict: &Verdict, objects: &[Object]) -> Figures {
         mark_read: statistics.mark_read,
         stack: statistics.stack,
         verification_micros: statistics.micros,
+        ..Figures::default()
     }
 }
 
 /// An object's file name, which another machine and another profile share;
 /// its path where another object has the same.
-fn object_name(path: &Path, objects: &[Object]) -> String {
+pub(in crate::ops) fn object_name(path: &Path, objects: &[Object]) -> String {
     let file = path.file_name();
     let namesakes = objects.iter().filter(|object| object.path.file_name() == file);
     match file {

@@ -22,6 +22,7 @@ mod trace;
 mod verdict;
 
 pub use blame::{Blame, LineCost};
+pub(in crate::ops) use compare::object_name;
 pub use compare::{Files, Gate};
 pub use select::Partition;
 pub use trace::{Part, Step, Traced, View};

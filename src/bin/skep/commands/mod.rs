@@ -2,6 +2,7 @@
 //! operation it calls, and what it reports.
 
 mod add;
+mod bench;
 mod bisect;
 mod build;
 mod check;
@@ -69,6 +70,8 @@ pub enum Command {
     Run(Box<run::Args>),
     /// Run programs with given input on real kernels, and compare what comes out
     Test(Box<test::Args>),
+    /// Say how long programs run with the input of their tests
+    Bench(Box<bench::Args>),
     /// Build, check or verify after every change
     Watch(watch::Args),
     /// Find the first kernel, or clang, that gives a program another verdict
@@ -112,6 +115,7 @@ pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult 
         Command::Verify(args) => verify::run(*args, session, shell),
         Command::Run(args) => run::run(*args, session, shell),
         Command::Test(args) => test::run(*args, session, shell),
+        Command::Bench(args) => bench::run(*args, session, shell),
         Command::Watch(args) => watch::run(args, session, shell),
         Command::Bisect(args) => bisect::run(args, session, shell),
         Command::Kernel(args) => kernel::run(args, session, shell),

@@ -3,10 +3,12 @@
 use super::CommandResult;
 use super::packages::PackageArgs;
 use crate::shell::Shell;
+use skep::base::fs;
 use skep::ops::Session;
 use skep::ops::build::Profile;
 use skep::ops::test::{self, Outcome, Request, TestResult, Word};
 use skep::ops::verify::Partition;
+use skep::report::coverage;
 use skep::report::{Cell, Format, Table};
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -43,9 +45,24 @@ pub struct Args {
     /// How long one program may take to load
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     time_limit: u64,
+    /// See which C lines programs run, and write it to a file
+    #[arg(long, value_name = "FORMAT")]
+    coverage: Option<Coverage>,
+    /// Where the coverage goes [default: coverage.info, or coverage.html]
+    #[arg(short, long, value_name = "FILE", requires = "coverage")]
+    output: Option<PathBuf>,
     /// Boot every machine instead of restoring a snapshot of one
     #[arg(long)]
     cold: bool,
+}
+
+/// How coverage is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Coverage {
+    /// lcov's format, for genhtml and services
+    Lcov,
+    /// One page
+    Html,
 }
 
 /// Tests and reports.
@@ -60,6 +77,7 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         retries: args.retries,
         limit: Duration::from_secs(args.time_limit),
         cold: args.cold,
+        coverage: args.coverage.is_some(),
     };
     let outcome = test::test(session, &request)?;
     if !outcome.results.is_empty() {
@@ -75,6 +93,18 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         }
     }
     shell.diagnostics(&outcome.diagnostics);
+    if let (Some(format), Some(found)) = (args.coverage, &outcome.coverage) {
+        let (text, default) = match format {
+            Coverage::Lcov => (coverage::lcov(found), "coverage.info"),
+            Coverage::Html => (coverage::html(found), "coverage.html"),
+        };
+        let path = args.output.unwrap_or_else(|| PathBuf::from(default));
+        fs::write_atomic(&session.absolute(&path), text.as_bytes())?;
+        let (hit, all) = found.lines();
+        let share = hit as f64 * 100.0 / all.max(1) as f64;
+        let what = format!("{hit} of {all} lines, {share:.1}%: {}", path.display());
+        shell.status("Covered", &what);
+    }
     if !outcome.results.is_empty() {
         shell.status("Tested", &outcome.summary());
     }
