@@ -215,23 +215,34 @@ impl<'p> Pending<'p> {
 pub struct Growing {
     path: PathBuf,
     file: File,
-    length: u64,
+    /// None until something was added: what was there before goes then.
+    length: Option<u64>,
 }
 
 impl Growing {
-    /// Begins an empty file in place of what may be at `path`.
+    /// Begins a file that can be written, in place of what may be at `path`,
+    /// which stays until something is added.
     pub fn create(path: &Path) -> Result<Self> {
-        Ok(Self { path: path.to_owned(), file: create(path)?, length: 0 })
+        let file = File::options().write(true).create(true).truncate(false).open(path);
+        Ok(Self { path: path.to_owned(), file: at("create", path, file)?, length: None })
     }
 
     /// Adds to it.
     pub fn add(&mut self, bytes: &[u8]) -> Result<()> {
+        let length = match self.length {
+            Some(length) => length,
+            None => {
+                // A pipe or a device has no length.
+                let _ = self.file.set_len(0);
+                0
+            }
+        };
         if let Err(error) = self.file.write_all(bytes) {
             // If that fails, too, the last line is in pieces.
-            let _ = self.file.set_len(self.length);
+            let _ = self.file.set_len(length);
             return at("write", &self.path, Err(error));
         }
-        self.length += bytes.len() as u64;
+        self.length = Some(length + bytes.len() as u64);
         Ok(())
     }
 }

@@ -53,6 +53,11 @@ impl Page {
         Self { title: title.to_owned(), ..Self::default() }
     }
 
+    /// Whether nothing has happened yet.
+    pub fn is_empty(&self) -> bool {
+        self.kernels.is_empty()
+    }
+
     /// Adds what happened `at` so much after the beginning.
     pub fn add(&mut self, told: &Told<'_>, at: Duration) {
         if self.kernels.len() < told.kernels.len() {

@@ -147,7 +147,8 @@ impl Reader {
             *out = Value::List(Vec::new());
         }
         let Value::List(values) = out else { return };
-        let own = count.and_then(|count| bytes.get(..count * size)).unwrap_or(bytes);
+        let whole = count.and_then(|count| bytes.get(..count.checked_mul(size)?));
+        let own = whole.unwrap_or(bytes);
         let count = own.len().checked_div(size).unwrap_or(0);
         values.resize_with(count, Value::default);
         if size > 0 {

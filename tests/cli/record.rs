@@ -89,3 +89,18 @@ fn what_is_no_record_is_told() {
     let run = place.skep(&["run", "--replay", "cut"]).expect(0);
     assert!(run.stderr.contains("cut off") && run.stdout.contains("hello"), "{run}");
 }
+
+#[test]
+fn what_was_kept_before_stays_if_nothing_runs() {
+    let place = Place::new();
+    place.file("record", RECORD);
+    place.file("page.html", "before");
+    place.file("bad.bpf.c", "this is no C\n");
+    let args = ["run", "bad.bpf.c", "--record", "record", "--report", "page.html"];
+    let run = place.skep(&args).expect(1);
+    assert!(run.stdout.contains("error[E0201]"), "{run}");
+    assert_eq!(place.read("record"), RECORD);
+    assert_eq!(place.read("page.html"), "before");
+    let run = place.skep(&["run", "bad.bpf.c", "--record", "nowhere/record"]).expect(2);
+    assert!(run.stderr.contains("nowhere/record"), "{run}");
+}

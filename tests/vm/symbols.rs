@@ -222,3 +222,33 @@ fn addresses_of_a_process_are_named_by_its_files() {
     let frame = |line: &str| line.trim().starts_with("writer+0x");
     assert!(run.stdout.lines().any(frame), "{run}");
 }
+
+#[test]
+fn stacks_that_nothing_refers_to_are_shown_at_the_end() {
+    let place = Place::new();
+    let source = r#"
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK_TRACE);
+	__uint(max_entries, 64);
+	__uint(key_size, 4);
+	__uint(value_size, 8 * 16);
+} seen SEC(".maps");
+
+SEC("kprobe/vfs_read")
+int on_read(struct pt_regs *ctx)
+{
+	bpf_get_stackid(ctx, &seen, 0);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";
+"#;
+    place.file("seen.bpf.c", source);
+    let args = ["run", "seen.bpf.c", "-k", "debian/bullseye", "-e", "cat /proc/version"];
+    let run = place.skep(&args).expect(0);
+    assert!(run.stdout.contains("\nseen ("), "{run}");
+    assert!(run.stdout.contains("\n    vfs_read+0x"), "{run}");
+}

@@ -22,7 +22,7 @@ pub struct Keeper<'k> {
     /// What is not in the record yet.
     text: String,
     has_head: bool,
-    page: Option<(Page, Pending<'k>)>,
+    page: Option<(Page, Pending<'k>, &'k Path)>,
     /// Why the record is not whole.
     failed: Option<fs::Error>,
 }
@@ -35,7 +35,7 @@ impl<'k> Keeper<'k> {
         page: Option<&'k Path>,
     ) -> Result<Self, fs::Error> {
         let page = match page {
-            Some(path) => Some((Page::new(subject), Pending::new(path)?)),
+            Some(path) => Some((Page::new(subject), Pending::new(path)?, path)),
             None => None,
         };
         Ok(Self {
@@ -60,7 +60,7 @@ impl<'k> Keeper<'k> {
 
     /// Keeps what happened `at` so much after the beginning.
     pub fn hear_at(&mut self, told: &Told<'_>, at: Duration) {
-        if let Some((page, _)) = &mut self.page {
+        if let Some((page, ..)) = &mut self.page {
             page.add(told, at);
         }
         if self.record.is_none() {
@@ -94,13 +94,15 @@ impl<'k> Keeper<'k> {
         self.failed.is_some()
     }
 
-    /// Writes the page.
+    /// Writes the page, if anything has happened.
     pub fn finish(mut self, shell: &Shell) -> CommandResult {
         self.write();
-        if let Some((page, mut file)) = self.page {
+        if let Some((page, mut file, path)) = self.page
+            && !page.is_empty()
+        {
             file.write(page.html().as_bytes())?;
             file.finish()?;
-            shell.status("Drew", "the report");
+            shell.status("Drew", &path.display().to_string());
         }
         match self.failed {
             Some(error) => Err(error.into()),
