@@ -3,6 +3,7 @@
 use super::Sources;
 use super::certainty::{Certainty, Memory};
 use super::code::Code;
+use super::new_fields::NewField;
 use crate::bpf::{SectionError, SectionTarget, is_gpl_compatible};
 use crate::diagnostics::{self, Diagnostic, ObjectPlace, Origin, Severity, Span};
 use crate::elf::{Binding, Function, Object, Target};
@@ -63,6 +64,8 @@ pub struct Context<'o> {
     pub(super) memory: Memory,
     /// The instructions that the loader patches for the kernel it finds.
     pub(super) patched: OnceCell<HashSet<(usize, usize)>>,
+    /// Accesses of fields of the context that older kernels do not have.
+    pub(super) new_fields: OnceCell<Vec<NewField>>,
     sources: Sources<'o>,
 }
 
@@ -77,6 +80,7 @@ impl<'o> Context<'o> {
             by_place: HashMap::new(),
             memory: Memory::new(),
             patched: OnceCell::new(),
+            new_fields: OnceCell::new(),
             sources,
         };
         // Honest programs share subprograms, but not so many that laying out
@@ -273,8 +277,9 @@ impl<'o> Context<'o> {
         (self.sources)(file)
     }
 
-    /// The line on which `name` is defined in `SEC("section")`, searched for
-    /// in the sources that line info names: BTF does not know it.
+    /// The line on which `name` is defined in `SEC("section")`, before or
+    /// behind that, searched for in the sources that line info names: BTF does
+    /// not know it.
     pub fn definition(&self, name: &str, section: &str) -> Option<Span> {
         let attribute = format!("SEC(\"{section}\")");
         for file in self.object.source_files() {
@@ -282,7 +287,10 @@ impl<'o> Context<'o> {
             for (index, line) in text.lines().enumerate() {
                 let Some(end) = line.find(&attribute) else { continue };
                 let declarator = line[..end].trim_end();
-                if let Some(before) = declarator.strip_suffix(name)
+                let behind = line[end..].split(['=', ';', '[']).next().unwrap_or_default();
+                let whole = &line[..end + behind.trim_end().len()];
+                let before = declarator.strip_suffix(name).or(whole.strip_suffix(name));
+                if let Some(before) = before
                     && !before.ends_with(|c: char| c.is_alphanumeric() || c == '_')
                 {
                     let number = u32::try_from(index + 1).ok()?;

@@ -13,6 +13,7 @@ mod code;
 mod context;
 mod extensions;
 pub mod kernel;
+mod new_fields;
 mod rules;
 mod values;
 

@@ -173,6 +173,67 @@ fn maps_fit_their_types() {
 }
 
 #[test]
+fn program_arrays_are_for_programs_of_one_type() {
+    let head = format!(
+        "{GPL}struct {{ __uint(type, 3); __uint(max_entries, 2); __type(key, int); __type(value, int); }} jumps SEC(\".maps\");\n\
+         static long (*tail_call)(void *, void *, __u32) = (void *) 12;\n\
+         SEC(\"xdp\") int a(void *c) {{ tail_call(c, &jumps, 0); return 2; }}\n"
+    );
+    let with = |section: &str| {
+        let second =
+            format!("SEC(\"{section}\") int b(void *c) {{ tail_call(c, &jumps, 1); return 0; }}");
+        findings(&format!("{head}{second}"))
+    };
+    assert_eq!(
+        with("tc"),
+        ["error E0349 5: `jumps` is used by programs of two types: `b` is of type sched_cls, `a` \
+          of type xdp"]
+    );
+    for fine in ["xdp", "?tc", "freplace/f"] {
+        assert_eq!(with(fine), [""; 0], "{fine}");
+    }
+}
+
+#[test]
+fn helpers_work_on_maps_of_some_types() {
+    let source = "struct { __uint(type, 2); __uint(max_entries, 2); __type(key, int); __type(value, int); } some SEC(\".maps\");\n\
+        struct { __uint(type, 22); __uint(max_entries, 2); __type(value, int); } queue SEC(\".maps\");\n\
+        static long (*tail_call)(void *, void *, __u32) = (void *) 12;\n\
+        static long (*push)(void *, void *, __u64) = (void *) 87;\n\
+        SEC(\"xdp\") int a(void *c) {\n\
+        int x = 1; push(&queue, &x, 0); bpf_map_lookup_elem(&some, &x);\n\
+        tail_call(c, &some, 0);\n\
+        return push(&some, &x, 0); }";
+    assert_eq!(
+        findings(&format!("{GPL}{source}")),
+        [
+            "error E0324 8: `bpf_tail_call` does not work on `some`, a map of type array",
+            "error E0324 9: `bpf_map_push_elem` does not work on `some`, a map of type array",
+        ]
+    );
+}
+
+#[test]
+fn some_maps_cannot_be_within_maps() {
+    let source = r#"
+        struct progs { __uint(type, 3); __uint(max_entries, 1); __type(key, int); __type(value, int); };
+        struct maps { __uint(type, 12); __uint(max_entries, 1); __type(key, int); __type(value, int); };
+        struct ring { __uint(type, 27); __uint(max_entries, 4096); };
+        struct { __uint(type, 13); __uint(max_entries, 1); __type(key, int); __array(values, struct progs); } a SEC(".maps");
+        struct { __uint(type, 13); __uint(max_entries, 1); __type(key, int); __array(values, struct maps); } b SEC(".maps");
+        struct { __uint(type, 13); __uint(max_entries, 1); __type(key, int); __array(values, struct ring); } c SEC(".maps");
+        SEC("xdp") int p(void *c) { return 0; }
+    "#;
+    assert_eq!(
+        findings(&format!("{GPL}{source}")),
+        [
+            "error E0406 6: map `a`: a prog_array map cannot be within a map",
+            "error E0406 7: map `b`: an array_of_maps map cannot be within a map",
+        ]
+    );
+}
+
+#[test]
 fn maps_of_old_have_a_way_out() {
     let source = "struct { int type; } counts SEC(\"maps\") = { 1 };\n\
                   SEC(\"xdp\") int p(void *c) { return (long)bpf_map_lookup_elem(&counts, c); }";

@@ -1,10 +1,11 @@
 //! Constant arguments that helpers always refuse: the verifier takes them, and
-//! the call fails each time.
+//! the call fails each time; or the verifier refuses it without a word.
 //!
 //! `arguments.tsv` is read off Linux 6.12 and 7.2, which agree (the last column
 //! has the file and function). Its columns: the helper; the argument, counted
 //! from 1; what must hold of it; for which program types, `-` for all; what the
 //! call does else. Flags that only one of the two kernels knows are taken.
+//! tests/vm/arguments.rs tries the rows on both.
 
 use super::{Helper, ProgramType};
 use std::collections::HashMap;
@@ -86,6 +87,11 @@ pub struct ArgumentRule {
 }
 
 impl ArgumentRule {
+    /// Whether it is the verifier that refuses the call.
+    pub fn is_verified(&self) -> bool {
+        self.outcome.ends_with("by the verifier")
+    }
+
     /// Whether it is one for programs of a type.
     pub fn is_for(&self, program: ProgramType) -> bool {
         self.programs.is_empty() || self.programs.contains(&program)

@@ -4,11 +4,13 @@
 //! from the functions of Linux 6.12 and 7.2 that decide (the last column; the
 //! two agree). Its columns: the program type, with `:` and attach types if only
 //! those may; the field; where it begins and how long it is, in bytes; by how
-//! many bytes at once it is read and written. What kernels refuse of narrow
+//! many bytes at once it is read and written; the release that brought it, `-` if
+//! that is 5.10 or older. What kernels refuse of narrow
 //! accesses within a field is left out, so that the table refuses nothing that
-//! some kernel takes. tests/vm/contexts.rs asks a kernel itself.
+//! some kernel takes. tests/vm/contexts.rs asks 5.10, 6.1, 6.12 and 7.2
+//! themselves.
 
-use super::{AttachType, ProgramType};
+use super::{AttachType, KernelVersion, ProgramType};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -29,6 +31,8 @@ pub struct ContextField {
     pub read: Vec<u8>,
     /// By how many bytes at once it may be written.
     pub write: Vec<u8>,
+    /// The release that brought it; none for what 5.10 has.
+    pub since: Option<KernelVersion>,
     /// The file and function of the kernel that say so.
     pub source: &'static str,
 }
@@ -66,14 +70,48 @@ pub fn may_access(
     bytes: u8,
     is_write: bool,
 ) -> Option<bool> {
-    let mut here = fields_at(program, place)?;
+    Some(accessed(program, attach, place, bytes, is_write)?.next().is_some())
+}
+
+/// The release from which on they may: none where that is 5.10 or older, or
+/// where no kernel lets them.
+pub fn since(
+    program: ProgramType,
+    attach: Option<AttachType>,
+    place: i64,
+    bytes: u8,
+    is_write: bool,
+) -> Option<(&'static ContextField, KernelVersion)> {
+    let all: Vec<_> = accessed(program, attach, place, bytes, is_write)?.collect();
+    let dated: Option<Vec<_>> = all.iter().map(|field| Some((*field, field.since?))).collect();
+    dated?.into_iter().min_by_key(|(_, since)| *since)
+}
+
+/// Whether programs of a type have a field that is newer than 5.10.
+pub fn has_new_fields(program: ProgramType) -> bool {
+    fields(program).is_some_and(|fields| fields.iter().any(|field| field.since.is_some()))
+}
+
+/// The releases that brought fields.
+pub fn releases() -> impl Iterator<Item = KernelVersion> {
+    table().values().flatten().filter_map(|field| field.since)
+}
+
+/// The fields as part of which this many bytes are accessed.
+fn accessed(
+    program: ProgramType,
+    attach: Option<AttachType>,
+    place: i64,
+    bytes: u8,
+    is_write: bool,
+) -> Option<impl Iterator<Item = &'static ContextField>> {
     let end = place + i64::from(bytes);
-    Some(
-        place % i64::from(bytes) == 0
-            && here.any(|field| {
-                end <= field.offset + field.bytes && field.sizes(attach, is_write).contains(&bytes)
-            }),
-    )
+    let is_aligned = place % i64::from(bytes) == 0;
+    Some(fields_at(program, place)?.filter(move |field| {
+        is_aligned
+            && end <= field.offset + field.bytes
+            && field.sizes(attach, is_write).contains(&bytes)
+    }))
 }
 
 /// What the programs of a type may access of their context; none where that
@@ -110,6 +148,10 @@ fn row(line: &'static str) -> Option<(ProgramType, ContextField)> {
         bytes: cells.next()?.parse().ok()?,
         read: sizes(cells.next()?)?,
         write: sizes(cells.next()?)?,
+        since: match cells.next()? {
+            "-" => None,
+            release => Some(release.parse().ok()?),
+        },
         source: cells.next()?,
     };
     Some((program, field))
@@ -145,5 +187,13 @@ mod tests {
         assert_eq!(source.sizes(Some(AttachType::CgroupInet4PostBind), false), [1, 2, 4]);
         assert_eq!(source.sizes(Some(AttachType::CgroupInetSockCreate), false), [0; 0]);
         assert!(fields(ProgramType::Syscall).is_none());
+        let read = |place, bytes| {
+            since(ProgramType::SchedCls, None, place, bytes, false).map(|(field, since)| {
+                assert!(has_new_fields(ProgramType::SchedCls) && releases().any(|r| r == since));
+                (field.name, since)
+            })
+        };
+        assert_eq!(read(184, 8), Some(("hwtstamp", KernelVersion::new(5, 16))));
+        assert_eq!((read(8, 4), read(184, 4)), (None, None));
     }
 }

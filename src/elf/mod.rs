@@ -19,6 +19,7 @@ mod marks;
 mod problem;
 mod read;
 mod section;
+mod struct_ops;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ pub use maps::{MapDef, Pinning};
 pub use marks::{Mark, SECTION as MARKS, with_marks};
 pub use problem::Problem;
 pub use section::section;
+pub use struct_ops::StructOps;
 
 use crate::bpf::{self, Insn, SectionError, SectionTarget};
 use crate::btf::{Btf, Kind, Type, TypeId, ext};
@@ -50,6 +52,8 @@ pub struct Object {
     pub functions: Vec<Function>,
     /// The maps of section `.maps`, in the order of their BTF.
     pub maps: Vec<Map>,
+    /// The structs of functions that programs implement, by section.
+    pub struct_ops: Vec<StructOps>,
     /// The sections of global data, by their ELF index; libbpf makes a map of
     /// each.
     pub data: Vec<DataSection>,

@@ -6,7 +6,7 @@ use super::lines::Lines;
 use super::maps::{MapDef, read_def};
 use super::{
     Binding, DataKind, DataSection, Error, Extern, ExternKind, Function, Map, Object, Problem,
-    Relocation, Section, Target, Variable,
+    Relocation, Section, Target, Variable, struct_ops,
 };
 use crate::bpf::{self, INSN_SIZE, Insn};
 use crate::btf::{Btf, Kind, Linkage, Type, TypeId, ext::Ext};
@@ -34,6 +34,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Object, Error> {
     reader.read_btf();
     reader.find_data();
     reader.find_maps();
+    reader.find_struct_ops();
     reader.find_externs();
     reader.read_relocations()?;
     Ok(reader.finish())
@@ -187,6 +188,7 @@ impl<'b> Reader<'b> {
             sections: Vec::new(),
             functions: Vec::new(),
             maps: Vec::new(),
+            struct_ops: Vec::new(),
             data: Vec::new(),
             arena: Vec::new(),
             externs: Vec::new(),
@@ -503,6 +505,25 @@ impl<'b> Reader<'b> {
             let offset = offsets.get(var.name).copied().unwrap_or(u64::from(item.offset));
             self.object.maps.push(Map { name, offset, def });
         }
+    }
+
+    /// `init_struct_ops_maps`.
+    fn find_struct_ops(&mut self) {
+        let Some(btf) = self.object.btf.clone() else { return };
+        let found = struct_ops::read(&btf, |name| {
+            let section = self.section_named(name)?;
+            // One table is enough, whatever the table of sections says.
+            let records = self.table.iter().find_map(|header| {
+                let (records, _) = header.rel(self.endian, self.bytes).ok()??;
+                (header.info_link(self.endian).0 == section).then_some(records)
+            });
+            let records = records.unwrap_or_default().iter();
+            let mut relocated: Vec<u64> =
+                records.map(|record| record.r_offset(self.endian)).collect();
+            relocated.sort_unstable();
+            Some((*self.contents.get(section)?, relocated))
+        });
+        self.object.struct_ops = found;
     }
 
     /// `bpf_object__collect_externs`.

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod arguments;
 mod baseline;
 mod bench;
 mod bisect;

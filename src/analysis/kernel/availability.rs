@@ -33,6 +33,7 @@ pub(super) fn check(
     }
     forbidden(subject, kernel, findings);
     features(subject, kernel, findings);
+    fields(subject, kernel, findings);
 }
 
 fn of(mut finding: Diagnostic) -> Diagnostic {
@@ -113,6 +114,24 @@ fn forbidden(subject: &Subject<'_, '_>, kernel: &Kernel<'_>, findings: &mut Vec<
         let finding = helpers::with_sleepable(finding, target.def, helper);
         findings.push(of(finding.note("newer kernels let it")));
     });
+}
+
+/// Fields of the context that the kernel does not have.
+fn fields(subject: &Subject<'_, '_>, kernel: &Kernel<'_>, findings: &mut Vec<Diagnostic>) {
+    let Some(version) = kernel.version else { return };
+    let cx = subject.cx;
+    for field in cx.new_fields() {
+        let view = &cx.functions[field.function];
+        if field.since <= version
+            || !subject.functions.contains(&field.function)
+            || cx.certainty(view, field.slot) < Certainty::Likely
+        {
+            continue;
+        }
+        let message = format!("`{}` of the context is accessed{}", field.name, since(field.since));
+        let finding = cx.of_insn(codes::INVALID_CONTEXT_ACCESS, view, field.slot, message);
+        findings.push(of(finding));
+    }
 }
 
 /// What instructions and the shape of a program need.

@@ -14,6 +14,7 @@ mod core;
 mod externs;
 mod needs;
 mod sleep;
+mod struct_ops;
 
 pub(super) use attach::nearest;
 pub use needs::{Need, needs};
@@ -236,6 +237,7 @@ pub fn check_on(
         availability::check(&subject, kernel, &mut own);
         externs::check(&subject, kernel, &mut own);
         sleep::check(&subject, kernel, &mut own);
+        struct_ops::check(&subject, kernel, &mut own);
         core::check(&subject, kernel, &mut own);
         findings.extend(own.into_iter().map(|finding| finding.kernel(&kernel.reference)));
     }

@@ -6,7 +6,9 @@
 
 use super::super::{Context, Sources};
 use super::{Kernel, Subject, attach, availability, externs};
-use crate::bpf::{AttachType, Feature, Helper, KernelVersion, MapType, ProgramType, allowed};
+use crate::bpf::{
+    AttachType, Feature, Helper, KernelVersion, MapType, ProgramType, allowed, context,
+};
 use crate::diagnostics::{Diagnostic, codes};
 use crate::elf::Object;
 use std::collections::BTreeSet;
@@ -77,6 +79,7 @@ fn releases() -> Vec<KernelVersion> {
     all.extend(ProgramType::ALL.iter().map(|known| known.since()));
     all.extend(AttachType::ALL.iter().map(|known| known.since()));
     all.extend(Feature::ALL.iter().map(|known| known.since()));
+    all.extend(context::releases());
     all.extend(allowed::asked());
     all.into_iter().collect()
 }

@@ -335,6 +335,67 @@ fn the_nearest_names_are_suggested_for_functions_and_variables() {
 }
 
 #[test]
+fn fields_of_the_context_come_later_than_their_programs() {
+    let source = "SEC(\"tc\") int p(char *c) {\n\
+                  int m = *(volatile int *)(c + 8);\n\
+                  return m + *(volatile __u64 *)(c + 184); }\n\
+                  SEC(\"socket\") int q(char *c) { return *(volatile int *)(c + 8); }";
+    let of = |minor| [Kernel::of_version("k", KernelVersion::new(5, minor))];
+    assert_eq!(
+        findings(source, &of(15)),
+        ["error E0306 3 k: `hwtstamp` of the context is accessed, which came with Linux 5.16"]
+    );
+    assert_eq!(findings(source, &of(16)), [""; 0]);
+    let object = Object::parse(&compile(source)).unwrap();
+    let needs = super::needs(&object, Path::new("x"), &|_| None);
+    assert_eq!(needs[0].since, KernelVersion::new(5, 16));
+}
+
+#[test]
+fn structs_of_functions_are_as_the_kernel_has_them() {
+    let target = kernel(
+        "struct car_ops { int (*start)(int); void (*stop)(void); char name[8]; long flags; };\n\
+         struct bpf_struct_ops_car_ops { struct car_ops data; } car;",
+    );
+    let none = |_: &str| Some(Vec::new());
+    let said = |members: &str, section: &str, value: &str| {
+        let source = format!(
+            "struct car_ops___mine {{ {members} }};\n\
+             SEC(\"struct_ops/start\") int go(long *c) {{ return 0; }}\n\
+             SEC(\"{section}\") struct car_ops___mine my = {{ {value} }};"
+        );
+        findings(&source, &[Kernel::of_btf("k", None, &target).with_modules(&none)])
+    };
+    let members = "int (*start)(int); int (*strat)(int); long newer; char name[8];";
+    let good = ".start = (void *)go, .name = \"x\"";
+    assert_eq!(said(members, ".struct_ops", good), [""; 0]);
+    let start = "error E0353 0 k: struct car_ops has no member";
+    assert_eq!(
+        said(members, ".struct_ops.link", ".strat = (void *)go, .newer = 3"),
+        [format!("{start} `strat` in the kernel"), format!("{start} `newer` in the kernel")]
+    );
+    let other = "int (*flags)(int); int (*stop)(int);";
+    assert_eq!(
+        said(other, ".struct_ops", ".flags = (void *)go"),
+        ["error E0353 0 k: member `flags` of struct car_ops has another type in the kernel"]
+    );
+    let gone = |section: &str| {
+        let source = format!(
+            "struct boat_ops {{ int (*start)(int); }};\n\
+             SEC(\"struct_ops/start\") int go(long *c) {{ return 0; }}\n\
+             SEC(\"{section}\") struct boat_ops my = {{ .start = (void *)go }};"
+        );
+        findings(&source, &[Kernel::of_btf("k", None, &target).with_modules(&none)])
+    };
+    assert_eq!(
+        gone(".struct_ops"),
+        ["warning E0353 0 k: the kernel has no struct boat_ops for programs to implement, and \
+          `my` is one"]
+    );
+    assert_eq!(gone("?.struct_ops"), [""; 0]);
+}
+
+#[test]
 fn helpers_come_to_program_types_later_than_to_kernels() {
     let source = "static __u64 (*bpf_get_current_pid_tgid)(void) = (void *) 14;\n\
                   SEC(\"xdp\") int p(void *c) { return bpf_get_current_pid_tgid(); }";

@@ -18,13 +18,15 @@ pub(super) fn look(walked: &mut Walked<'_, '_>, step: &Step<'_>) -> Option<Diagn
     let (argument, outcome, help) =
         refused(helper, program, step).or_else(|| of_map(walked, helper, step))?;
     let message = format!("`{helper}` {outcome}, because of its argument {argument}");
-    Some(
-        walked
-            .cx
-            .lint(codes::CONSTANT_ARGUMENT, walked.view, step.slot, message)
-            .note("the verifier takes the call; it is the kernel's function that refuses")
-            .help(help),
-    )
+    let is_verified = arguments::rules(helper)
+        .iter()
+        .any(|rule| rule.is_verified() && rule.argument == argument && rule.outcome == outcome);
+    let note = match is_verified {
+        true => "it says nothing of why",
+        false => "the verifier takes the call; it is the kernel's function that refuses",
+    };
+    let finding = walked.cx.lint(codes::CONSTANT_ARGUMENT, walked.view, step.slot, message);
+    Some(finding.note(note).help(help))
 }
 
 /// What the table says of a call.

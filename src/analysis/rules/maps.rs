@@ -154,6 +154,7 @@ pub(super) fn check(cx: &Context<'_>, findings: &mut Vec<Diagnostic>) {
         definition(cx, map, &map.def, "", findings);
         if let Some(inner) = &map.def.inner {
             definition(cx, map, inner, "a map within ", findings);
+            within(cx, map, inner, findings);
         }
     }
     let arenas =
@@ -161,6 +162,25 @@ pub(super) fn check(cx: &Context<'_>, findings: &mut Vec<Diagnostic>) {
     if let Some(second) = arenas().nth(1) {
         let message = format!("`{}` is a second arena, and an object can have one", second.name);
         findings.push(cx.of_map(codes::BAD_MAP, &second.name, message));
+    }
+}
+
+/// What cannot be within a map: maps of maps, and those of which the kernel
+/// does not know whether two are alike (`bpf_map_meta_alloc`, from 5.10 to
+/// 7.2: they have no `map_meta_equal`).
+fn within(cx: &Context<'_>, map: &Map, inner: &MapDef, findings: &mut Vec<Diagnostic>) {
+    use MapType as T;
+    let Some(map_type) = inner.known_type() else { return };
+    let is_refused = map_type.is_map_in_map()
+        || matches!(
+            map_type,
+            T::ProgArray | T::CgroupStorage | T::PercpuCgroupStorage | T::StructOps
+        );
+    if is_refused {
+        let name = &map.name;
+        let message =
+            format!("map `{name}`: {} {map_type} map cannot be within a map", article(map_type));
+        findings.push(cx.of_map(codes::BAD_MAP, name, message));
     }
 }
 

@@ -13,6 +13,7 @@ mod global_functions;
 pub(super) mod helpers;
 mod license;
 mod loops;
+mod map_arguments;
 mod maps;
 mod packet_alignment;
 mod printk;
@@ -20,6 +21,7 @@ mod relocations;
 mod sections;
 mod stack;
 mod steps;
+mod tail_calls;
 
 use super::Context;
 use crate::diagnostics::Diagnostic;
@@ -38,6 +40,7 @@ pub(super) const ALL: &[Rule] = &[
     code::check,
     flow::check,
     calls::check,
+    tail_calls::check,
     stack::check,
     loops::check,
     global_functions::check,

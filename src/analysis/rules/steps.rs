@@ -2,7 +2,9 @@
 //! One walk serves them all; each is a file of its own.
 
 use super::Context;
-use super::{comm, constant_arguments, context_access, core_reads, packet_alignment, printk};
+use super::{
+    comm, constant_arguments, context_access, core_reads, map_arguments, packet_alignment, printk,
+};
 use crate::analysis::{FunctionView, Step};
 use crate::diagnostics::Diagnostic;
 use std::collections::HashSet;
@@ -24,6 +26,7 @@ type StepRule = fn(&mut Walked<'_, '_>, &Step<'_>) -> Option<Diagnostic>;
 
 const RULES: &[StepRule] = &[
     context_access::look,
+    map_arguments::look,
     constant_arguments::look,
     core_reads::look,
     printk::look,
