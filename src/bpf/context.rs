@@ -87,6 +87,35 @@ pub fn since(
     dated?.into_iter().min_by_key(|(_, since)| *since)
 }
 
+/// The same of a field that is called by its name, as CO-RE accesses do.
+pub fn since_by_name(
+    program: ProgramType,
+    attach: Option<AttachType>,
+    name: &str,
+    is_write: bool,
+) -> Option<(&'static ContextField, KernelVersion)> {
+    let all = fields(program)?
+        .iter()
+        .filter(|field| field.name == name && !field.sizes(attach, is_write).is_empty());
+    let dated: Option<Vec<_>> = all.map(|field| Some((field, field.since?))).collect();
+    dated?.into_iter().min_by_key(|(_, since)| *since)
+}
+
+/// The struct that a program of a type sees as its context; only of those
+/// that have fields newer than 5.10.
+pub fn struct_with_new_fields(program: ProgramType) -> Option<&'static str> {
+    if !has_new_fields(program) {
+        return None;
+    }
+    match program {
+        ProgramType::SchedCls | ProgramType::SchedAct | ProgramType::CgroupSkb => Some("__sk_buff"),
+        ProgramType::SockOps => Some("bpf_sock_ops"),
+        ProgramType::SkLookup => Some("bpf_sk_lookup"),
+        ProgramType::SkReuseport => Some("sk_reuseport_md"),
+        _ => None,
+    }
+}
+
 /// Whether programs of a type have a field that is newer than 5.10.
 pub fn has_new_fields(program: ProgramType) -> bool {
     fields(program).is_some_and(|fields| fields.iter().any(|field| field.since.is_some()))
@@ -195,5 +224,13 @@ mod tests {
         };
         assert_eq!(read(184, 8), Some(("hwtstamp", KernelVersion::new(5, 16))));
         assert_eq!((read(8, 4), read(184, 4)), (None, None));
+        for (program, fields) in table() {
+            for field in fields.iter().filter(|field| field.since.is_some()) {
+                assert!(struct_with_new_fields(*program).is_some());
+                let attach = field.attach_types.first().copied();
+                let found = since_by_name(*program, attach, field.name, field.read.is_empty());
+                assert_eq!(found.map(|(_, since)| since), field.since);
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@
 //! Loaders choose among programs for different kernels, so a missing target
 //! is a warning: that one program must not be loaded there.
 
-use super::Kernel;
+use super::{Found, Kernel};
 use crate::analysis::{Context, ProgramView};
 use crate::bpf::{AttachType, ProgramType};
 use crate::btf::Kind;
@@ -44,6 +44,11 @@ pub(super) fn check(
         if is_there || !certain && !lists_some() {
             continue;
         }
+        // libbpf looks in the modules that are loaded, too.
+        let elsewhere = kernel.find(kind, &full);
+        if matches!(elsewhere, Found::There(..)) {
+            continue;
+        }
         let function = &program.function.name;
         let message = match certain {
             true => format!("the kernel has no {what} `{name}` to attach `{function}` to"),
@@ -60,6 +65,9 @@ pub(super) fn check(
             )),
             None => finding,
         };
+        if certain && matches!(elsewhere, Found::Unknown) {
+            finding = finding.note("a module may have it, which must then be loaded before");
+        }
         if let Some(near) = nearest(names, prefix, name) {
             finding = finding.help(format!("did you mean `{near}`?"));
         }

@@ -122,7 +122,9 @@ fn fields(subject: &Subject<'_, '_>, kernel: &Kernel<'_>, findings: &mut Vec<Dia
     let cx = subject.cx;
     for field in cx.new_fields() {
         let view = &cx.functions[field.function];
+        // What libbpf looks up in the kernel's BTF is told as such.
         if field.since <= version
+            || field.is_core && kernel.target.is_some()
             || !subject.functions.contains(&field.function)
             || cx.certainty(view, field.slot) < Certainty::Likely
         {

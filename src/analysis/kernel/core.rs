@@ -5,8 +5,10 @@ use super::{Kernel, Subject};
 use crate::analysis::Certainty;
 use crate::btf::{Btf, Type, TypeId};
 use crate::diagnostics::{Diagnostic, Origin, codes};
-use crate::relocate::core::{Applied, Missing, Reason, Resolution, Resolver, Target};
-use std::collections::HashSet;
+use crate::relocate::core::{
+    Applied, Missing, Reason, Resolution, Resolver, Target, essential_name,
+};
+use std::collections::{HashMap, HashSet};
 
 pub(super) fn check(
     subject: &Subject<'_, '_>,
@@ -16,12 +18,26 @@ pub(super) fn check(
     let cx = subject.cx;
     let (Some(target), Some(local)) = (kernel.target, cx.object.btf.as_deref()) else { return };
     let mut resolver = Resolver::new(local, target);
+    let mut modules = HashMap::new();
     // One access is many instructions.
     let mut said = HashSet::new();
     for (section, slot, relocation) in cx.object.core_relocations() {
         let Some(view) = subject.function_at(section, slot) else { continue };
         let here = slot - view.function.slots.start;
-        let resolution = match resolver.resolve(&relocation) {
+        let mut target = target;
+        let mut resolved = resolver.resolve(&relocation);
+        // libbpf searches the modules that are loaded for what the kernel has not.
+        if let Ok(resolution) = &resolved
+            && matches!(&resolution.missing, Some(missing) if matches!(missing.reason, Reason::NoType))
+        {
+            let name = essential_name(root_name(local, resolution));
+            let there = modules.entry(name.to_owned()).or_insert_with(|| in_modules(kernel, name));
+            if let Some(there) = there {
+                target = there;
+                resolved = Resolver::new(local, target).resolve(&relocation);
+            }
+        }
+        let resolution = match resolved {
             Ok(resolution) => resolution,
             Err(error) => {
                 findings.push(cx.placed(Diagnostic::from(error), view, here));
@@ -59,6 +75,12 @@ pub(super) fn check(
         }
         findings.push(finding);
     }
+}
+
+/// The modules that have something of a name, as a target of their own.
+fn in_modules(kernel: &Kernel<'_>, name: &str) -> Option<Target> {
+    let mut all = kernel.modules.and_then(|modules| modules(name))?.into_iter();
+    Some(Target::new(all.next()?).with_modules(all))
 }
 
 /// What the kernel lacks, in words.

@@ -234,6 +234,28 @@ fn a_program_without_its_target_is_not_judged_further() {
 }
 
 #[test]
+fn modules_have_targets_and_types_too() {
+    let target = kernel("int nothing;");
+    let nat = "__noinline int nat_setup(int x) { return x * 3; }\n\
+               struct conn { int mark; } conn;";
+    let module = |name: &str| {
+        let has = matches!(name, "nat_setup" | "conn");
+        Some(if has { vec![Arc::clone(kernel(nat).kernel())] } else { Vec::new() })
+    };
+    let source = "struct conn { int mark; int other; } __attribute__((preserve_access_index));\n\
+                  SEC(\"fentry/nat_setup\") int p(struct conn *t) { return t->mark; }\n\
+                  SEC(\"fentry/nat_gone\") int q(struct conn *t) { return t->mark; }\n\
+                  SEC(\"fentry/nat_setup\") int r(struct conn *t) { return t->other; }";
+    assert_eq!(
+        findings(source, &[Kernel::of_btf("k", None, &target).with_modules(&module)]),
+        [
+            "warning E0351 3 k: the kernel has no function `nat_gone` to attach `q` to",
+            "error E0358 4 k: struct conn has no member `other` in the kernel"
+        ]
+    );
+}
+
+#[test]
 fn kfuncs_that_must_be_there_are_looked_up() {
     let target = kernel("__noinline int bpf_known(int x) { return x * 3; }");
     let source = "extern int bpf_known(int) __ksym; extern int bpf_gone(int) __ksym;\n\
@@ -349,6 +371,20 @@ fn fields_of_the_context_come_later_than_their_programs() {
     let object = Object::parse(&compile(source)).unwrap();
     let needs = super::needs(&object, Path::new("x"), &|_| None);
     assert_eq!(needs[0].since, KernelVersion::new(5, 16));
+    let through = |exists: &str| {
+        format!(
+            "struct __sk_buff {{ int len; __u64 hwtstamp; }} __attribute__((preserve_access_index));\n\
+             SEC(\"tc\") int p(struct __sk_buff *c) {{ {exists} return c->hwtstamp; return c->len; }}"
+        )
+    };
+    let plain = through("");
+    assert_eq!(
+        findings(&plain, &of(15)),
+        ["error E0306 2 k: `hwtstamp` of the context is accessed, which came with Linux 5.16"]
+    );
+    assert_eq!(findings(&plain, &of(16)), [""; 0]);
+    let asked = through("if (__builtin_preserve_field_info(c->hwtstamp, 2))");
+    assert_eq!(findings(&asked, &of(15)), [""; 0]);
 }
 
 #[test]
