@@ -172,7 +172,7 @@ impl Page {
             return;
         }
         out.push_str(
-            "<h2>Time line</h2>\n<p>Events per second, by when the host heard of them.</p>\n",
+            "<h2>Time line</h2>\n<p>Events per second since the programs were attached, by when the host heard of them.</p>\n",
         );
         for kind in &self.kinds {
             let heading = self.heading(&kind.name, kind.side);

@@ -7,28 +7,39 @@ use super::super::load::{self, Object};
 use crate::wire::{Frame, Located, Resolve};
 use libbpf_sys as sys;
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 
 /// The kernel's half of all addresses begins here.
 const KERNEL: u64 = 0xffff_8000_0000_0000;
 /// No function is as large as this, in bytes: what lies so far behind a symbol
 /// is something else.
 const FARTHEST: u64 = 1 << 20;
+/// The list of symbols is read in pieces of so many bytes.
+const CHUNK: usize = 64 << 10;
 /// `BPF_F_STACK_BUILD_ID`: a stack's frames are told otherwise.
 const BUILD_ID: u32 = 1 << 5;
 
 /// What was found out so far.
 #[derive(Default)]
 pub struct Symbols {
-    kernel: Option<Table>,
+    kernel: Option<Table<File>>,
 }
 
-/// The kernel's functions, by address.
-struct Table {
+/// The kernel's functions, by address, as far as they were read: to list them
+/// takes an emulated kernel a second.
+struct Table<R> {
+    /// The list, in which the kernel's own functions stand first and in order;
+    /// none when it was read to the end.
+    list: Option<R>,
+    /// The beginning of a line.
+    line: Vec<u8>,
     /// Where a function begins, and where its name does in `names`.
     starts: Vec<(u64, u32)>,
     /// Names, each ended by a line's end.
     names: Vec<u8>,
+    /// The last of the kernel's own.
+    last: u64,
 }
 
 /// A file in a process's memory.
@@ -63,7 +74,7 @@ impl Symbols {
         tasks: &mut HashMap<u32, Vec<Mapping>>,
     ) -> Option<String> {
         if address >= KERNEL {
-            return self.kernel.get_or_insert_with(Table::read).name(address);
+            return self.kernel.get_or_insert_with(Table::open).name(address);
         }
         if pid == 0 {
             return None;
@@ -74,39 +85,73 @@ impl Symbols {
     }
 }
 
-impl Table {
-    fn read() -> Self {
+impl Table<File> {
+    fn open() -> Self {
         // Addresses are hidden, and programs that were compiled not listed,
         // where nobody has said otherwise.
         drop(fs::write("/proc/sys/kernel/kptr_restrict", "0"));
         drop(fs::write("/proc/sys/net/core/bpf_jit_kallsyms", "1"));
-        Self::parse(&fs::read("/proc/kallsyms").unwrap_or_default())
+        Self::new(File::open("/proc/kallsyms").ok())
+    }
+}
+
+impl<R: Read> Table<R> {
+    fn new(list: Option<R>) -> Self {
+        Self { list, line: Vec::new(), starts: Vec::new(), names: Vec::new(), last: 0 }
     }
 
-    /// Reads lines of `ADDRESS TYPE NAME [MODULE]`.
-    fn parse(text: &[u8]) -> Self {
-        let mut table = Self { starts: Vec::new(), names: Vec::new() };
-        for line in text.split(|&byte| byte == b'\n') {
-            let Some((digits, rest)) = line.split_at_checked(16) else { continue };
-            let [b' ', kind, b' ', name @ ..] = rest else { continue };
-            if !matches!(kind, b't' | b'T' | b'w' | b'W') {
-                continue;
-            }
-            let digit = |sum: Option<u64>, byte: &u8| {
-                Some(sum? << 4 | u64::from(char::from(*byte).to_digit(16)?))
+    /// Reads until it is known which function an address is in.
+    fn read_to(&mut self, address: u64) {
+        if self.last > address || self.list.is_none() {
+            return;
+        }
+        let mut chunk = vec![0; CHUNK];
+        while self.last <= address
+            && let Some(list) = &mut self.list
+        {
+            let Ok(count @ 1..) = list.read(&mut chunk) else {
+                self.list = None;
+                break;
             };
-            let Some(address @ KERNEL..) = digits.iter().fold(Some(0), digit) else { continue };
-            table.starts.push((address, table.names.len() as u32));
-            table.names.extend_from_slice(name);
-            table.names.push(b'\n');
+            let mut rest = &chunk[..count];
+            while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
+                let mut line = std::mem::take(&mut self.line);
+                line.extend_from_slice(&rest[..end]);
+                self.add(&line);
+                line.clear();
+                self.line = line;
+                rest = &rest[end + 1..];
+            }
+            self.line.extend_from_slice(rest);
         }
         // Modules and programs stand behind the kernel's own.
-        table.starts.sort();
-        table
+        self.starts.sort();
+    }
+
+    /// Adds a line: `ADDRESS TYPE NAME [MODULE]`.
+    fn add(&mut self, line: &[u8]) {
+        let Some((digits, rest)) = line.split_at_checked(16) else { return };
+        let [b' ', kind, b' ', name @ ..] = rest else { return };
+        if !matches!(kind, b't' | b'T' | b'w' | b'W') {
+            return;
+        }
+        let digit = |sum: Option<u64>, byte: &u8| {
+            Some(sum? << 4 | u64::from(char::from(*byte).to_digit(16)?))
+        };
+        let Some(address @ KERNEL..) = digits.iter().fold(Some(0), digit) else { return };
+        self.starts.push((address, self.names.len() as u32));
+        self.names.extend_from_slice(name);
+        self.names.push(b'\n');
+        match name.contains(&b'\t') {
+            // Modules stand in no order.
+            true => self.last = 0,
+            false => self.last = address,
+        }
     }
 
     /// `vfs_read+0x1c`, `nf_hook+0x0 [nf_tables]`.
-    fn name(&self, address: u64) -> Option<String> {
+    fn name(&mut self, address: u64) -> Option<String> {
+        self.read_to(address);
         let behind = self.starts.partition_point(|(start, _)| *start <= address);
         let (start, _) = *self.starts.get(behind.checked_sub(1)?)?;
         // Of several names of one place the first of the kernel's list.
@@ -192,8 +237,8 @@ mod tests {
             ffffffff81000000 T _stext\nffffffff81000000 t again\nffffffff81000100 t vfs_read\n\
             ffffffff81000200 D data\nffffffff81002000 T _etext\n\
             ffffffffc0000100 t nf_hook\t[nf_tables]\nffffffffc0000000 t bpf_prog_1_x\t[bpf]\n";
-        let table = Table::parse(text);
-        let name = |address| table.name(address).unwrap_or_default();
+        let mut table = Table::new(Some(&text[..]));
+        let mut name = |address| table.name(address).unwrap_or_default();
         assert_eq!(name(0xffff_ffff_8100_0000), "_stext+0x0");
         assert_eq!(name(0xffff_ffff_8100_0210), "vfs_read+0x110");
         assert_eq!(name(0xffff_ffff_8100_2010), "");
@@ -201,6 +246,22 @@ mod tests {
         assert_eq!(name(0xffff_ffff_c000_0010), "bpf_prog_1_x+0x10 [bpf]");
         assert_eq!(name(0xffff_ffff_d000_0000), "");
         assert_eq!(name(0xffff_8880_0000_0000), "");
+    }
+
+    #[test]
+    fn the_list_is_read_as_far_as_it_is_needed() {
+        let mut text = String::new();
+        for at in 0..10_000_u64 {
+            text += &format!("{:x} t f{at}\n", 0xffff_ffff_8100_0000 + at * 16);
+        }
+        text += "ffffffffc0000100 t late\t[one]\nffffffffc0000000 t early\t[two]\n";
+        let mut table = Table::new(Some(text.as_bytes()));
+        assert_eq!(table.name(0xffff_ffff_8100_0028).as_deref(), Some("f2+0x8"));
+        assert!(table.list.is_some() && table.starts.len() < 10_000);
+        assert_eq!(table.name(0xffff_ffff_8100_0018).as_deref(), Some("f1+0x8"));
+        assert_eq!(table.name(0xffff_ffff_c000_0010).as_deref(), Some("early+0x10 [two]"));
+        assert!(table.list.is_none());
+        assert_eq!(table.name(0xffff_ffff_c000_0110).as_deref(), Some("late+0x10 [one]"));
     }
 
     #[test]

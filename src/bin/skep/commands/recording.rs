@@ -17,7 +17,8 @@ const AT_ONCE: usize = 256 << 10;
 /// Where everything goes that is kept.
 pub struct Keeper<'k> {
     subject: String,
-    began: Instant,
+    /// When each kernel had its first word.
+    began: Vec<Option<Instant>>,
     record: Option<Growing>,
     /// What is not in the record yet.
     text: String,
@@ -40,7 +41,7 @@ impl<'k> Keeper<'k> {
         };
         Ok(Self {
             subject: subject.to_owned(),
-            began: Instant::now(),
+            began: Vec::new(),
             record: record.map(Growing::create).transpose()?,
             text: String::new(),
             has_head: false,
@@ -53,7 +54,9 @@ impl<'k> Keeper<'k> {
     pub fn hear(&mut self, told: &Told<'_>) {
         // There may be a million of them in a second.
         if self.record.is_some() || self.page.is_some() {
-            let at = self.began.elapsed();
+            self.began.resize(self.began.len().max(told.side + 1), None);
+            let began = self.began[told.side].get_or_insert_with(Instant::now);
+            let at = began.elapsed();
             self.hear_at(told, at);
         }
     }
