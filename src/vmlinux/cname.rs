@@ -207,8 +207,10 @@ impl<'b> Table<'b> {
 /// Which name each type and enumerator has in C.
 pub(super) struct Names<'b> {
     /// For each type: 0 or 1 if it has its own name, else the number behind
-    /// it.
-    suffixes: Vec<u32>,
+    /// it, or `LARGE`.
+    suffixes: Vec<u8>,
+    /// The numbers that are `LARGE` there.
+    large: HashMap<u32, u32>,
     /// The enumerators that do not have their own name, in order: type,
     /// index, and the number behind the name.
     enumerators: Vec<(u32, u32, u32)>,
@@ -234,6 +236,9 @@ pub(super) struct Names<'b> {
     base_strings: u32,
 }
 
+/// Stands for a number that a byte does not hold.
+const LARGE: u8 = u8::MAX;
+
 /// How many bytes of strings are looked at as one.
 const BLOCK: usize = 64;
 
@@ -257,6 +262,7 @@ impl<'b> Names<'b> {
     pub fn of(btf: &'b Btf) -> Self {
         let mut names = Self {
             suffixes: vec![0; btf.len() as usize],
+            large: HashMap::new(),
             enumerators: Vec::new(),
             idents: Table::new(btf, idents(btf)),
             is_incomplete: vec![false; btf.len() as usize],
@@ -279,7 +285,7 @@ impl<'b> Names<'b> {
             let kind = record.kind();
             match kind {
                 Kind::Struct | Kind::Union if record.name != 0 => {
-                    names.suffixes[id as usize] = tags.count(record.name, id);
+                    names.set_suffix(id, tags.count(record.name, id));
                 }
                 Kind::Enum | Kind::Enum64 => {
                     names.enums_have_signs |= record.kind_flag() || kind == Kind::Enum64;
@@ -288,7 +294,7 @@ impl<'b> Names<'b> {
                         continue;
                     }
                     if record.name != 0 {
-                        names.suffixes[id as usize] = tags.count(record.name, id);
+                        names.set_suffix(id, tags.count(record.name, id));
                     }
                     let size = if kind == Kind::Enum { 8 } else { 12 };
                     for (index, value) in record.rest.chunks_exact(size).enumerate() {
@@ -303,7 +309,8 @@ impl<'b> Names<'b> {
                 }
                 Kind::Typedef => {
                     typedefs.push(id);
-                    names.suffixes[id as usize] = names.idents.count(record.name, id);
+                    let count = names.idents.count(record.name, id);
+                    names.set_suffix(id, count);
                     match raw::bytes(btf, record.name) {
                         b"bool" => names.guarded.push(id),
                         b"__builtin_va_list" => builtin_va_list = id,
@@ -348,7 +355,7 @@ impl<'b> Names<'b> {
         let name = raw::bytes(btf, record.name);
         let Some(known) = tags.find(name) else {
             // Nothing has the name yet; further declarations mean this one.
-            self.suffixes[id as usize] = tags.count(record.name, id);
+            self.set_suffix(id, tags.count(record.name, id));
             self.resolved.insert(id, id);
             return;
         };
@@ -385,7 +392,7 @@ impl<'b> Names<'b> {
         let found = match complete {
             Some(other) => self.resolved.get(&other).copied().unwrap_or(other),
             None => {
-                self.suffixes[id as usize] = tags.count(record.name, id);
+                self.set_suffix(id, tags.count(record.name, id));
                 id
             }
         };
@@ -423,7 +430,20 @@ impl<'b> Names<'b> {
     /// The number behind a type's name, if it has one there.
     #[inline]
     pub fn suffix(&self, id: u32) -> Option<u32> {
-        self.suffixes.get(id as usize).copied().filter(|suffix| *suffix > 1)
+        match self.suffixes.get(id as usize).copied()? {
+            0 | 1 => None,
+            LARGE => self.large.get(&id).copied(),
+            suffix => Some(suffix.into()),
+        }
+    }
+
+    #[inline]
+    fn set_suffix(&mut self, id: u32, suffix: u32) {
+        let byte = u8::try_from(suffix).unwrap_or(LARGE);
+        self.suffixes[id as usize] = byte;
+        if byte == LARGE {
+            self.large.insert(id, suffix);
+        }
     }
 
     /// The enumerators of a type that do not have their own name: type, index

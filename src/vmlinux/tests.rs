@@ -278,6 +278,20 @@ fn every_damage_that_the_reader_lets_through_is_written_or_refused() {
 }
 
 #[test]
+fn hundreds_of_types_of_one_name_have_a_number_each() {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    for _ in 0..300 {
+        b.composite(Kind::Struct, "s", 4, &[("m", int, 0, 0)]);
+    }
+    let text = written(b);
+    for number in [2, 254, 255, 256, 300] {
+        assert!(text.contains(&format!("struct s___{number} {{")), "{number}: {text}");
+    }
+    assert_eq!(text.matches("struct s {").count(), 1);
+}
+
+#[test]
 fn an_enumerator_is_there_without_what_mentions_it() {
     let mut b = Builder::new();
     let int = b.int("int", 4, 1);
