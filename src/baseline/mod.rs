@@ -49,7 +49,7 @@ pub struct Figures {
     /// Nanoseconds of one run then, in the median of some rounds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_nanos: Option<u64>,
-    /// The slowest of those rounds.
+    /// What three quarters of those rounds did not exceed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_nanos_high: Option<u64>,
 }

@@ -625,6 +625,15 @@ expect = { retval = "XDP_DROP", maps.rules = [{ key = 22, value = { hits = 5 } }
     assert!(text.contains("FNDA:4,filter\n") && text.contains("FNDA:0,traced\n"), "{text}");
     assert!(!text.contains("vmlinux.h") && text.matches("end_of_record").count() == 1, "{text}");
 
+    let args = ["--coverage", "lcov", "--coverage-of", "verifier", "-o", "walks.info"];
+    test(&place, &[&kernels[2..], &args].concat()).expect(0);
+    let text = place.read("walks.info");
+    let number = |code: &str| SOURCE.lines().position(|line| line.trim() == code).unwrap() + 1;
+    // Nothing is run there, but it could be; `verbose` is constant, and zero.
+    assert!(!text.contains(&format!("DA:{},0\n", number("ip->ttl--;"))), "{text}");
+    let dead = number(r#"bpf_printk("dropped %d", port);"#);
+    assert!(text.contains(&format!("DA:{dead},0\n")), "{text}");
+
     let args = [&kernels[2..], &["--coverage", "html", "-o", "out/page.html"]].concat();
     std::fs::create_dir(place.path().join("out")).unwrap();
     test(&place, &args).expect(0);

@@ -2,6 +2,8 @@
 //! store into a map, and the marks are read after each test. So what runs is
 //! not quite what is tested otherwise; a kernel that refuses it with marks gets
 //! it without them, and nothing is known then.
+//!
+//! Where the verifier has come is told beside it, from the walk of its log.
 
 use crate::analysis::{Block, blocks};
 use crate::base::fs;
@@ -9,6 +11,8 @@ use crate::elf;
 use crate::ops::Session;
 use crate::ops::places::SourceFinder;
 use crate::ops::verify::Object;
+use crate::relocate;
+use crate::verifier_log::Log;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -30,6 +34,9 @@ pub struct Covered {
     pub text: String,
     /// Lines that come to instructions, and how many runs of tests came by.
     pub lines: BTreeMap<u32, u64>,
+    /// Lines that come to instructions, and how often a verifier walked over
+    /// them at most; 0 where no run can ever come.
+    pub walked: BTreeMap<u32, u64>,
     /// Functions: name, first line, and how many runs began them.
     pub functions: Vec<(String, u32, u64)>,
 }
@@ -64,15 +71,35 @@ impl Marked {
     }
 }
 
-/// How often marks were found set, by object and mark.
-pub(super) type Counts = BTreeMap<usize, Vec<u64>>;
+/// Where runs and verifiers have come.
+#[derive(Default)]
+pub(super) struct Come {
+    /// How often marks were found set, by object and mark.
+    marks: BTreeMap<usize, Vec<u64>>,
+    /// How often verifiers met instructions, by object and program; and
+    /// whether one has told of all.
+    walks: BTreeMap<(usize, String), (BTreeMap<u32, u64>, bool)>,
+}
 
-/// Adds what a test left.
-pub(super) fn count(counts: &mut Counts, object: usize, marks: &[u8]) {
-    let own = counts.entry(object).or_default();
-    own.resize(own.len().max(marks.len()), 0);
-    for (count, mark) in own.iter_mut().zip(marks) {
-        *count += u64::from(*mark != 0);
+impl Come {
+    /// Adds what a test left.
+    pub fn ran(&mut self, object: usize, marks: &[u8]) {
+        let own = self.marks.entry(object).or_default();
+        own.resize(own.len().max(marks.len()), 0);
+        for (count, mark) in own.iter_mut().zip(marks) {
+            *count += u64::from(*mark != 0);
+        }
+    }
+
+    /// Adds a verifier's walk; `is_whole` says that the log lacks nothing.
+    pub fn walked(&mut self, object: usize, program: &str, log: &str, is_whole: bool) {
+        let visits = Log::parse(log).visits();
+        let (known, told) = self.walks.entry((object, program.to_owned())).or_default();
+        *told |= is_whole && !visits.is_empty();
+        for (index, count) in visits {
+            let known = known.entry(index).or_default();
+            *known = count.max(*known);
+        }
     }
 }
 
@@ -81,12 +108,12 @@ pub(super) fn gather(
     session: &Session,
     objects: &[Object],
     marked: &[Option<Marked>],
-    counts: &Counts,
+    come: &Come,
 ) -> Coverage {
     let mut files: BTreeMap<PathBuf, Covered> = BTreeMap::new();
     for (index, (object, marked)) in objects.iter().zip(marked).enumerate() {
         // What no kernel has run with marks is not known.
-        let (Some(marked), Some(counts)) = (marked, counts.get(&index)) else { continue };
+        let (Some(marked), Some(counts)) = (marked, come.marks.get(&index)) else { continue };
         let root = session.absolute(&object.root);
         let finder = SourceFinder::new(session, &object.root);
         let place = |section: usize, slot: usize| {
@@ -124,6 +151,22 @@ pub(super) fn gather(
             };
             if let Some(file) = files.get_mut(&absolute) {
                 file.functions.push((function.name.clone(), line, count));
+            }
+        }
+    }
+    for ((index, program), (visits, is_whole)) in &come.walks {
+        let object = &objects[*index];
+        let Ok(image) = relocate::image(&object.elf, program) else { continue };
+        let finder = SourceFinder::new(session, &object.root);
+        for (number, at) in (0..).zip(0..image.insns.len()) {
+            let Some(span) = image.span(at) else { continue };
+            let span = finder.settle(span);
+            let count = visits.get(&number).copied().unwrap_or(0);
+            // Only lines of what was run are told of.
+            let file = files.get_mut(&session.absolute(&span.file));
+            if let Some(file) = file.filter(|_| count > 0 || *is_whole) {
+                let known = file.walked.entry(span.start.line).or_default();
+                *known = count.max(*known);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One kernel's part of the tests: a machine, in which each object is loaded
 //! once for all cases that want the same constants.
 
-use super::coverage::{self, Counts, Marked};
+use super::coverage::{Come, Marked};
 use super::judge::{Difference, Seen, judge, judge_verdict};
 use super::ready::Ready;
 use super::{Request, TestResult, Word};
@@ -33,7 +33,7 @@ pub(super) struct Job<'j> {
     /// Objects with marks, if it is to be seen what is come by.
     pub marked: &'j [Option<Marked>],
     /// What was come by.
-    pub counts: &'j Mutex<Counts>,
+    pub seen: &'j Mutex<Come>,
     pub tests: &'j [Ready],
     pub machines: &'j Machines<'j>,
     pub wish: &'j Wish,
@@ -128,6 +128,9 @@ impl Job<'_> {
             step.advance(done, total);
             done += group.len() as u64;
             self.group(&group, &place, &mut runner, part)?;
+            if self.request.coverage && !self.tests[group[0]].is_verdict() {
+                self.walks(&group, &place, &mut runner, part)?;
+            }
         }
         step.finish(Ending::Done);
         Ok(())
@@ -181,6 +184,32 @@ impl Job<'_> {
             left = again;
         }
         Ok(())
+    }
+
+    /// Has the programs of tests walked by the verifier, which tells every
+    /// step: where it does not come, no run can come.
+    fn walks(
+        &self,
+        group: &[usize],
+        place: &Place<'_>,
+        runner: &mut Runner<'_>,
+        part: &mut Part,
+    ) -> Result<(), Failure> {
+        let first = &self.tests[group[0]];
+        let object = &self.objects[first.object];
+        let mut programs: Vec<&str> =
+            group.iter().flat_map(|&index| self.tests[index].programs(object)).collect();
+        programs.sort_unstable();
+        programs.dedup();
+        let source = (object, first.constants.as_slice());
+        self.load(source, (&programs, &[], 2), place, runner, part, &mut |program, log| {
+            if program.outcome == wire::Outcome::Accepted {
+                let seen = self.seen.lock();
+                let mut seen = seen.unwrap_or_else(PoisonError::into_inner);
+                let is_whole = !program.log_truncated;
+                seen.walked(first.object, &program.entry.name, log, is_whole);
+            }
+        })
     }
 
     fn result(&self, test: &Ready, place: &Place<'_>, word: Word) -> TestResult {
@@ -306,8 +335,11 @@ impl Job<'_> {
                 cases,
             };
             match self.cases(bytes, request, runner) {
-                // Once more as it is: marks may be too much for a verifier.
-                Cases { refusal: Some(refusal), .. } if marked.take().is_some() => {
+                // What is left is accepted, so once more as it is: marks may
+                // be too much for a verifier.
+                Cases { refusal: Some(refusal), .. }
+                    if only.is_some() && marked.take().is_some() =>
+                {
                     let (path, kernel) = (object.path.display(), place.reference);
                     self.session.note(format!(
                         "{kernel} does not take {path} with marks: its tests there do not count \
@@ -358,9 +390,9 @@ impl Job<'_> {
                         let own = |(content, _): &&(wire::Content, Vec<u8>)| content.map == MARKS;
                         if let Some((content, blob)) = seen.contents.iter().find(own) {
                             let marks = blob.get(content.key_size as usize..).unwrap_or_default();
-                            let counts = self.counts.lock();
-                            let mut counts = counts.unwrap_or_else(PoisonError::into_inner);
-                            coverage::count(&mut counts, index, marks);
+                            let come = self.seen.lock();
+                            let mut come = come.unwrap_or_else(PoisonError::into_inner);
+                            come.ran(index, marks);
                         }
                         let mut attempt = Attempt::of(judge(test, &seen, &streams, types));
                         attempt.prints = seen.prints();
@@ -434,8 +466,13 @@ impl Job<'_> {
     ) -> Result<Vec<String>, Failure> {
         let mut accepted = Vec::new();
         let mut found = Vec::new();
-        self.load((object, globals), (programs, &[]), place, runner, part, &mut |program, log| {
-            match &program.outcome {
+        self.load(
+            (object, globals),
+            (programs, &[], 1),
+            place,
+            runner,
+            part,
+            &mut |program, log| match &program.outcome {
                 wire::Outcome::Accepted => accepted.push(program.entry.name.clone()),
                 _ => found.push(finding::finding(
                     self.session,
@@ -444,8 +481,8 @@ impl Job<'_> {
                     log,
                     place.reference,
                 )),
-            }
-        })?;
+            },
+        )?;
         for finding in found {
             if !part.findings.contains(&finding) {
                 part.findings.push(finding);
@@ -458,14 +495,14 @@ impl Job<'_> {
     fn load(
         &self,
         (object, globals): (&Object, &[Patch]),
-        (programs, trials): (&[&str], &[Trial]),
+        (programs, trials, level): (&[&str], &[Trial], u32),
         place: &Place<'_>,
         runner: &mut Runner<'_>,
         part: &mut Part,
         each: &mut dyn FnMut(&wire::Program, &str),
     ) -> Result<(), Failure> {
         let options = vm::Options {
-            level: 1,
+            level,
             explain: trials.is_empty(),
             log_limit: LOG_LIMIT,
             globals,
@@ -552,7 +589,7 @@ impl Job<'_> {
         let mut attempts: Vec<Option<Attempt>> = tests.iter().map(|_| None).collect();
         let mut started = Instant::now();
         let source = (object, first.constants.as_slice());
-        self.load(source, (&programs, &trials), place, runner, part, &mut |program, log| {
+        self.load(source, (&programs, &trials, 1), place, runner, part, &mut |program, log| {
             let took_ns = started.elapsed().as_nanos() as u64;
             started = Instant::now();
             let finding = match program.outcome {

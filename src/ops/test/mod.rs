@@ -26,7 +26,7 @@ use super::{Packages, Session, build};
 use crate::base::jobs::side_by_side;
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::vm::{self, Settings};
-use coverage::{Counts, Marked};
+use coverage::{Come, Marked};
 use job::{Job, Part};
 use ready::Ready;
 use std::path::PathBuf;
@@ -228,7 +228,7 @@ fn run(
         true => objects.iter().map(Marked::of).collect(),
         false => Vec::new(),
     };
-    let counts = Mutex::new(Counts::new());
+    let seen = Mutex::new(Come::default());
     let machines = Machines::new(session)?;
     let wish = Wish { program_limit: request.limit, cold: request.cold, ..Wish::default() };
     let is_emulated = AtomicBool::new(false);
@@ -241,7 +241,7 @@ fn run(
             objects,
             types: &types,
             marked: &marked,
-            counts: &counts,
+            seen: &seen,
             tests,
             machines: &machines,
             wish: &wish,
@@ -269,8 +269,8 @@ fn run(
     plan::keep_pins(session, &built.projects, &tasks, &found)?;
     put_together(parts, outcome);
     if request.coverage {
-        let counts = counts.into_inner().unwrap_or_else(PoisonError::into_inner);
-        outcome.coverage = Some(coverage::gather(session, objects, &marked, &counts));
+        let seen = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+        outcome.coverage = Some(coverage::gather(session, objects, &marked, &seen));
     }
     Ok(is_emulated.into_inner())
 }

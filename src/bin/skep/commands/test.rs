@@ -48,6 +48,9 @@ pub struct Args {
     /// See which C lines programs run, and write it to a file
     #[arg(long, value_name = "FORMAT")]
     coverage: Option<Coverage>,
+    /// Whose coverage lcov's format has: a page has both
+    #[arg(long, value_name = "WHO", default_value = "runs", requires = "coverage")]
+    coverage_of: Whose,
     /// Where the coverage goes [default: coverage.info, or coverage.html]
     #[arg(short, long, value_name = "FILE", requires = "coverage")]
     output: Option<PathBuf>,
@@ -63,6 +66,15 @@ enum Coverage {
     Lcov,
     /// One page
     Html,
+}
+
+/// Who comes by a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Whose {
+    /// Programs that tests run
+    Runs,
+    /// Verifiers, which walk over what can run at all
+    Verifier,
 }
 
 /// Tests and reports.
@@ -95,6 +107,9 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     shell.diagnostics(&outcome.diagnostics);
     if let (Some(format), Some(found)) = (args.coverage, &outcome.coverage) {
         let (text, default) = match format {
+            Coverage::Lcov if args.coverage_of == Whose::Verifier => {
+                (coverage::lcov_of_walks(found), "coverage.info")
+            }
             Coverage::Lcov => (coverage::lcov(found), "coverage.info"),
             Coverage::Html => (coverage::html(found), "coverage.html"),
         };
