@@ -11,15 +11,21 @@ use std::io::{self, Read as _, Seek as _};
 use std::os::fd::AsRawFd as _;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 /// How much of what it writes is of interest, in bytes.
 const MOST_OUTPUT: u64 = 64 << 10;
 /// As little of the processor as can be while it waits.
 const LAST: i32 = 19;
+/// How often one looks whether it waits, and for how long.
+const TICK: Duration = Duration::from_millis(1);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What both sides see.
 #[repr(C)]
 struct Board {
+    /// It is what programs are to see, and does nothing but wait.
+    ready: AtomicBool,
     go: AtomicBool,
     /// How many deeds are done.
     done: AtomicU32,
@@ -64,6 +70,14 @@ impl Actor {
             0 => actor.act(deeds),
             pid => actor.pid = pid,
         }
+        // Programs must not see how it comes to be.
+        let started = Instant::now();
+        while !actor.board().ready.load(Ordering::Acquire) {
+            if actor.has_ended() || started.elapsed() > PATIENCE {
+                return Err(io::Error::other("it does not come up"));
+            }
+            std::thread::sleep(TICK);
+        }
         Ok(actor)
     }
 
@@ -96,6 +110,7 @@ impl Actor {
         let mut shell = Shell::new("dumb");
         // SAFETY: a plain call on this process.
         unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, LAST) };
+        self.board().ready.store(true, Ordering::Release);
         while !self.board().go.load(Ordering::Acquire) {
             std::hint::spin_loop();
         }
