@@ -4,7 +4,7 @@
 
 use super::Cancel;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read, Write as _};
+use std::io::{self, IsTerminal as _, Read, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
@@ -198,6 +198,31 @@ impl Command {
         }
     }
 
+    /// Runs to the end on our own streams: what the child writes is our result.
+    /// A terminal sends it Ctrl-C itself; elsewhere a wish to stop is passed
+    /// on.
+    pub fn run_through(&self, cancel: &Cancel) -> Result<ExitStatus, Error> {
+        let failed = |source| Error::Start { program: self.program.clone(), source };
+        let mut command = std::process::Command::new(&self.program);
+        command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
+        let mut child = command.spawn().map_err(failed)?;
+        loop {
+            if let Some(status) = child.try_wait().map_err(failed)? {
+                // The end that it came to is the answer.
+                cancel.take();
+                return Ok(status);
+            }
+            if cancel.take()
+                && !io::stdin().is_terminal()
+                && let Ok(pid) = i32::try_from(child.id())
+            {
+                // SAFETY: a child that is not reaped yet.
+                unsafe { libc::kill(pid, libc::SIGINT) };
+            }
+            thread::sleep(TICK);
+        }
+    }
+
     fn may_wait(&self, cancel: &Cancel, deadline: Option<Instant>) -> Result<(), Error> {
         if cancel.is_cancelled() {
             return Err(Error::Cancelled);
@@ -316,6 +341,12 @@ impl Output {
     pub fn ending(&self) -> String {
         ending(self.status)
     }
+}
+
+/// Whether this process is root's.
+pub fn is_root() -> bool {
+    // SAFETY: a plain system call.
+    unsafe { libc::geteuid() == 0 }
 }
 
 /// How a child ended, in words: `exit code 1`, `signal 9`.

@@ -193,6 +193,7 @@ codes! {
     NO_VERDICT = "E0711" "no-verdict" Environment "the program could not be loaded to the end, so there is no verdict";
     KERNEL_DRIFT = "E0712" "kernel-drift" Environment "a kernel that the project is pinned to cannot be had any more";
     OWN_KERNEL_DENIED = "E0713" "own-kernel-denied" Environment "the machine's own kernel loads no program of this user";
+    OWN_KERNEL_NOT_AGREED = "E0714" "own-kernel-not-agreed" Usage "nobody agreed to running a program on the machine's own kernel";
 
     // 08: what programs do
     NOT_ATTACHED = "E0801" "not-attached" Finding "no program could be attached";

@@ -6,9 +6,10 @@
     reason = "the guest is alone in its machine, and its commands print"
 )]
 
+use super::network;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::process::CommandExt as _;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub const HELP: &str = "\
 mkdir, rm, rmdir, touch      make and remove files and directories
 mv OLD NEW, ln -s OLD NEW    rename and link
 ping ADDRESS                 one echo request, and its answer
+play FILE [RATE]             send packets from the far end (see `--send`)
 run [WORD...]                start a program: skep itself, as a process of its own
 sleep SECONDS                let time pass
 tcp ADDRESS:PORT [TEXT]      connect, say something, listen to the echo
@@ -44,7 +46,9 @@ pub fn command(name: &str, arguments: &[&str]) -> Option<io::Result<()>> {
         ("udp", [address, text @ ..]) => udp(address, &text.join(" ")),
         ("tcp", [address, text @ ..]) => tcp(address, &text.join(" ")),
         ("ping", [address]) => ping(address),
-        ("mv" | "ln" | "sleep" | "udp" | "tcp" | "ping", _) => {
+        ("play", [file]) => play(file, None),
+        ("play", [file, rate]) => play(file, Some(rate)),
+        ("mv" | "ln" | "sleep" | "udp" | "tcp" | "ping" | "play", _) => {
             let usage = HELP.lines().find(|line| line.contains(name)).unwrap_or_default();
             Err(io::Error::other(format!("it is used as in: {}", usage.trim())))
         }
@@ -71,11 +75,17 @@ fn address(text: &str) -> io::Result<SocketAddr> {
     text.parse().map_err(|_| io::Error::other(format!("{text} is not ADDRESS:PORT")))
 }
 
+/// Makes a socket at the other end of the network, if this one cannot have it.
+fn elsewhere<T>(make: impl Fn() -> io::Result<T>) -> Option<T> {
+    let namespaces = [network::FAR_NAMESPACE, network::NEAR_NAMESPACE];
+    namespaces.iter().find_map(|namespace| network::within(namespace, &make).ok())
+}
+
 /// Sends a datagram. On this machine's own addresses somebody takes it.
 fn udp(to: &str, text: &str) -> io::Result<()> {
     let to = address(to)?;
     // Whoever has the port already takes it as well.
-    let taker = UdpSocket::bind(to).ok();
+    let taker = UdpSocket::bind(to).ok().or_else(|| elsewhere(|| UdpSocket::bind(to)));
     let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     UdpSocket::bind(any)?.send_to(text.as_bytes(), to)?;
     if let Some(taker) = taker {
@@ -89,7 +99,7 @@ fn udp(to: &str, text: &str) -> io::Result<()> {
 /// accepts and says it back.
 fn tcp(to: &str, text: &str) -> io::Result<()> {
     let to = address(to)?;
-    let listener = TcpListener::bind(to).ok();
+    let listener = TcpListener::bind(to).ok().or_else(|| elsewhere(|| TcpListener::bind(to)));
     let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(text.as_bytes())?;
@@ -104,16 +114,24 @@ fn tcp(to: &str, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// An echo request (RFC 792) through the kernel's ping sockets.
+/// An echo request (RFC 792, RFC 4443) through the kernel's ping sockets.
 fn ping(to: &str) -> io::Result<()> {
-    let to: std::net::Ipv4Addr =
-        to.parse().map_err(|_| io::Error::other(format!("{to} is no IPv4 address")))?;
+    let to: IpAddr = to.parse().map_err(|_| io::Error::other(format!("{to} is no address")))?;
+    // Family, protocol, what asks for an echo, and the address as a `struct
+    // sockaddr_in` or `sockaddr_in6` without what is zero in front of it.
+    let (family, protocol, kind, gap, bytes) = match to {
+        IpAddr::V4(to) => (libc::AF_INET, libc::IPPROTO_ICMP, 8, 2, to.octets().to_vec()),
+        IpAddr::V6(to) => (libc::AF_INET6, libc::IPPROTO_ICMPV6, 128, 6, to.octets().to_vec()),
+    };
+    let mut place = (family as u16).to_ne_bytes().to_vec();
+    place.resize(2 + gap, 0);
+    place.extend(bytes);
+    place.resize(if to.is_ipv4() { 16 } else { 28 }, 0);
     // Everybody may use ping sockets.
     drop(fs::write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647"));
     // SAFETY: plain system calls with buffers and addresses of the sizes given.
     unsafe {
-        let socket =
-            libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, libc::IPPROTO_ICMP);
+        let socket = libc::socket(family, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, protocol);
         if socket < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -126,18 +144,15 @@ fn ping(to: &str) -> io::Result<()> {
             (&raw const limit).cast(),
             size,
         );
-        let mut place = std::mem::zeroed::<libc::sockaddr_in>();
-        place.sin_family = libc::AF_INET as u16;
-        place.sin_addr.s_addr = u32::from(to).to_be();
         let mut packet = [0_u8; 64];
-        packet[0] = 8;
+        packet[0] = kind;
         let sent = libc::sendto(
             socket,
             packet.as_ptr().cast(),
             packet.len(),
             0,
-            (&raw const place).cast(),
-            size_of_val(&place) as u32,
+            place.as_ptr().cast(),
+            place.len() as u32,
         );
         let result = match sent {
             ..0 => Err(io::Error::last_os_error()),
@@ -150,5 +165,61 @@ fn ping(to: &str) -> io::Result<()> {
         result?;
     }
     println!("{to} answers");
+    Ok(())
+}
+
+/// Sends the packets of a file that the host made into the far device, as fast
+/// as it goes, or so many a second, or in the time they were captured in.
+fn play(file: &str, rate: Option<&str>) -> io::Result<()> {
+    /// How long what was sent may be on its way.
+    const ON_THE_WAY: Duration = Duration::from_millis(100);
+    let bytes = fs::read(file)?;
+    let every = match rate {
+        None | Some("recorded") => None,
+        Some(rate) => {
+            let rate: f64 = rate.parse().map_err(io::Error::other)?;
+            Some(Duration::try_from_secs_f64(1.0 / rate).map_err(io::Error::other)?)
+        }
+    };
+    let socket = network::within(network::FAR_NAMESPACE, || {
+        let index = super::live::net::index(network::FAR)?;
+        super::live::net::packet_socket(index)
+    })?;
+    let far = || network::within(network::FAR_NAMESPACE, || Ok(network::counts(network::FAR).0));
+    let before = (network::counts(network::NEAR), far()?);
+    let started = std::time::Instant::now();
+    let (mut sent, mut failed) = (0_u64, 0_u64);
+    let mut rest = bytes.as_slice();
+    while let Some((head, behind)) = rest.split_first_chunk::<12>() {
+        let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        let mut time = [0; 8];
+        time.copy_from_slice(&head[4..]);
+        let Some((packet, behind)) = behind.split_at_checked(length) else { break };
+        rest = behind;
+        let due = match (every, rate) {
+            (Some(every), _) => every.saturating_mul((sent + failed) as u32),
+            (None, Some(_)) => Duration::from_nanos(u64::from_le_bytes(time)),
+            (None, None) => Duration::ZERO,
+        };
+        std::thread::sleep(due.saturating_sub(started.elapsed()));
+        // SAFETY: a buffer of that size.
+        match unsafe { libc::send(socket, packet.as_ptr().cast(), packet.len(), 0) } {
+            ..0 => failed += 1,
+            _ => sent += 1,
+        }
+    }
+    std::thread::sleep(ON_THE_WAY);
+    let (near, back) = (network::counts(network::NEAR), far()?);
+    // SAFETY: ours, closed once.
+    unsafe { libc::close(socket) };
+    let (received, dropped) = (near.0 - before.0.0, near.1 - before.0.1);
+    print!("{sent} packets sent to {}: {received} received", network::NEAR);
+    for (count, what) in [(dropped, "dropped"), (back - before.1, "came back"), (failed, "refused")]
+    {
+        if count > 0 {
+            print!(", {count} {what}");
+        }
+    }
+    println!();
     Ok(())
 }

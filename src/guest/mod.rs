@@ -22,6 +22,7 @@ mod kernel_btf;
 mod live;
 mod load;
 mod modules;
+mod network;
 mod own;
 mod probe;
 mod program;

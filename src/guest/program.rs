@@ -6,6 +6,7 @@
 
 use super::channel::Channel;
 use super::live::net;
+use super::network;
 use super::run::{Piped, lay_out, pipe};
 use crate::wire::{BROUGHT, Reply, Request, Start, Terminal, frame};
 use libbpf_sys as sys;
@@ -36,6 +37,10 @@ const MULTIPLEXER: &str = "/dev/ptmx";
 /// Runs a program; returns when its end was told.
 pub fn run(request: &Start, channel: &mut Channel) -> io::Result<()> {
     net::bring_up("lo");
+    if request.network {
+        // A program that looks for it will say so.
+        drop(network::lay());
+    }
     lay_out();
     let mut program = match Program::start(request) {
         Ok(program) => program,

@@ -6,6 +6,7 @@
     reason = "the guest is alone in its machine, and its commands print"
 )]
 
+use super::network;
 use super::run::{end, wait};
 use super::{calls, deeds};
 use crate::wire::BROUGHT;
@@ -25,6 +26,7 @@ cd DIR, pwd                  go somewhere; where am I
 dmesg                        the kernel's messages
 echo WORD...                 say something; `> FILE` and `>> FILE` write it
 exit [CODE]                  leave, and end the machine
+far COMMAND...               do it at the far end of the network
 help                         this
 ls [-l] [PATH...]            what is there
 mount [-t TYPE SOURCE DIR]   file systems
@@ -154,6 +156,7 @@ impl Shell {
             "true" => Ok(()),
             "false" => return 1,
             "repeat" => return self.repeat(words, out),
+            "far" => return self.far(&words[1..], out),
             "fork" => return self.fork(&words[1..], out),
             _ => match deeds::command(name, &arguments)
                 .or_else(|| calls::command(name, &arguments, &mut self.result))
@@ -205,6 +208,15 @@ impl Shell {
             return complain("repeat", "it is used as `repeat N COMMAND...`");
         };
         (0..times).fold(0, |_, _| self.command(command, out))
+    }
+
+    /// Runs a command in the far network namespace.
+    fn far(&mut self, command: &[String], out: &mut dyn Write) -> i32 {
+        if !network::is_laid() {
+            return complain("far", "there is no network but this one");
+        }
+        let result = network::within(network::FAR_NAMESPACE, || Ok(self.command(command, out)));
+        result.unwrap_or_else(|error| complain("far", &error.to_string()))
     }
 
     /// Runs a file: one that was brought, or at a path.

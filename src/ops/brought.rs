@@ -83,6 +83,16 @@ impl<'s> Luggage<'s> {
         Ok(())
     }
 
+    /// A file that skep makes itself, at its place from the root on.
+    pub fn add_made(&mut self, path: String, bytes: Vec<u8>) -> Result<(), Failure> {
+        self.size += bytes.len() as u64;
+        if self.size > MAX {
+            return Err(too_large());
+        }
+        self.files.insert(PathBuf::from(&path), Brought { path, executable: false, bytes });
+        Ok(())
+    }
+
     /// A program; where it is in the guest.
     pub fn add_program(&mut self, path: &Path) -> Result<PathBuf, Failure> {
         let there = Path::new("/").join(BROUGHT).join(path.file_name().unwrap_or_default());

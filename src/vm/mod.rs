@@ -184,8 +184,7 @@ impl From<Error> for Diagnostic {
 
 /// What to do where the machine's own kernel loads nothing.
 fn denied(diagnostic: Diagnostic, errno: i32) -> Diagnostic {
-    // SAFETY: a plain system call.
-    let is_root = unsafe { libc::geteuid() } == 0;
+    let is_root = process::is_root();
     let diagnostic = match errno {
         libc::EPERM | libc::EACCES if is_root => diagnostic.note(
             "skep runs as root, so something else forbids it: a container without CAP_BPF and \

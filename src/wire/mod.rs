@@ -13,7 +13,7 @@ pub mod ring;
 use serde::{Deserialize, Serialize};
 
 /// Changes with every change of a message's meaning.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 /// The guest-physical address of the memory both sides map.
 pub const CHANNEL_AT: u64 = 256 << 20;
@@ -251,6 +251,8 @@ pub struct Start {
     /// The terminals that its standard output and its standard error end at;
     /// none for those that do not.
     pub terminals: [Option<Terminal>; 2],
+    /// A pair of network devices is to be there.
+    pub network: bool,
     /// A line for the guest's shell, run when the program has attached what
     /// it attaches.
     pub workload: Option<String>,
@@ -364,6 +366,8 @@ pub struct Attach {
     pub globals: Vec<Patch>,
     /// Where programs are attached whose section does not tell, or not right.
     pub targets: Vec<Target>,
+    /// A pair of network devices is to be there.
+    pub network: bool,
     /// A line for the guest's shell, run when everything is attached. It all
     /// ends with it.
     pub workload: Option<String>,

@@ -20,6 +20,7 @@ mod kernels;
 mod loaders;
 mod lock;
 mod minimum;
+mod network;
 mod objects;
 mod options;
 mod own;

@@ -212,7 +212,7 @@ fn programs_that_need_a_place_get_one() {
                 "--attach",
                 "on_clock=cpu-clock:1000",
                 "-e",
-                "udp 127.0.0.1:9 hello; tcp 127.0.0.1:80 x; ping 127.0.0.1; cat /proc/version; sleep 0.1",
+                "udp 127.0.0.1:9 hello; tcp 127.0.0.1:80 x; ping 127.0.0.1; ping 10.0.0.1; cat /proc/version; sleep 0.1",
             ])
             .expect(0);
         assert_eq!(run.stderr.matches("Attached ").count(), 8, "{run}");

@@ -1,11 +1,12 @@
 //! Where programs go. What libbpf attaches by a section's name is left to it;
 //! the rest needs a place, which is given or is the obvious one of a machine
-//! with nothing in it: its loopback interface, its first control group, its
+//! with nothing in it: its only network card (or loopback), its first control group, its
 //! only network namespace.
 #![expect(clippy::disallowed_methods, reason = "the guest is alone in its machine")]
 
 use super::super::calls;
 use super::super::load::{self, Object};
+use super::super::network;
 use super::{net, perf_event};
 use libbpf_sys as sys;
 use std::ffi::{CStr, CString};
@@ -84,8 +85,12 @@ impl Links {
         };
         match kind {
             sys::BPF_PROG_TYPE_XDP => {
-                let name = place.unwrap_or("lo");
+                let name = place.unwrap_or(obvious());
                 let index = interface(name)?;
+                if name == network::NEAR {
+                    // Without, what it sends back is lost.
+                    drop(network::take_back());
+                }
                 // SAFETY: as above.
                 self.keep(unsafe { sys::bpf_program__attach_xdp(program, index) })?;
                 Ok(name.to_owned())
@@ -107,7 +112,7 @@ impl Links {
                 self.keep(unsafe { sys::bpf_program__attach_netns(program, file) })?;
                 Ok("this network namespace".to_owned())
             }
-            sys::BPF_PROG_TYPE_SOCKET_FILTER => self.socket(program, place.unwrap_or("lo")),
+            sys::BPF_PROG_TYPE_SOCKET_FILTER => self.socket(program, place.unwrap_or(obvious())),
             sys::BPF_PROG_TYPE_PERF_EVENT => {
                 self.perf_event(program, place.unwrap_or("cpu-clock:99"))
             }
@@ -263,7 +268,7 @@ impl Links {
         attach_type: u32,
         place: Option<&str>,
     ) -> Result<String, Failed> {
-        let place = place.unwrap_or("lo");
+        let place = place.unwrap_or(obvious());
         let (name, direction) = place.split_once(':').unwrap_or((place, ""));
         let index = interface(name)?;
         // SAFETY: the program belongs to a live object; no options are given.
@@ -472,6 +477,11 @@ fn uprobe_multi(
     // SAFETY: the program belongs to a live object; what is pointed to
     // outlives the call.
     unsafe { sys::bpf_program__attach_uprobe_multi(program, -1, path.as_ptr(), pattern, &options) }
+}
+
+/// The interface that programs get which name none.
+fn obvious() -> &'static str {
+    if network::is_laid() { network::NEAR } else { "lo" }
 }
 
 fn interface(name: &str) -> Result<i32, Failed> {

@@ -13,6 +13,7 @@ pub(super) mod trace;
 
 use super::channel::Channel;
 use super::load::{self, Object};
+use super::network;
 use super::run::Piped;
 use crate::base::libbpf;
 use crate::wire::{
@@ -39,12 +40,16 @@ pub(super) const AFTERMATH: Duration = Duration::from_millis(50);
 /// Does what the host asks for; returns when it is over.
 pub fn run(request: &Attach, bytes: &[u8], channel: &mut Channel) -> io::Result<()> {
     net::bring_up("lo");
+    let network = request.network.then(network::lay);
     drop(libbpf::said());
     let object = match Object::open(&request.name, bytes) {
         Ok(object) => object,
         Err(errno) => return refuse(Stage::Open, errno, channel),
     };
-    let fixups = object.fix_up();
+    let mut fixups = object.fix_up();
+    if let Some(Err(error)) = network {
+        fixups.push(format!("there is no pair of network devices: {error}"));
+    }
     for patch in &request.globals {
         if let Err(message) = object.patch(patch) {
             let refusal =

@@ -5,7 +5,9 @@
 
 pub mod events;
 mod happening;
+mod host;
 pub mod program;
+mod send;
 mod sides;
 mod source;
 mod symbols;
@@ -52,6 +54,14 @@ pub struct Request {
     pub sets: Vec<String>,
     /// A line for the guest's shell, run when everything is attached.
     pub workload: Option<String>,
+    /// Packets that are sent when everything is attached: files, or layers.
+    pub sends: Vec<String>,
+    /// How fast: a number a second, or `recorded`.
+    pub send_rate: Option<String>,
+    /// On this machine's own kernel.
+    pub host: bool,
+    /// The user agreed to that.
+    pub is_agreed: bool,
     /// Attach the programs even if there is a user program that does so.
     pub no_user: bool,
     /// Which user program, if there are several.
@@ -122,7 +132,12 @@ pub fn run(
         outcome.diagnostics.extend(built.cargo_diagnostics);
         return Ok(outcome);
     }
-    if let Some(program) = program::choose(request, &built)? {
+    let program = program::choose(request, &built)?;
+    if request.host {
+        let program = program.ok_or_else(host::no_program)?;
+        return host::run(session, request, &built, program, front);
+    }
+    if let Some(program) = program {
         return program::run(session, request, &built, program, front);
     }
     outcome.diagnostics.extend(built.diagnostics.iter().cloned());
@@ -162,6 +177,9 @@ impl Work<'_> {
         let modules = modules(session, request, kernel, &[&subject.elf])?;
         let mut luggage = Luggage::new(session);
         luggage.add(&request.bring)?;
+        if let Some(packets) = send::packets(session, request)? {
+            luggage.add_made(send::place(), packets)?;
+        }
         let name = subject.path.file_name().unwrap_or_default().to_string_lossy();
         let mut plan = Plan {
             attach: Attach {
@@ -169,7 +187,8 @@ impl Work<'_> {
                 only: None,
                 globals: self.globals.clone(),
                 targets: subject.targets.clone(),
-                workload: request.workload.clone(),
+                network: send::needs_network(request, &[&subject.elf]),
+                workload: send::workload(request),
                 interval_ms: request.interval.map(|interval| interval.as_millis() as u64),
             },
             object: subject.bytes.clone(),
@@ -244,6 +263,11 @@ fn modules(
                 session.detail(error.to_string());
             }
         }
+    }
+    if send::needs_network(request, objects)
+        && let Err(error) = kernel.add_module("veth", &mut modules)
+    {
+        session.detail(error.to_string());
     }
     for object in objects {
         needed::add_needed(session, kernel, object, &mut modules);

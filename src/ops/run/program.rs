@@ -2,7 +2,7 @@
 //! what it was written for, and skep is only the wire between it and the
 //! terminal.
 
-use super::{Outcome, Request, kernels, modules};
+use super::{Outcome, Request, kernels, modules, send};
 use crate::base::Cancel;
 use crate::base::fs;
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
@@ -32,6 +32,11 @@ pub struct Streams {
 pub trait Front {
     /// What building it brought up, before it starts.
     fn remarks(&mut self, found: &[Diagnostic]);
+    /// Asks the user something; nothing, if there is nobody to ask.
+    ///
+    /// # Errors
+    /// Ctrl-C.
+    fn agree(&mut self, question: &str) -> Result<Option<bool>, Failure>;
     /// It is about to start: the user's streams.
     fn open(&mut self) -> Streams;
     /// It runs on this kernel, by its reference and its release.
@@ -125,6 +130,9 @@ pub(super) fn run(
     front.remarks(&found);
     let mut luggage = Luggage::new(session);
     luggage.add(&request.bring)?;
+    if let Some(packets) = send::packets(session, request)? {
+        luggage.add_made(send::place(), packets)?;
+    }
     let place = luggage.add_program(&program.path)?;
     let Some(kernel) = kernels(session, request, built)?.pop() else {
         return Ok(Outcome::default());
@@ -142,7 +150,8 @@ pub(super) fn run(
             arguments: request.arguments.clone(),
             environment: request.environment.clone(),
             terminals: [None, None],
-            workload: request.workload.clone(),
+            network: send::needs_network(request, &objects),
+            workload: send::workload(request),
         },
         modules,
         brought: luggage.into_files(),

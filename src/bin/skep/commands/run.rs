@@ -4,7 +4,7 @@ use super::CommandResult;
 use super::packages::PackageArgs;
 use super::recording::{self, Keeper};
 use crate::shell::{Shell, terminal};
-use skep::diagnostics::Diagnostic;
+use skep::diagnostics::{Diagnostic, Failure};
 use skep::ops::Session;
 use skep::ops::build::Profile;
 use skep::ops::run::program::{Front, Streams};
@@ -30,6 +30,16 @@ pub struct Args {
     /// stand side by side [default: the last of the project's matrix]
     #[arg(short, long = "kernel", value_name = "REF")]
     kernels: Vec<String>,
+    /// Run the user program as root on this machine's own kernel, with sudo if
+    /// need be, after asking
+    #[arg(long, conflicts_with_all = [
+        "kernels", "exec", "bring", "modules", "limit", "count", "interval", "sets", "targets",
+        "events", "record", "report", "cold", "no_user", "sends",
+    ])]
+    host: bool,
+    /// Agree to `--host` beforehand
+    #[arg(short, long, requires = "host")]
+    yes: bool,
     /// Attach the programs even if the project has a user program that does so
     #[arg(long, conflicts_with_all = ["program", "environment", "arguments"])]
     no_user: bool,
@@ -43,6 +53,15 @@ pub struct Args {
     /// end with it; `;` parts several
     #[arg(short, long, value_name = "COMMAND")]
     exec: Option<String>,
+    /// Send packets to the network interface veth0 when everything is attached,
+    /// and end then: a pcap or pcapng file, or layers such as
+    /// 'eth/ip/tcp(dport=80)'
+    #[arg(long = "send", value_name = "PACKETS")]
+    sends: Vec<String>,
+    /// Send so many packets a second, or as they were `recorded` [default: as
+    /// fast as they go]
+    #[arg(long, value_name = "RATE", requires = "sends", value_parser = rate)]
+    send_rate: Option<String>,
     /// Have a file or directory in the guest, below /bring, programs with the
     /// shared libraries they need
     #[arg(long, value_name = "PATH")]
@@ -79,7 +98,7 @@ pub struct Args {
     /// Show what a record tells, or draw it with --report; nothing runs
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "paths", "kernels", "exec", "bring", "modules", "limit", "count", "interval", "sets",
-        "targets", "events", "record", "cold", "release", "no_user", "program", "environment",
+        "targets", "events", "record", "cold", "release", "sends", "host", "no_user", "program", "environment",
         "arguments",
     ])]
     replay: Option<PathBuf>,
@@ -89,6 +108,15 @@ pub struct Args {
     /// Arguments of the user program
     #[arg(value_name = "ARGS", last = true)]
     arguments: Vec<String>,
+}
+
+/// A number above zero, or `recorded`.
+fn rate(text: &str) -> Result<String, String> {
+    let is_number = text.parse::<f64>().is_ok_and(|rate| rate >= 0.001 && rate.is_finite());
+    match is_number || text == "recorded" {
+        true => Ok(text.to_owned()),
+        false => Err("write packets a second, or `recorded`".to_owned()),
+    }
 }
 
 /// `VAR=VALUE`.
@@ -137,6 +165,10 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         events: args.events,
         sets: args.sets,
         workload: args.exec,
+        sends: args.sends,
+        send_rate: args.send_rate,
+        host: args.host,
+        is_agreed: args.yes,
         no_user: args.no_user,
         program: args.program,
         arguments: args.arguments,
@@ -149,7 +181,10 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         count: args.count,
         cold: args.cold,
     };
-    let is_open = request.limit.is_none() && request.count.is_none() && request.workload.is_none();
+    let is_open = request.limit.is_none()
+        && request.count.is_none()
+        && request.workload.is_none()
+        && request.sends.is_empty();
     let mut lost = Lost::default();
     // Whoever wants a record does not want to go on without one.
     let mut is_broken = false;
@@ -182,6 +217,13 @@ struct OwnProgram<'o> {
 impl Front for OwnProgram<'_> {
     fn remarks(&mut self, found: &[Diagnostic]) {
         self.shell.remarks(found);
+    }
+
+    fn agree(&mut self, question: &str) -> Result<Option<bool>, Failure> {
+        match self.shell.can_ask() {
+            true => self.shell.confirm(question, false).map(Some),
+            false => Ok(None),
+        }
     }
 
     fn open(&mut self) -> Streams {
