@@ -27,6 +27,8 @@ pub enum Value {
     Frame(i32),
     /// A map, by its index in the object.
     Map(u32),
+    /// A function of the object, by its index in [`Context::functions`].
+    Function(u32),
     /// An address in global data: the index of the section in the object's
     /// data, and the offset in it in bytes.
     Data(u32, u32),
@@ -252,6 +254,10 @@ impl<'o> Context<'o> {
                     (Ok(index), Some(place)) => Value::Data(index, place),
                     _ => Value::Unknown,
                 }
+            }
+            Some(Target::Text(_)) => {
+                let function = self.callee(view, slot).map(u32::try_from);
+                function.and_then(Result::ok).map_or(Value::Unknown, Value::Function)
             }
             Some(_) => Value::Unknown,
         }

@@ -29,6 +29,7 @@ pub mod arch;
 pub mod clang;
 mod compile_commands;
 mod complaints;
+mod conflict;
 mod depfile;
 mod error;
 mod flags;
@@ -849,7 +850,15 @@ fn report(request: &Request<'_>, outcomes: &[Outcome]) -> Report {
             Some(Outcome::Done(_)) => report.built.push(Built { object: index, fresh: false }),
             Some(Outcome::Refused(log)) if object.is_linked() => {
                 let (reason, said) = log.split_once('\n').unwrap_or((log, ""));
-                report.diagnostics.push(error::link_failed(reason, said));
+                let sources = object.sources.iter().map(|&source| &request.sources[source].path);
+                let texts = sources
+                    .filter_map(|path| Some((path.clone(), read(&request.root.join(path))?)));
+                let finding = error::link_failed(reason, said);
+                report.diagnostics.push(conflict::placed(
+                    finding,
+                    said,
+                    &texts.collect::<Vec<_>>(),
+                ));
             }
             _ => {}
         }

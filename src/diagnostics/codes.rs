@@ -156,6 +156,8 @@ codes! {
     GLOBAL_FUNCTION = "W0418" "global-function" Finding "a function is verified alone and relies on what its callers pass";
     UNALIGNED_PACKET_ACCESS = "W0419" "unaligned-packet-access" Finding "packet data is accessed at an address that is not aligned";
     CONSTANT_ARGUMENT = "W0420" "constant-argument" Finding "a helper is called with a constant that makes the call fail each time";
+    UNUSED_MAP = "W0421" "unused-map" Finding "nothing refers to a map";
+    UNREFERENCED_PROGRAM = "W0422" "unreferenced-program" Finding "no struct of functions names a struct_ops program, so libbpf does not load it";
 
     // 05: BTF and CO-RE
     BTF_CORRUPT = "E0501" "btf-corrupt" Finding "the BTF data is damaged";

@@ -38,6 +38,26 @@ impl MapDef {
     }
 }
 
+/// What a map holds from the beginning in one of its slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapValue {
+    /// The map, by its index in the object.
+    pub map: usize,
+    /// The slot: the key, as `[3] = …` names it.
+    pub slot: usize,
+    /// What is there.
+    pub target: Initial,
+}
+
+/// What can be in a map from the beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Initial {
+    /// A map, by its index in the object.
+    Map(usize),
+    /// A program, by its index in the object's functions.
+    Program(usize),
+}
+
 /// Whether a map is pinned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Pinning {

@@ -26,7 +26,7 @@ mod tests;
 pub use error::Error;
 pub use executable::{Executable, loaded_part};
 pub use global::{Global, GlobalError};
-pub use maps::{MapDef, Pinning};
+pub use maps::{Initial, MapDef, MapValue, Pinning};
 pub use marks::{Mark, SECTION as MARKS, with_marks};
 pub use problem::Problem;
 pub use section::section;
@@ -35,6 +35,7 @@ pub use struct_ops::StructOps;
 use crate::bpf::{self, Insn, SectionError, SectionTarget};
 use crate::btf::{Btf, Kind, Type, TypeId, ext};
 use crate::diagnostics::Span;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,8 +53,12 @@ pub struct Object {
     pub functions: Vec<Function>,
     /// The maps of section `.maps`, in the order of their BTF.
     pub maps: Vec<Map>,
+    /// What the maps hold from the beginning (`.values = { … }`).
+    pub map_values: Vec<MapValue>,
     /// The structs of functions that programs implement, by section.
     pub struct_ops: Vec<StructOps>,
+    /// The functions that those structs name, by section and first slot.
+    pub implementing: HashSet<(usize, usize)>,
     /// The sections of global data, by their ELF index; libbpf makes a map of
     /// each.
     pub data: Vec<DataSection>,

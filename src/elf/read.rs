@@ -3,18 +3,19 @@
 //! externs, relocations.
 
 use super::lines::Lines;
-use super::maps::{MapDef, read_def};
+use super::maps::{Initial, MapDef, MapValue, read_def};
 use super::{
     Binding, DataKind, DataSection, Error, Extern, ExternKind, Function, Map, Object, Problem,
     Relocation, Section, Target, Variable, struct_ops,
 };
-use crate::bpf::{self, INSN_SIZE, Insn};
+use crate::bpf::{self, INSN_SIZE, Insn, MapType};
 use crate::btf::{Btf, Kind, Linkage, Type, TypeId, ext::Ext};
 use object::elf;
 use object::elf::{FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, Rel as _, SectionHeader as _, SectionTable, Sym as _};
 use object::{Endianness, SectionIndex};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 type Header = FileHeader64<Endianness>;
@@ -34,6 +35,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Object, Error> {
     reader.read_btf();
     reader.find_data();
     reader.find_maps();
+    reader.find_map_values();
     reader.find_struct_ops();
     reader.find_externs();
     reader.read_relocations()?;
@@ -159,6 +161,8 @@ struct Reader<'b> {
     /// The content of each section that libbpf reads.
     contents: Vec<&'b [u8]>,
     text: Option<usize>,
+    /// By map: where the section has it, and where in it its values begin.
+    map_places: Vec<(Range<u64>, Option<u64>)>,
     extern_of_symbol: HashMap<usize, usize>,
     /// How many more bytes of names and content may be copied. An honest
     /// object has each once; a hostile one refers to the same bytes from
@@ -188,7 +192,9 @@ impl<'b> Reader<'b> {
             sections: Vec::new(),
             functions: Vec::new(),
             maps: Vec::new(),
+            map_values: Vec::new(),
             struct_ops: Vec::new(),
+            implementing: HashSet::new(),
             data: Vec::new(),
             arena: Vec::new(),
             externs: Vec::new(),
@@ -208,6 +214,7 @@ impl<'b> Reader<'b> {
             symbols: Vec::new(),
             contents: Vec::new(),
             text: None,
+            map_places: Vec::new(),
             extern_of_symbol: HashMap::new(),
             budget: bytes.len().saturating_mul(4),
         })
@@ -477,11 +484,11 @@ impl<'b> Reader<'b> {
             return;
         };
         // clang leaves the offsets in BTF to relocations; the symbols know.
-        let offsets: HashMap<&str, u64> = self
+        let offsets: HashMap<&str, (u64, u64)> = self
             .symbols
             .iter()
             .filter(|symbol| symbol.section == section && symbol.kind == elf::STT_OBJECT)
-            .map(|symbol| (symbol.name.as_str(), symbol.value))
+            .map(|symbol| (symbol.name.as_str(), (symbol.value, symbol.size)))
             .collect();
         for item in list.items() {
             let Type::Var(var) = btf.ty(item.ty) else { continue };
@@ -495,35 +502,122 @@ impl<'b> Reader<'b> {
                     var.linkage.as_str()
                 ));
             }
+            let mut values = None;
             let def = match btf.ty(btf.resolve(var.ty)) {
-                Type::Struct(def) => read_def(&btf, def, &mut wrong),
+                Type::Struct(def) => {
+                    let last = def.members().last().filter(|last| last.name == "values");
+                    values = last.map(|last| u64::from(last.bit_offset / 8));
+                    read_def(&btf, def, &mut wrong)
+                }
                 _ => {
                     wrong("its definition is not a struct".to_owned());
                     MapDef::default()
                 }
             };
-            let offset = offsets.get(var.name).copied().unwrap_or(u64::from(item.offset));
+            let (offset, size) = offsets
+                .get(var.name)
+                .copied()
+                .unwrap_or((u64::from(item.offset), u64::from(item.size)));
+            self.map_places.push((offset..offset.saturating_add(size), values));
             self.object.maps.push(Map { name, offset, def });
         }
+    }
+
+    /// The relocations of a section. One table is enough, whatever the table
+    /// of sections says.
+    fn records_of(&self, section: usize) -> &'b [elf::Rel64<Endianness>] {
+        let records = self.table.iter().find_map(|header| {
+            let (records, _) = header.rel(self.endian, self.bytes).ok()??;
+            (header.info_link(self.endian).0 == section).then_some(records)
+        });
+        records.unwrap_or_default()
+    }
+
+    /// `bpf_object__collect_map_relos`.
+    fn find_map_values(&mut self) {
+        let Some(section) = self.section_named(MAPS) else { return };
+        let mut by_offset: Vec<usize> = (0..self.object.maps.len()).collect();
+        by_offset.sort_by_key(|index| self.map_places[*index].0.start);
+        let maps: HashMap<u64, usize> =
+            self.object.maps.iter().enumerate().map(|(index, map)| (map.offset, index)).collect();
+        let mut said = HashSet::new();
+        for record in self.records_of(section) {
+            let offset = record.r_offset(self.endian);
+            let end = by_offset.partition_point(|index| self.map_places[*index].0.start <= offset);
+            let Some(&map) = end.checked_sub(1).and_then(|last| by_offset.get(last)) else {
+                continue;
+            };
+            let (place, values) = &self.map_places[map];
+            let Some(symbol) = self.symbols.get(record.r_sym(self.endian) as usize) else {
+                continue;
+            };
+            let into = values.and_then(|values| offset.checked_sub(place.start + values));
+            let Some(into) = into.filter(|into| place.contains(&offset) && into % 8 == 0) else {
+                continue;
+            };
+            let def = &self.object.maps[map].def;
+            let name = &symbol.name;
+            let target = match def.known_type() {
+                Some(known) if known.is_map_in_map() => {
+                    let target = maps.get(&symbol.value).filter(|_| symbol.section == section);
+                    if known == MapType::HashOfMaps && def.key_size != 4 && def.key_size != 0 {
+                        let size = def.key_size;
+                        Err(format!("with `values`, its keys must have 4 bytes, not {size}"))
+                    } else {
+                        let what = || format!("`{name}` in its values is no map of this object");
+                        target.map(|index| Initial::Map(*index)).ok_or_else(what)
+                    }
+                }
+                Some(MapType::ProgArray) => {
+                    let slot = usize::try_from(symbol.value / INSN_SIZE as u64).ok();
+                    let key = slot.map(|slot| (symbol.section, slot));
+                    let found = key.and_then(|key| {
+                        let functions = &self.object.functions;
+                        functions.binary_search_by_key(&key, |f| (f.section, f.slots.start)).ok()
+                    });
+                    let is_program = |index: &usize| !self.object.functions[*index].is_subprogram;
+                    found.filter(is_program).map(Initial::Program).ok_or_else(|| {
+                        format!(
+                            "`{name}` in its values is no program: only functions with SEC() are"
+                        )
+                    })
+                }
+                _ => continue,
+            };
+            match target {
+                Ok(target) => {
+                    let slot = usize::try_from(into / 8).unwrap_or(usize::MAX);
+                    self.object.map_values.push(MapValue { map, slot, target });
+                }
+                Err(what) if said.insert((map, what.clone())) => {
+                    let map = self.object.maps[map].name.clone();
+                    self.object.problems.push(Problem::BadMap { map, what });
+                }
+                Err(_) => {}
+            }
+        }
+        self.object.map_values.sort_by_key(|value| (value.map, value.slot));
     }
 
     /// `init_struct_ops_maps`.
     fn find_struct_ops(&mut self) {
         let Some(btf) = self.object.btf.clone() else { return };
+        let mut implementing = HashSet::new();
         let found = struct_ops::read(&btf, |name| {
             let section = self.section_named(name)?;
-            // One table is enough, whatever the table of sections says.
-            let records = self.table.iter().find_map(|header| {
-                let (records, _) = header.rel(self.endian, self.bytes).ok()??;
-                (header.info_link(self.endian).0 == section).then_some(records)
-            });
-            let records = records.unwrap_or_default().iter();
+            let records = self.records_of(section);
+            for record in records {
+                let index = record.r_sym(self.endian) as usize;
+                let Some(symbol) = self.symbols.get(index) else { continue };
+                let slot = usize::try_from(symbol.value / INSN_SIZE as u64).unwrap_or(usize::MAX);
+                implementing.insert((symbol.section, slot));
+            }
             let mut relocated: Vec<u64> =
-                records.map(|record| record.r_offset(self.endian)).collect();
+                records.iter().map(|record| record.r_offset(self.endian)).collect();
             relocated.sort_unstable();
             Some((*self.contents.get(section)?, relocated))
         });
-        self.object.struct_ops = found;
+        (self.object.struct_ops, self.object.implementing) = (found, implementing);
     }
 
     /// `bpf_object__collect_externs`.

@@ -34,7 +34,7 @@ const MAX_MEMBERS: usize = 100_000;
 /// offsets of what is relocated in them, sorted.
 pub(super) fn read<'b>(
     btf: &Btf,
-    content: impl Fn(&str) -> Option<(&'b [u8], Vec<u64>)>,
+    mut content: impl FnMut(&str) -> Option<(&'b [u8], Vec<u64>)>,
 ) -> Vec<StructOps> {
     let mut found = Vec::new();
     let mut left = MAX_MEMBERS;

@@ -648,6 +648,9 @@ fn sources_are_linked_into_one_object() {
     place.file("src/two.bpf.c", ALONE.replace("int two(", "int one("));
     let run = place.skep(&["build"]).expect(1);
     assert!(run.stdout.contains("E0206") && run.stdout.contains("one"), "{run}");
+    let run = place.skep(&["build", "--message-format", "short"]).expect(1);
+    let places: Vec<_> = run.stdout.lines().filter(|line| line.contains("E0206")).collect();
+    assert!(places.len() == 1 && places[0].starts_with("src/two.bpf.c:"), "{run}");
 }
 
 #[test]

@@ -383,7 +383,7 @@ fn line_records_beyond_the_code_are_told() {
     bytes[offset..offset + 4].copy_from_slice(&80_000u32.to_le_bytes());
     place.file("bad.bpf.o", bytes);
     let run = place.skep(&["check", "--message-format", "short", "bad.bpf.o"]).expect(0);
-    assert!(run.stdout.contains("warning[W0411]: 1 line records lie beyond"), "{run}");
+    assert!(run.stdout.contains("warning[W0411]: 1 line record lies beyond"), "{run}");
 }
 
 #[test]

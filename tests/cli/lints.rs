@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The codes whose pages are asked.
-const CODES: &[&str] = &["W0414", "W0415", "W0416", "W0417", "W0418", "W0419", "W0420", "W0510"];
+const CODES: &[&str] =
+    &["W0414", "W0415", "W0416", "W0417", "W0418", "W0419", "W0420", "W0421", "W0422", "W0510"];
 
 /// The programs of a page: its blocks of C with a `SEC(`.
 fn programs(page: &str) -> Vec<String> {

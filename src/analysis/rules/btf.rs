@@ -5,7 +5,7 @@
 use super::Context;
 use crate::btf::Kind;
 use crate::diagnostics::{Diagnostic, Severity, codes};
-use crate::elf::Problem;
+use crate::elf::{Function, Problem};
 
 pub(super) fn check(cx: &Context<'_>, findings: &mut Vec<Diagnostic>) {
     let object = cx.object;
@@ -71,9 +71,14 @@ fn agreement(cx: &Context<'_>, findings: &mut Vec<Diagnostic>) {
         let index = cx.object.sections.iter().position(|section| section.name == name)?;
         Some((index, name))
     };
-    let mut mismatch = |section: &str, message: String| {
+    let mut mismatch = |section: &str, function: Option<&Function>, message: String| {
+        let finding = cx.of_section(codes::DEBUG_INFO_MISMATCH, section, message);
+        let finding = match function.and_then(|function| cx.object.span_of(function)) {
+            Some(span) => finding.at(span),
+            None => finding,
+        };
         findings.push(
-            cx.of_section(codes::DEBUG_INFO_MISMATCH, section, message)
+            finding
                 .note("the kernel refuses programs whose BTF does not agree with their code")
                 .help("build the object again, with one clang and no tool in between"),
         );
@@ -89,10 +94,18 @@ fn agreement(cx: &Context<'_>, findings: &mut Vec<Diagnostic>) {
             match starts {
                 None if function.is_some() => mismatch(
                     name,
+                    function,
                     format!("BTF says that `{described}` begins in the middle of a function"),
+                ),
+                // Between functions there may be what a linker has dropped.
+                None if slot >= cx.object.sections[index].insns.len() => mismatch(
+                    name,
+                    None,
+                    format!("BTF says that `{described}` begins beyond the section's code"),
                 ),
                 Some(function) if btf.kind(record.ty) != Kind::Func => mismatch(
                     name,
+                    Some(function),
                     format!("BTF describes function `{}` as something else", function.name),
                 ),
                 // Of aliases and of functions that a linker renamed, either
@@ -107,7 +120,13 @@ fn agreement(cx: &Context<'_>, findings: &mut Vec<Diagnostic>) {
         let beyond = part.records.iter().filter(|record| record.offset as usize / 8 >= slots);
         let count = beyond.count();
         if count > 0 && slots > 0 {
-            mismatch(name, format!("{count} line records lie beyond the section's code"));
+            let what = if count == 1 { "record lies" } else { "records lie" };
+            mismatch(name, None, format!("{count} line {what} beyond the section's code"));
+        }
+        let between = part.records.iter().find(|record| !record.offset.is_multiple_of(8));
+        if let Some(record) = between {
+            let function = cx.object.function_at(index, record.offset as usize / 8);
+            mismatch(name, function, "a line record lies between two instructions".to_owned());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The rules, one a file.
 
 mod btf;
+mod callbacks;
 mod calls;
 mod code;
 mod comm;
@@ -14,6 +15,7 @@ pub(super) mod helpers;
 mod license;
 mod loops;
 mod map_arguments;
+mod map_values;
 mod maps;
 mod packet_alignment;
 mod printk;
@@ -22,6 +24,7 @@ mod sections;
 mod stack;
 mod steps;
 mod tail_calls;
+mod unused;
 
 use super::Context;
 use crate::diagnostics::Diagnostic;
@@ -35,11 +38,13 @@ pub(super) const ALL: &[Rule] = &[
     license::check,
     helpers::check,
     maps::check,
+    map_values::check,
     relocations::check,
     sections::check,
     code::check,
     flow::check,
     calls::check,
+    callbacks::check,
     tail_calls::check,
     stack::check,
     loops::check,
@@ -47,4 +52,5 @@ pub(super) const ALL: &[Rule] = &[
     steps::check,
     comm::check,
     constants::check,
+    unused::check,
 ];
