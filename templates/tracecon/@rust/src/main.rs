@@ -56,6 +56,9 @@ fn main() -> Result<()> {
     constants.target_pid = args.pid.unwrap_or(0);
     let mut skel = open.load().context("cannot load the BPF programs; this needs root")?;
 
+    // This sets all links anew, so others come after it.
+    skel.attach().context("cannot attach the BPF programs")?;
+
     // libbpf looks for a library on the usual paths. A process that has a C
     // library of its own, in a container, does not use this one.
     let function = |retprobe| UprobeOpts {
@@ -73,8 +76,6 @@ fn main() -> Result<()> {
         }
         (Err(error), _) | (_, Err(error)) => eprintln!("host names are not seen: {error}"),
     }
-    skel.attach().context("cannot attach the BPF programs")?;
-
     let mut builder = RingBufferBuilder::new();
     builder.add(&skel.maps.events, |bytes| {
         if let Some(event) = read(bytes) {
