@@ -3,7 +3,7 @@
 //! brings the two together; here the other one is looked for in the same
 //! object.
 
-use super::load::{Object, text};
+use super::load::{self, Object, text};
 use crate::wire::Load;
 use libbpf_sys as sys;
 use std::ffi::{CStr, CString};
@@ -32,7 +32,7 @@ pub(super) fn find_target(
             if sys::bpf_program__type(target) == sys::BPF_PROG_TYPE_EXT {
                 return None;
             }
-            object.fix_up();
+            object.fix_up(load::FEW);
             if sys::bpf_object__load(object.raw()) != 0 {
                 return None;
             }

@@ -26,6 +26,17 @@ use std::time::{Duration, Instant};
 pub const LOG: usize = 32 << 20;
 /// How much of a log's end tells the verdict, in bytes.
 const VERDICT: usize = 16 << 10;
+/// How many entries a map gets whose user program would say, if nobody is going
+/// to use it, and if somebody is.
+pub const FEW: u32 = 1;
+pub const ROOM: u32 = 10_240;
+/// The bytes that an object's tables may have together, and one of them if all
+/// have more: the machine has 256 MiB.
+const TABLES: u64 = 96 << 20;
+const TABLE: u64 = 16 << 20;
+/// The bytes of a stack as long as the kernel makes them unless told otherwise
+/// (`kernel.perf_event_max_stack`).
+const STACK: u32 = 127 * 8;
 /// How often a program is tried again that there was no memory for, and how
 /// long after.
 const PATIENCE: u32 = 2;
@@ -337,7 +348,7 @@ fn load(
     let Some(chosen) = object.choose(result.index as usize) else {
         return Err(refusal(Stage::Open, libc::ENOENT));
     };
-    result.fixups = object.fix_up();
+    result.fixups = object.fix_up(FEW);
     let given = request.placed.iter().find(|placed| placed.program == result.entry.name);
     if let Some(given) = given {
         let fixup = object.place(chosen, &given.section);
@@ -557,7 +568,7 @@ impl Object {
     }
 
     /// Sets right what keeps maps from being made here, and says what.
-    pub(super) fn fix_up(&self) -> Vec<String> {
+    pub(super) fn fix_up(&self, entries: u32) -> Vec<String> {
         let mut fixups = Vec::new();
         for map in self.maps() {
             // SAFETY: the map belongs to the object, which is alive.
@@ -570,14 +581,68 @@ impl Object {
                 }
                 if sys::bpf_map__max_entries(map) == 0
                     && needs_entries(sys::bpf_map__type(map))
-                    && sys::bpf_map__set_max_entries(map, 1) == 0
+                    && sys::bpf_map__set_max_entries(map, entries) == 0
                 {
-                    fixups.push(format!("map `{name}`: max_entries set from 0 to 1"));
+                    fixups.push(format!("map `{name}`: max_entries set from 0 to {entries}"));
+                }
+                if sys::bpf_map__type(map) == sys::BPF_MAP_TYPE_STACK_TRACE
+                    && sys::bpf_map__value_size(map) == 0
+                    && sys::bpf_map__set_value_size(map, STACK) == 0
+                {
+                    fixups.push(format!("map `{name}`: value_size set from 0 to {STACK}"));
                 }
             }
         }
         fixups
     }
+
+    /// Makes the largest maps smaller if all of them together would not leave
+    /// the machine enough memory, and says what.
+    pub(super) fn shrink(&self) -> Vec<String> {
+        let size = |map: *mut sys::bpf_map| {
+            // SAFETY: the map belongs to the object, which is alive.
+            unsafe {
+                let entry = sys::bpf_map__key_size(map) + sys::bpf_map__value_size(map);
+                (u64::from(entry), u64::from(sys::bpf_map__max_entries(map)))
+            }
+        };
+        // SAFETY: as above.
+        let is_table = |map: &*mut sys::bpf_map| unsafe { is_table(sys::bpf_map__type(*map)) };
+        let tables: Vec<_> = self.maps().filter(is_table).collect();
+        let all: u64 = tables.iter().map(|&map| size(map).0.saturating_mul(size(map).1)).sum();
+        if all <= TABLES {
+            return Vec::new();
+        }
+        let mut fixups = Vec::new();
+        for map in tables {
+            let (entry, entries) = size(map);
+            let few = (TABLE / entry.max(1)).max(1);
+            // SAFETY: as above; the string is copied.
+            unsafe {
+                if few < entries && sys::bpf_map__set_max_entries(map, few as u32) == 0 {
+                    let name = text(sys::bpf_map__name(map));
+                    fixups.push(format!(
+                        "map `{name}`: max_entries set from {entries} to {few}, \
+                         for want of memory"
+                    ));
+                }
+            }
+        }
+        fixups
+    }
+}
+
+/// Whether maps of a type take all their memory when they are made, and can be
+/// of any size.
+fn is_table(kind: u32) -> bool {
+    matches!(
+        kind,
+        sys::BPF_MAP_TYPE_HASH
+            | sys::BPF_MAP_TYPE_PERCPU_HASH
+            | sys::BPF_MAP_TYPE_LRU_HASH
+            | sys::BPF_MAP_TYPE_LRU_PERCPU_HASH
+            | sys::BPF_MAP_TYPE_STACK_TRACE
+    )
 }
 
 impl Object {

@@ -110,7 +110,7 @@ impl Bench {
         let refusal = |stage, errno| Refusal { stage, errno, messages: libbpf::said() };
         let object =
             Object::open(&request.name, bytes).map_err(|errno| refusal(Stage::Open, errno))?;
-        let fixups = object.fix_up();
+        let fixups = object.fix_up(load::ROOM);
         for patch in &request.globals {
             object.patch(patch).map_err(|message| Refusal {
                 stage: Stage::Prepare,

@@ -180,6 +180,9 @@ impl Reader {
             count += 1;
         }
         values.truncate(count);
+        if members.iter().any(|member| member.is_family) {
+            shorten(members, values);
+        }
     }
 
     fn bits(self, node: &Node, bits: Bits, bytes: &[u8], out: &mut Value) {
@@ -194,6 +197,30 @@ impl Reader {
             Node::Enumerator { names, .. } => named(names, number as i128),
             _ => Value::Unsigned(number as u64),
         };
+    }
+}
+
+/// Where a record says that its addresses are of IPv4, those with room for more
+/// have them at their beginning.
+fn shorten(members: &[Member], values: &mut [(Arc<str>, Value)]) {
+    /// `AF_INET` of include/linux/socket.h.
+    const INET: i128 = 2;
+    let is_inet = |value: &Value| match value {
+        Value::Unsigned(number) => i128::from(*number) == INET,
+        Value::Signed(number) => i128::from(*number) == INET,
+        _ => false,
+    };
+    let mut said = members.iter().zip(values.iter());
+    if !said.any(|(member, (_, value))| member.is_family && is_inet(value)) {
+        return;
+    }
+    for (_, value) in values {
+        if let Value::Ip(IpAddr::V6(long)) = value
+            && let [a, b, c, d, rest @ ..] = long.octets()
+            && rest.iter().all(|&byte| byte == 0)
+        {
+            *value = Value::Ip(IpAddr::V4(Ipv4Addr::new(a, b, c, d)));
+        }
     }
 }
 

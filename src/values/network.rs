@@ -30,6 +30,11 @@ pub(super) fn is_ipv6(name: &str, tag: &str, size: usize) -> bool {
     size == 16 && (tag == "in6_addr" || has_part(name, &ADDRESS))
 }
 
+/// Whether a number of that name says of which family addresses are.
+pub(super) fn is_family(name: &str) -> bool {
+    matches!(name, "af" | "family" | "sa_family")
+}
+
 /// Whether six bytes of that name are the address of a network card.
 pub(super) fn is_mac(name: &str) -> bool {
     has_part(name, &CARD)

@@ -92,6 +92,8 @@ pub(super) struct Member {
     pub size: usize,
     /// It may be there in part.
     pub is_array: bool,
+    /// It says of which family the record's addresses are.
+    pub is_family: bool,
     pub bits: Option<Bits>,
     pub node: Arc<Node>,
 }
@@ -296,6 +298,7 @@ impl<'b> Shapes<'b> {
                 offset,
                 size: self.btf.size(member.ty).unwrap_or(0) as usize,
                 is_array: matches!(self.btf.ty(self.btf.resolve(member.ty)), Type::Array(_)),
+                is_family: network::is_family(member.name),
                 bits: member.bit_size.map(|width| Bits { shift, width: width.into() }),
                 node,
             });

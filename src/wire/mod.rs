@@ -418,9 +418,13 @@ pub struct Frame {
 pub struct Target {
     /// The program's name.
     pub program: String,
-    /// An interface, a control group, a function: what its type asks for.
+    /// An interface, a control group, a function: what its type asks for; or
+    /// [`NOWHERE`].
     pub place: String,
 }
+
+/// The place of a program that is to be left out.
+pub const NOWHERE: &str = "none";
 
 /// What became of the wish to attach a program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -30,6 +30,7 @@ mod sides;
 mod symbols;
 mod templates;
 mod tests;
+mod tools;
 mod trace;
 mod user;
 mod verdicts;

@@ -65,6 +65,36 @@ pub struct Links {
 
 type Program = *mut sys::bpf_program;
 
+/// Whether the kernel has to know when it loads a program which function or
+/// event it is for.
+fn is_aimed(kind: u32, attach_type: u32) -> bool {
+    match kind {
+        sys::BPF_PROG_TYPE_TRACING => attach_type != sys::BPF_TRACE_ITER,
+        sys::BPF_PROG_TYPE_LSM => attach_type != sys::BPF_LSM_CGROUP,
+        _ => false,
+    }
+}
+
+/// Names the function that a program is for, if the kernel has to know when it
+/// loads it. True: it can be loaded.
+pub fn aim(program: Program, place: &str) -> Result<bool, Failed> {
+    // SAFETY: the program belongs to a live object; the name outlives the call.
+    unsafe {
+        let kind = sys::bpf_program__type(program);
+        if !is_aimed(kind, sys::bpf_program__expected_attach_type(program)) {
+            return Ok(true);
+        }
+        let name = CString::new(place).map_err(|_| Failed::because("a zero byte"))?;
+        match sys::bpf_program__set_attach_target(program, 0, name.as_ptr()) {
+            0 => Ok(true),
+            error if error == -libc::ESRCH || error == -libc::ENOENT => {
+                Err(Failed::because(format!("the kernel has no {place}")))
+            }
+            error => Err(Failed { errno: -error, reason: None }),
+        }
+    }
+}
+
 impl Links {
     /// The iterators among them: names and the links' descriptors.
     pub fn iterators(&self) -> Vec<(String, RawFd)> {
@@ -124,6 +154,10 @@ impl Links {
                 Err(Failed::because("a program of this type is called, not attached"))
             }
             _ => match place {
+                Some(place) if is_aimed(kind, attach_type) => {
+                    self.by_section(program, kind)?;
+                    Ok(place.to_owned())
+                }
                 Some(place) => self.probe(program, kind, place),
                 None => self.by_section(program, kind),
             },
@@ -185,6 +219,26 @@ impl Links {
         let word = section.split('/').next().unwrap_or_default();
         let retprobe = word.contains("ret");
         let link = match kind {
+            sys::BPF_PROG_TYPE_KPROBE if word.starts_with("usdt") => {
+                let mut parts = place.rsplitn(3, ':');
+                let (Some(name), Some(provider), Some(path)) =
+                    (parts.next(), parts.next(), parts.next())
+                else {
+                    return Err(Failed::because("a USDT's place is PATH:PROVIDER:NAME"));
+                };
+                let (path, provider, name) = (text(path)?, text(provider)?, text(name)?);
+                // SAFETY: strings outlive the call; no options are given.
+                unsafe {
+                    sys::bpf_program__attach_usdt(
+                        program,
+                        -1,
+                        path.as_ptr(),
+                        provider.as_ptr(),
+                        name.as_ptr(),
+                        ptr::null(),
+                    )
+                }
+            }
             sys::BPF_PROG_TYPE_KPROBE if word.starts_with('u') => {
                 let Some((path, function)) = place.rsplit_once(':') else {
                     return Err(Failed::because("a uprobe's place is PATH:FUNCTION"));

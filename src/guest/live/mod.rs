@@ -17,7 +17,7 @@ use super::network;
 use super::run::Piped;
 use crate::base::libbpf;
 use crate::wire::{
-    Attach, Attached, Entry, Refusal, Reply, Request, Resolve, Stage, Target, frame,
+    Attach, Attached, Entry, NOWHERE, Refusal, Reply, Request, Resolve, Stage, Target, frame,
 };
 use attach::Links;
 use iterator::Iterators;
@@ -46,7 +46,8 @@ pub fn run(request: &Attach, bytes: &[u8], channel: &mut Channel) -> io::Result<
         Ok(object) => object,
         Err(errno) => return refuse(Stage::Open, errno, channel),
     };
-    let mut fixups = object.fix_up();
+    let mut fixups = object.fix_up(load::ROOM);
+    fixups.extend(object.shrink());
     if let Some(Err(error)) = network {
         fixups.push(format!("there is no pair of network devices: {error}"));
     }
@@ -65,6 +66,7 @@ pub fn run(request: &Attach, bytes: &[u8], channel: &mut Channel) -> io::Result<
             sys::bpf_program__set_autoload(program, autoload);
         }
     }
+    let mut programs = place_all(&object, &request.targets);
     // SAFETY: a valid object that was not loaded yet.
     let error = unsafe { sys::bpf_object__load(object.raw()) };
     if error != 0 {
@@ -73,7 +75,7 @@ pub fn run(request: &Attach, bytes: &[u8], channel: &mut Channel) -> io::Result<
     let mut streams = Streams::open(&object);
     let mut trace = Trace::open();
     let mut links = Links::default();
-    let programs = attach_all(&object, &|_| true, &request.targets, &mut links);
+    programs.extend(attach_all(&object, &|_| true, &request.targets, &mut links));
     let iterators = Iterators::new(&links);
     let names = streams.names();
     frame::write(channel, &Reply::Attached { programs, streams: names, fixups }, &[])?;
@@ -108,6 +110,32 @@ pub fn run(request: &Attach, bytes: &[u8], channel: &mut Channel) -> io::Result<
 fn refuse(stage: Stage, errno: i32, channel: &mut Channel) -> io::Result<()> {
     let refusal = Refusal { stage, errno, messages: libbpf::said() };
     frame::write(channel, &Reply::Refused(refusal), &[])
+}
+
+/// Leaves programs out that the user does not want, and tells the kernel before
+/// it loads the others which functions they are for, where it wants to know
+/// then. Those that it has no such function for are left out, too, and
+/// returned.
+pub(super) fn place_all(object: &Object, targets: &[Target]) -> Vec<Attached> {
+    let mut missing = Vec::new();
+    for program in object.programs() {
+        let entry = load::entry(program);
+        let target = targets.iter().find(|target| target.program == entry.name);
+        let Some(place) = target.map(|target| target.place.as_str()) else { continue };
+        drop(libbpf::said());
+        let result = match place == NOWHERE {
+            true => Ok(false),
+            false => attach::aim(program, place),
+        };
+        if !matches!(result, Ok(true)) {
+            // SAFETY: the program belongs to the object, which is alive.
+            unsafe { sys::bpf_program__set_autoload(program, false) };
+        }
+        if let Err(failed) = result {
+            missing.push(Attached { entry, result: Err(of_attaching(failed)) });
+        }
+    }
+    missing
 }
 
 /// Attaches the programs that were loaded and are wanted, and `struct_ops`

@@ -1,22 +1,35 @@
-//! A clock that interrupts: what `perf_event` programs are attached to.
+//! A clock that interrupts, or a counter: what `perf_event` programs are
+//! attached to.
 
 use std::io;
 
-/// `PERF_TYPE_SOFTWARE` of include/uapi/linux/perf_event.h.
+/// `PERF_TYPE_HARDWARE` and `PERF_TYPE_SOFTWARE` of
+/// include/uapi/linux/perf_event.h.
+const HARDWARE: u32 = 0;
 const SOFTWARE: u32 = 1;
-/// `PERF_COUNT_SW_CPU_CLOCK`.
-const CPU_CLOCK: u64 = 0;
-/// `PERF_COUNT_SW_TASK_CLOCK` to `PERF_COUNT_SW_EMULATION_FAULTS`, by name.
-const EVENTS: [(&str, u64); 8] = [
-    ("cpu-clock", CPU_CLOCK),
-    ("task-clock", 1),
-    ("page-faults", 2),
-    ("context-switches", 3),
-    ("cpu-migrations", 4),
-    ("minor-faults", 5),
-    ("major-faults", 6),
-    ("alignment-faults", 7),
+/// What `enum perf_hw_id` and `enum perf_sw_ids` count, by the names that perf
+/// has for it, with its type and number.
+const EVENTS: [(&str, Event); 15] = [
+    ("cpu-clock", Event(SOFTWARE, 0)),
+    ("task-clock", Event(SOFTWARE, 1)),
+    ("page-faults", Event(SOFTWARE, 2)),
+    ("context-switches", Event(SOFTWARE, 3)),
+    ("cpu-migrations", Event(SOFTWARE, 4)),
+    ("minor-faults", Event(SOFTWARE, 5)),
+    ("major-faults", Event(SOFTWARE, 6)),
+    ("alignment-faults", Event(SOFTWARE, 7)),
+    ("cpu-cycles", Event(HARDWARE, 0)),
+    ("instructions", Event(HARDWARE, 1)),
+    ("cache-references", Event(HARDWARE, 2)),
+    ("cache-misses", Event(HARDWARE, 3)),
+    ("branch-instructions", Event(HARDWARE, 4)),
+    ("branch-misses", Event(HARDWARE, 5)),
+    ("bus-cycles", Event(HARDWARE, 6)),
 ];
+
+/// The type and the number of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event(u32, u64);
 /// `freq` of `struct perf_event_attr`: the period is a frequency.
 const FREQUENCY: u64 = 1 << 10;
 
@@ -37,7 +50,7 @@ struct Attributes {
 }
 
 /// `EVENT[:FREQUENCY]`, such as `cpu-clock:99`.
-pub fn parse(text: &str) -> Result<(u64, u64), String> {
+pub fn parse(text: &str) -> Result<(Event, u64), String> {
     let (name, rate) = text.split_once(':').unwrap_or((text, "99"));
     let event = EVENTS.iter().find(|(known, _)| *known == name);
     let Some((_, event)) = event else {
@@ -49,14 +62,14 @@ pub fn parse(text: &str) -> Result<(u64, u64), String> {
 }
 
 /// Opens the event on one processor; the descriptor.
-pub fn open(event: u64, rate: u64, processor: i32) -> io::Result<i32> {
+pub fn open(event: Event, rate: u64, processor: i32) -> io::Result<i32> {
     /// `PERF_FLAG_FD_CLOEXEC`.
     const CLOEXEC: u64 = 8;
     let size = size_of::<Attributes>() as u32;
     let attributes = Attributes {
-        kind: SOFTWARE,
+        kind: event.0,
         size,
-        config: event,
+        config: event.1,
         sample: rate,
         flags: FREQUENCY,
         ..Default::default()
@@ -75,8 +88,9 @@ mod tests {
 
     #[test]
     fn events_have_names_and_rates() {
-        assert_eq!(parse("cpu-clock"), Ok((0, 99)));
-        assert_eq!(parse("page-faults:1"), Ok((2, 1)));
+        assert_eq!(parse("cpu-clock"), Ok((Event(SOFTWARE, 0), 99)));
+        assert_eq!(parse("page-faults:1"), Ok((Event(SOFTWARE, 2), 1)));
+        assert_eq!(parse("cache-misses:1000"), Ok((Event(HARDWARE, 3), 1000)));
         assert!(parse("clock").unwrap_err().contains("cpu-clock"));
         assert!(parse("cpu-clock:often").is_err());
     }

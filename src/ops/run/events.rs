@@ -417,6 +417,39 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_record_that_says_it_is_of_ipv4_has_short_addresses() {
+        let elf = elf::fixture::object(
+            "struct peer { __u16 family; __u8 saddr[16]; };\n\
+             struct { __uint(type, 2); __uint(max_entries, 1); __type(key, __u32); \
+             __type(value, struct peer); } peers SEC(\".maps\");\n\
+             SEC(\"xdp\") int use(void *ctx) { __u32 key = 0; \
+             return bpf_map_lookup_elem(&peers, &key) != 0; }\n",
+        );
+        let types = Types::of_object(&elf);
+        let content = Content {
+            map: "peers".to_owned(),
+            key_size: 4,
+            value_size: 18,
+            value_stride: 24,
+            values: 1,
+            entries: 1,
+            is_cut: false,
+            is_last: false,
+        };
+        let shown = |family: u8, rest: u8| {
+            let mut blob = vec![0; 28];
+            (blob[4], blob[6], blob[9], blob[21]) = (family, 127, 1, rest);
+            match types.content(&content, &blob).remove(0).1 {
+                Value::Record(members) => format!("{:?}", members[1].1),
+                other => format!("{other:?}"),
+            }
+        };
+        assert_eq!(shown(2, 0), "Ip(127.0.0.1)");
+        assert_eq!(shown(10, 0), "Ip(7f00:1::)");
+        assert_eq!(shown(2, 1), "Ip(7f00:1::1)");
+    }
+
+    #[test]
     fn what_a_guest_says_of_sizes_is_believed_as_far_as_its_entries_go() {
         let elf = elf::fixture::object(
             "struct { __uint(type, 2); __uint(max_entries, 1); __type(key, __u32); \

@@ -22,6 +22,7 @@ pub(super) use watch::printed;
 use super::brought::Luggage;
 use super::kernel::reference;
 use super::machines::{Machines, Wish};
+use super::verify::select::Names;
 use super::verify::{self, Word, modules as needed, plan, sets};
 use super::{Packages, Session, build, pins};
 use crate::base::fs;
@@ -30,7 +31,7 @@ use crate::elf;
 use crate::kernels::{Kernel, Reference};
 use crate::project::lock::Lock;
 use crate::vm::{self, Live, Plan, Settings};
-use crate::wire::{Attach, Patch, Target};
+use crate::wire::{Attach, NOWHERE, Patch, Target};
 use events::Types;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -202,24 +203,31 @@ impl Work<'_> {
                 session.detail(format!("refused as a whole: {}", refusal.messages.join("; ")));
                 let verdicts = verdicts(session, request, subject, kernel)?;
                 let is_rejected = |word: Word| matches!(word, Word::Rejected | Word::None);
-                let left: Vec<u32> = verdicts
-                    .verdicts
+                // What was said of those is for another place than the user's.
+                let place = |program: &str| {
+                    let mut targets = subject.targets.iter();
+                    Some(targets.find(|target| target.program == program)?.place.as_str())
+                };
+                let (placed, rest): (Vec<_>, Vec<_>) =
+                    verdicts.verdicts.iter().partition(|one| place(&one.program).is_some());
+                let left: Vec<u32> = rest
                     .iter()
                     .filter(|verdict| verdict.word == Word::Accepted)
+                    .chain(placed.iter().filter(|one| place(&one.program) != Some(NOWHERE)))
                     .map(|verdict| verdict.index)
                     .collect();
-                if left.is_empty() || verdicts.verdicts.iter().any(|one| is_rejected(one.word)) {
+                if left.is_empty() || rest.iter().any(|one| is_rejected(one.word)) {
                     outcome.diagnostics.extend(verdicts.diagnostics);
                     if !outcome.diagnostics.iter().any(Diagnostic::is_error) {
                         outcome.diagnostics.push(whole(subject, &refusal.messages));
                     }
                     return Ok(());
                 }
-                for verdict in verdicts.verdicts.iter().filter(|one| one.word != Word::Accepted) {
+                for verdict in rest.iter().filter(|one| one.word != Word::Accepted) {
                     tell(&Happening::Attached {
                         program: verdict.program.clone(),
                         section: verdict.section.clone(),
-                        result: Err(verdict.said.last().cloned().unwrap_or_else(|| {
+                        result: Err(verdict.said.first().cloned().unwrap_or_else(|| {
                             format!("it cannot be loaded on {}", kernel.reference)
                         })),
                     });
@@ -326,6 +334,15 @@ fn subject(
         texts.extend(said.map(|said| said.trim().to_owned()));
     }
     texts.extend(request.targets.iter().cloned());
+    let targets = targets(&elf, &texts)?;
+    Ok(Subject { path, bytes, elf, source, targets })
+}
+
+/// Where programs are attached: lines of `PROGRAM=PLACE`, whose programs may be
+/// a pattern.
+fn targets(elf: &elf::Object, texts: &[String]) -> Result<Vec<Target>, Failure> {
+    let usage = |message: String| Diagnostic::new(codes::USAGE, Origin::Command, message);
+    let known: Vec<&str> = elf.programs().map(|program| program.name.as_str()).collect();
     let mut targets: Vec<Target> = Vec::new();
     for text in texts {
         let parts =
@@ -333,17 +350,20 @@ fn subject(
         let Some((program, place)) = parts else {
             return Err(usage(format!("`attach {text}` is not written as PROGRAM=PLACE")).into());
         };
-        let known: Vec<&str> = elf.programs().map(|program| program.name.as_str()).collect();
-        if !known.contains(&program) {
+        let names = Names::new(&[program.to_owned()])?;
+        let meant: Vec<&str> = known.iter().copied().filter(|name| names.mean(name)).collect();
+        if meant.is_empty() {
             return Err(usage(format!("no program is called `{program}`"))
                 .note(format!("there are: {}", known.join(", ")))
                 .into());
         }
-        // What is said last counts: the command line.
-        targets.retain(|target| target.program != program);
-        targets.push(Target { program: program.to_owned(), place: place.to_owned() });
+        for program in meant {
+            // What is said last counts: the command line.
+            targets.retain(|target| target.program != program);
+            targets.push(Target { program: program.to_owned(), place: place.to_owned() });
+        }
     }
-    Ok(Subject { path, bytes, elf, source, targets })
+    Ok(targets)
 }
 
 /// The kernels it runs on: those that are named, else the last of the

@@ -11,7 +11,7 @@ use crate::kernels::Kernel;
 use crate::ops::Session;
 use crate::values::Value;
 use crate::vm::{self, Live, Stream};
-use crate::wire::{Content, Reply};
+use crate::wire::{Attached, Content, Reply};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -40,6 +40,17 @@ impl Watch<'_> {
                 section: program.entry.section.clone(),
                 result: program.result.clone().map_err(|refusal| reason(&refusal)),
             });
+        }
+        let twins = twins(&live.programs);
+        if let Some((one, other, event)) = twins.first() {
+            let more = match twins.len() {
+                1 => String::new(),
+                count => format!(", and so do {} more pairs", count - 1),
+            };
+            self.session.note(format!(
+                "{one} and {other} both run at {event}{more}: if one stands in for the other, \
+                 `--attach {other}=none` leaves it out"
+            ));
         }
         if attached == 0 {
             let message = "no program could be attached";
@@ -194,6 +205,41 @@ impl Room {
     }
 }
 
+/// Programs that were attached to the same event in two ways, and what they
+/// call it. One of them is often there for kernels that do not know the other
+/// way, and a user program chooses; if both run, everything is counted twice.
+fn twins(programs: &[Attached]) -> Vec<(&str, &str, &str)> {
+    /// Ways to the same event; the one to keep stands first.
+    const WAYS: [&[&str]; 3] =
+        [&["tp_btf", "raw_tp", "raw_tracepoint"], &["fentry", "kprobe"], &["fexit", "kretprobe"]];
+    let mut seen: Vec<(usize, usize, &str, &str)> = Vec::new();
+    for program in programs {
+        let section = program.entry.section.as_str();
+        // What was put elsewhere is there on purpose.
+        if program.result.as_deref() != Ok(section) {
+            continue;
+        }
+        let Some((way, event)) = section.split_once('/') else { continue };
+        let places = WAYS
+            .iter()
+            .enumerate()
+            .find_map(|(kind, ways)| Some((kind, ways.iter().position(|known| *known == way)?)));
+        if let Some((kind, rank)) = places {
+            seen.push((kind, rank, event, &program.entry.name));
+        }
+    }
+    seen.sort_by_key(|&(kind, rank, event, _)| (kind, event, rank));
+    let pairs = seen.windows(2).filter_map(|pair| match pair {
+        [(kind, rank, event, one), (other_kind, other_rank, other_event, other)]
+            if (kind, event) == (other_kind, other_event) && rank != other_rank =>
+        {
+            Some((*one, *other, *event))
+        }
+        _ => None,
+    });
+    pairs.collect()
+}
+
 /// Why a program is not attached, in one line.
 fn reason(refusal: &crate::wire::Refusal) -> String {
     let said = refusal.messages.last().map(|said| said.trim().to_owned());
@@ -220,6 +266,28 @@ pub(in crate::ops) fn printed(line: &str) -> Option<Happening> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Entry;
+
+    #[test]
+    fn two_ways_to_one_event_are_seen() {
+        let program = |name: &str, section: &str, place: &str| Attached {
+            entry: Entry {
+                name: name.to_owned(),
+                section: section.to_owned(),
+                kind: String::new(),
+            },
+            result: Ok(place.to_owned()),
+        };
+        let all = [
+            program("raw", "raw_tp/sched_switch", "raw_tp/sched_switch"),
+            program("old", "kprobe/vfs_read", "kprobe/vfs_read"),
+            program("btf", "tp_btf/sched_switch", "tp_btf/sched_switch"),
+            program("after", "fexit/vfs_read", "fexit/vfs_read"),
+            program("elsewhere", "fentry/vfs_read", "vfs_write"),
+            program("again", "kprobe/vfs_read", "kprobe/vfs_read"),
+        ];
+        assert_eq!(twins(&all), [("btf", "raw", "sched_switch")]);
+    }
 
     #[test]
     fn the_trace_tells_who_printed() {

@@ -82,7 +82,7 @@ pub struct Args {
     #[arg(long = "set", value_name = "VAR=VALUE")]
     sets: Vec<String>,
     /// Attach a program there: an interface, a control group, a function, what
-    /// its type asks for
+    /// its type asks for; `none` leaves it out
     #[arg(long = "attach", value_name = "PROGRAM=PLACE")]
     targets: Vec<String>,
     /// Say what type the events of a map have, if the source does not
