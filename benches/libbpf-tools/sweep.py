@@ -100,12 +100,17 @@ MORE = {
 
 # Why nothing is to be expected.
 REASONS = {
-    "cpufreq": "rejected with `-mcpu=v3` (an index made in assembler may be negative); "
-    "nor has the machine frequencies to change",
-    "ksnoop": "rejected with `-mcpu=v3`; it also needs the list of functions that its user "
+    "cpufreq": "the machine changes no frequencies",
+    "javagc": "libbpf attaches no USDT program of an object without `bpf/usdt.bpf.h`, "
+    "with the user program neither",
+    "ksnoop": "rejected as compiled with `-mcpu=v3`; and it wants a list of functions that its user "
     "program makes out of BTF",
     "llcstat": "the machine's processor has no counters for its cache",
     "numamove": "the machine has one processor, and moves no pages between nodes",
+    ("biostacks", "debian/bookworm"): "this kernel has inlined `blk_account_io_start`, and no tracepoint",
+    ("biotop", "debian/bookworm"): "this kernel has inlined `blk_account_io_start`, and no tracepoint",
+    ("cpufreq", "debian/trixie"): "rejected as compiled with `-mcpu=v3`; nor does the machine change "
+    "frequencies",
 }
 
 
@@ -267,7 +272,8 @@ def main():
         for kernel in kernels:
             run, err = (sweep.run if chosen(tool) else sweep.kept)(tool, kernel)
             count[kernel] += run.speaks()
-            why = REASONS.get(tool) or (run.errors or err.strip().splitlines() or ["nothing"])[-1]
+            said = run.errors or err.strip().splitlines() or ["it said nothing"]
+            why = REASONS.get((tool, kernel)) or REASONS.get(tool) or said[-1]
             cells.append(run.words() if run.speaks() else f"nothing: {why}")
             failed = ", ".join(name for name, _ in run.failed)
             print(f"{tool:16} {kernel:18} {cells[-1][:150]}   (attached {run.attached}"

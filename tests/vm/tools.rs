@@ -34,19 +34,8 @@ const TOOLS: [(&str, &[&str], Option<&str>); 8] = [
         ],
         Some("hist"),
     ),
-    // Probes that a program's author has left there.
-    (
-        "javagc",
-        &[
-            "--attach",
-            "handle_gc_start=/bring/workload:hotspot:gc__begin",
-            "--attach",
-            "handle_gc_end=/bring/workload:hotspot:gc__end",
-            "--attach",
-            "handle_mem*=none",
-        ],
-        None,
-    ),
+    // A program in the workload.
+    ("bashreadline", &["--attach", "printret=/bring/workload:readline"], None),
 ];
 
 /// Whether a value holds anything.
@@ -86,6 +75,28 @@ fn libbpf_tools_speak_without_their_user_programs() {
             place.file(name, fs::read(&path).unwrap());
         }
     }
+    compile_workload(&place);
+    for (tool, more, wanted) in TOOLS {
+        let run = speak(&place, tool, more);
+        assert!(spoke(&run, wanted), "{tool}: {run}");
+        // What a user program would choose is chosen.
+        assert!(!run.stderr.contains("both run at"), "{tool}: {run}");
+    }
+}
+
+/// Runs a tool beside the workload.
+fn speak(place: &Place, tool: &str, more: &[&str]) -> Run {
+    let file = format!("{tool}.bpf.c");
+    let mut words = vec!["run", &file, "-k", "debian/trixie", "--message-format", "json"];
+    words.extend(["--bring", "workload"]);
+    if !more.contains(&"-e") {
+        words.extend(["-e", "workload"]);
+    }
+    words.extend(more);
+    place.skep(&words).expect(0)
+}
+
+fn compile_workload(place: &Place) {
     let workload = place.path().join("workload");
     let text = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/libbpf-tools/workload.c");
     let compiled = Command::new("gcc")
@@ -94,19 +105,28 @@ fn libbpf_tools_speak_without_their_user_programs() {
         .output()
         .unwrap();
     assert!(compiled.status.success(), "{compiled:?}");
-    for (tool, more, wanted) in TOOLS {
-        let file = format!("{tool}.bpf.c");
-        let mut words = vec!["run", &file, "-k", "debian/trixie", "--message-format", "json"];
-        words.extend(["--bring", "workload"]);
-        if !more.contains(&"-e") {
-            words.extend(["-e", "workload"]);
-        }
-        words.extend(more);
-        let run = place.skep(&words).expect(0);
-        assert!(spoke(&run, wanted), "{tool}: {run}");
-        // What a user program would choose is chosen.
-        assert!(!run.stderr.contains("both run at"), "{tool}: {run}");
-    }
+}
+
+#[test]
+fn probes_that_an_author_left_in_a_program_are_attached() {
+    let place = Place::new();
+    compile_workload(&place);
+    let source = r#"
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/usdt.bpf.h>
+
+long collections;
+
+SEC("usdt") int collected(struct pt_regs *ctx) { collections++; return 0; }
+
+char LICENSE[] SEC("license") = "GPL";
+"#;
+    place.file("collections.bpf.c", source);
+    let place_of = "collected=/bring/workload:hotspot:gc__end";
+    let run = speak(&place, "collections", &["--attach", place_of]);
+    assert!(spoke(&run, Some("collections")), "{run}");
 }
 
 #[test]

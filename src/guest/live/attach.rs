@@ -53,6 +53,9 @@ impl From<io::Error> for Failed {
 /// What is attached; detached when dropped.
 #[derive(Default)]
 pub struct Links {
+    /// Programs with a place that the kernel has to know when it loads them
+    /// were [aimed](aim) at it.
+    pub is_aimed: bool,
     links: Vec<*mut sys::bpf_link>,
     iterators: Vec<(String, RawFd)>,
     files: Vec<File>,
@@ -154,7 +157,7 @@ impl Links {
                 Err(Failed::because("a program of this type is called, not attached"))
             }
             _ => match place {
-                Some(place) if is_aimed(kind, attach_type) => {
+                Some(place) if self.is_aimed && is_aimed(kind, attach_type) => {
                     self.by_section(program, kind)?;
                     Ok(place.to_owned())
                 }

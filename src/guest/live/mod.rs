@@ -75,6 +75,7 @@ pub fn run(request: &Attach, bytes: &[u8], channel: &mut Channel) -> io::Result<
     let mut streams = Streams::open(&object);
     let mut trace = Trace::open();
     let mut links = Links::default();
+    links.is_aimed = true;
     programs.extend(attach_all(&object, &|_| true, &request.targets, &mut links));
     let iterators = Iterators::new(&links);
     let names = streams.names();
