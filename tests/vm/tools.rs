@@ -14,7 +14,18 @@ const TOOLS: [(&str, &[&str], Option<&str>); 8] = [
     // A perf buffer.
     ("exitsnoop", &[], None),
     // A histogram in a hash, from a module's disk.
-    ("biolatency", &["--module", "null_blk", "-e", "workload block"], Some("hists")),
+    (
+        "biolatency",
+        &[
+            "--module",
+            "null_blk",
+            "-e",
+            "workload block",
+            "--attach",
+            "block_rq_{insert,issue,complete}=none",
+        ],
+        Some("hists"),
+    ),
     // A hash of counts.
     ("syscount", &[], Some("data")),
     // Stacks, in maps whose size the user program would say.
