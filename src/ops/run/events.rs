@@ -306,11 +306,12 @@ impl<'o> Types<'o> {
         let btf = self.elf.btf.as_deref();
         let def = self.elf.maps.iter().find(|map| map.name == content.map).map(|map| &map.def);
         let section = btf.and_then(|btf| self.section(btf, &content.map));
+        let data = self.data(&content.map);
         let mut shapes = btf.map(|btf| Shapes::new(btf, &self.tags));
         let mut shape = |ty: Option<TypeId>, name: &str| Some(shapes.as_mut()?.shape(ty?, name));
         let value_shape = shape(def.and_then(|def| def.value), &content.map);
         let key_shape = shape(def.and_then(|def| def.key), "");
-        let section = btf.zip(section).map(|(btf, id)| globals(btf, &self.tags, id));
+        let section = btf.zip(section).map(|(btf, id)| globals(btf, &self.tags, id, data));
         let is_of_stacks = self.is_of_stacks(&content.map);
         let stack = Shape::of_stacks();
         let value = |bytes: &[u8]| match (&value_shape, &section) {
@@ -350,9 +351,12 @@ impl<'o> Types<'o> {
 
     /// The section of global data that a map of libbpf's stands for.
     fn section(&self, btf: &Btf, map: &str) -> Option<TypeId> {
-        let named = |data: &elf::DataSection| self.elf.sections[data.section].name.as_str();
-        let name = self.elf.data.iter().map(named).find(|name| map.ends_with(name))?;
-        btf.find(btf::Kind::Datasec, name)
+        btf.find(btf::Kind::Datasec, &self.elf.sections[self.data(map)?.section].name)
+    }
+
+    fn data(&self, map: &str) -> Option<&elf::DataSection> {
+        let mut data = self.elf.data.iter();
+        data.find(|data| map.ends_with(self.elf.sections[data.section].name.as_str()))
     }
 
     /// Whether a map holds stacks.
@@ -388,13 +392,22 @@ fn ends_open(btf: &Btf, ty: TypeId) -> bool {
 }
 
 /// The variables of a section, where they lie, and how they are read.
-fn globals(btf: &Btf, tags: &Tags, section: TypeId) -> Vec<(Arc<str>, Range<usize>, Shape)> {
+fn globals(
+    btf: &Btf,
+    tags: &Tags,
+    section: TypeId,
+    data: Option<&elf::DataSection>,
+) -> Vec<(Arc<str>, Range<usize>, Shape)> {
     let Type::Datasec(items) = btf.ty(section) else { return Vec::new() };
     let mut shapes = Shapes::new(btf, tags);
     let variable = |item: btf::SecItem| {
-        let start = item.offset as usize;
+        let name = btf.name(item.ty);
+        // Only symbols have the offset until the object is linked.
+        let known = data.and_then(|data| data.variables.iter().find(|known| known.name == name));
+        let start =
+            known.map_or(Some(item.offset as usize), |known| known.offset.try_into().ok())?;
         let range = start..start.checked_add(item.size as usize)?;
-        Some((Arc::from(btf.name(item.ty)), range, shapes.variable(item.ty)?))
+        Some((Arc::from(name), range, shapes.variable(item.ty)?))
     };
     items.items().filter_map(variable).collect()
 }
@@ -415,6 +428,42 @@ fn usage(message: String) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_global_variable_has_its_own_bytes() {
+        let elf = elf::fixture::object(
+            "__u64 first, second; __u32 third;\n\
+             SEC(\"xdp\") int use(void *ctx) { first++; second++; third++; return 0; }\n",
+        );
+        let data = elf.data.iter().find(|data| elf.sections[data.section].name == ".bss").unwrap();
+        let mut blob = vec![0; 4 + 24];
+        for variable in &data.variables {
+            let number = match variable.name.as_str() {
+                "first" => 1,
+                "second" => 2,
+                _ => 3,
+            };
+            blob[4 + variable.offset as usize] = number;
+        }
+        let content = Content {
+            map: "object.bss".to_owned(),
+            key_size: 4,
+            value_size: 24,
+            value_stride: 24,
+            values: 1,
+            entries: 1,
+            is_cut: false,
+            is_last: false,
+        };
+        let Value::Record(mut all) = Types::of_object(&elf).content(&content, &blob).remove(0).1
+        else {
+            panic!("variables are a record")
+        };
+        all.sort_by_key(|(name, _)| name.clone());
+        let all: Vec<String> =
+            all.iter().map(|(name, value)| format!("{name} {value:?}")).collect();
+        assert_eq!(all, ["first Unsigned(1)", "second Unsigned(2)", "third Unsigned(3)"]);
+    }
 
     #[test]
     fn a_record_that_says_it_is_of_ipv4_has_short_addresses() {
