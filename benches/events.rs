@@ -9,10 +9,9 @@
 use skep::elf::Object;
 use skep::ops::run::events::{Reader, Types};
 use skep::ops::run::{Happening, Told};
-use skep::report::{Context, NoSources, live};
+use skep::report::{Context, live};
 use skep::wire::records;
 use std::io::Write as _;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -89,14 +88,7 @@ fn main() {
     let types = Types::of_object(&object);
     let streams = ["events".to_owned()];
     let kernels = ["debian/trixie".to_owned()];
-    let cx = Context {
-        cwd: Path::new("/"),
-        sources: &NoSources,
-        color: false,
-        unicode: true,
-        width: None,
-        verbose: false,
-    };
+    let cx = Context::bare();
     println!("{:24} {:>14} {:>14} {:>10}", "", "per s of CPU", "per s", "MB");
     for (size, what) in [(40, "40 bytes, 6 columns"), (104, "104 bytes, 7 columns")] {
         let blob = blob(size, size as u64);

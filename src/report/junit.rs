@@ -210,8 +210,6 @@ pub(super) fn xml(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::diagnostics::{Origin, Severity, Span, codes};
-    use crate::report::NoSources;
-    use std::path::Path;
 
     #[test]
     fn programs_are_cases_and_kernels_suites() {
@@ -245,14 +243,7 @@ mod tests {
             finding(Severity::Error).program("bad").kernel("6.1"),
             finding(Severity::Warning).program("good").kernel("5.10"),
         ];
-        let cx = Context {
-            cwd: Path::new("/"),
-            sources: &NoSources,
-            color: false,
-            unicode: true,
-            width: None,
-            verbose: false,
-        };
+        let cx = Context::bare();
         let shown = document(&[table], &findings, &cx);
         insta::assert_snapshot!(shown);
     }

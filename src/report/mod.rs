@@ -72,6 +72,20 @@ pub struct Context<'a> {
     pub verbose: bool,
 }
 
+impl Context<'static> {
+    /// For text that goes into no terminal, with no sources at hand.
+    pub fn bare() -> Self {
+        Self {
+            cwd: Path::new("/"),
+            sources: &NoSources,
+            color: false,
+            unicode: true,
+            width: None,
+            verbose: false,
+        }
+    }
+}
+
 impl Context<'_> {
     /// A path as the user would write it, not escaped: relative to where they
     /// are, if it lies below or near.

@@ -6,12 +6,11 @@ mod draw;
 
 use super::junit::xml;
 use super::text::{self, escape};
-use super::{Context, NoSources, live};
+use super::{Context, live};
 use crate::ops::run::{Happening, Told};
 use crate::values::{Histogram, Notation, Value};
 use draw::{Distribution, Pace};
 use std::fmt::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 /// Rows of one kind that the page has; of more it tells how many.
@@ -254,7 +253,7 @@ impl Kind {
     }
 
     fn row(&mut self, at: Duration, value: &Value) {
-        let columns = live::columns("", value, &plain());
+        let columns = live::columns("", value, &Context::bare());
         let mut cells = vec![String::new(); self.columns.len()];
         let mut put = |name: String, text: String| {
             let known = self.columns.iter().position(|known| *known == name);
@@ -313,7 +312,7 @@ fn measure(name: &str, value: &Value, all: &mut Vec<(String, Distribution)>) {
 fn variables(entries: &[(Value, Value)]) -> String {
     let mut rows = String::new();
     for (_, value) in entries {
-        for (name, text, is_number) in live::columns("", value, &plain()) {
+        for (name, text, is_number) in live::columns("", value, &Context::bare()) {
             if !matches!(text.as_str(), "0" | "" | "false" | "null") {
                 rows.push_str("<tr>");
                 cell(&name, false, &mut rows);
@@ -347,8 +346,8 @@ fn table_of(name: &str, entries: &[(Value, Value)], is_cut: bool) -> String {
     let mut heading: Vec<String> = Vec::new();
     let mut rows = String::new();
     for (key, value) in told.iter().take(MOST_ENTRIES) {
-        let mut columns = live::columns("key", key, &plain());
-        columns.extend(live::columns("", value, &plain()));
+        let mut columns = live::columns("key", key, &Context::bare());
+        columns.extend(live::columns("", value, &Context::bare()));
         let stacks = live::stack_lines(key) + &live::stack_lines(value);
         if !stacks.is_empty() {
             columns.push(("stack".to_owned(), stacks, false));
@@ -390,18 +389,6 @@ fn cell(text: &str, is_number: bool, out: &mut String) {
 /// Foreign text for a page.
 fn safe(own: &str) -> String {
     xml(&escape(own))
-}
-
-/// What values are written for.
-fn plain() -> Context<'static> {
-    Context {
-        cwd: Path::new("/"),
-        sources: &NoSources,
-        color: false,
-        unicode: true,
-        width: None,
-        verbose: false,
-    }
 }
 
 #[cfg(test)]

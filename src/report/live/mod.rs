@@ -263,22 +263,9 @@ fn lines(text: &str, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::NoSources;
     use super::*;
     use crate::values::{Code, Notation, Stack};
     use crate::vm::Stream;
-    use std::path::Path;
-
-    fn cx() -> Context<'static> {
-        Context {
-            cwd: Path::new("/"),
-            sources: &NoSources,
-            color: false,
-            unicode: true,
-            width: None,
-            verbose: false,
-        }
-    }
 
     fn event(pid: u64, comm: &str) -> Happening {
         let value = Value::Record(vec![
@@ -293,15 +280,15 @@ mod tests {
     fn events_are_rows_below_one_heading() {
         let mut table = Table::default();
         let mut out = String::new();
-        table.human(&event(1, "cat"), &cx(), &mut out);
-        table.human(&event(4_000_000_000, "a\x1b[2Jb"), &cx(), &mut out);
+        table.human(&event(1, "cat"), &Context::bare(), &mut out);
+        table.human(&event(4_000_000_000, "a\x1b[2Jb"), &Context::bare(), &mut out);
         let said = Happening::Printed { task: "sh".into(), pid: 3, text: "hello".into() };
-        table.human(&said, &cx(), &mut out);
-        table.human(&event(2, "ls"), &cx(), &mut out);
+        table.human(&said, &Context::bare(), &mut out);
+        table.human(&event(2, "ls"), &Context::bare(), &mut out);
         for part in ["cat", ": no\n", "more"] {
-            table.human(&Happening::Output(Stream::Error, part.into()), &cx(), &mut out);
+            table.human(&Happening::Output(Stream::Error, part.into()), &Context::bare(), &mut out);
         }
-        table.human(&said, &cx(), &mut out);
+        table.human(&said, &Context::bare(), &mut out);
         insta::assert_snapshot!(out);
     }
 
@@ -319,8 +306,8 @@ mod tests {
             counts.map(|(key, value)| (Value::Unsigned(key), Value::Unsigned(value))).into();
         let mut table = Table::default();
         let mut out = String::new();
-        table.human(&map("counts", entries.clone()), &cx(), &mut out);
-        table.human(&map("latency_hist", entries), &cx(), &mut out);
+        table.human(&map("counts", entries.clone()), &Context::bare(), &mut out);
+        table.human(&map("latency_hist", entries), &Context::bare(), &mut out);
         let data = Value::Record(vec![
             ("dropped".into(), Value::Unsigned(7)),
             ("unused".into(), Value::Unsigned(0)),
@@ -333,7 +320,7 @@ mod tests {
                 is_data: true,
                 is_last: true,
             },
-            &cx(),
+            &Context::bare(),
             &mut out,
         );
         insta::assert_snapshot!(out);
@@ -381,8 +368,8 @@ mod tests {
     fn stacks_stand_below_their_row() {
         let mut out = String::new();
         let mut table = Table::default();
-        table.human(&stacked(), &cx(), &mut out);
-        table.human(&stacked(), &cx(), &mut out);
+        table.human(&stacked(), &Context::bare(), &mut out);
+        table.human(&stacked(), &Context::bare(), &mut out);
         let (keys, lines) = machine(&stacked());
         insta::assert_snapshot!(out + &keys + &lines);
     }
@@ -394,7 +381,7 @@ mod tests {
         let mut out = String::new();
         let mut tell = |side: usize, happening: Happening| {
             let told = Told { kernels: &kernels, side, happening: &happening };
-            sides.human(&told, &cx(), &mut out);
+            sides.human(&told, &Context::bare(), &mut out);
             if !matches!(happening, Happening::Over(_)) {
                 short(&told, &mut out);
                 json(&told, &mut out);

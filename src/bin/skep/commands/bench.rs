@@ -1,10 +1,9 @@
 //! `skep bench [PATH…]`.
 
 use super::CommandResult;
-use super::packages::PackageArgs;
+use super::packages::BuildArgs;
 use crate::shell::Shell;
 use skep::ops::Session;
-use skep::ops::build::Profile;
 use skep::ops::test;
 use skep::ops::test::bench::{self, Measured, Request};
 use skep::report::{Cell, Table};
@@ -19,10 +18,7 @@ pub struct Args {
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
-    packages: PackageArgs,
-    /// Build with the profile `release`
-    #[arg(long)]
-    release: bool,
+    building: BuildArgs,
     /// A kernel: host, debian/SUITE, a version, or a path to an image or .deb
     /// [default: the project's matrix]
     #[arg(short, long = "kernel", value_name = "REF")]
@@ -64,8 +60,8 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let request = Request {
         tests: test::Request {
             paths: args.paths,
-            packages: args.packages.into(),
-            profile: if args.release { Profile::Release } else { Profile::Dev },
+            profile: args.building.profile(),
+            packages: args.building.packages.into(),
             kernels: args.kernels,
             filters: args.filters,
             limit: Duration::from_secs(120),

@@ -1,11 +1,11 @@
 //! `skep build [PATH]…`.
 
 use super::CommandResult;
-use super::packages::PackageArgs;
+use super::packages::BuildArgs;
 use crate::shell::Shell;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use skep::build::Arch;
-use skep::ops::build::{self, Outcome, Profile, Request};
+use skep::ops::build::{self, Outcome, Request};
 use skep::ops::{Packages, Session, cargo};
 use skep::report::{Cell, Table};
 use std::path::PathBuf;
@@ -18,10 +18,7 @@ pub struct Args {
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
-    packages: PackageArgs,
-    /// Build with the profile `release`
-    #[arg(long)]
-    release: bool,
+    building: BuildArgs,
     /// Compile for another architecture than this machine's
     #[arg(long, value_name = "ARCH", value_parser = arch())]
     target_arch: Option<Arch>,
@@ -34,7 +31,7 @@ pub struct Args {
 impl Args {
     /// The paths and packages it is for.
     pub fn inputs(&self) -> (Vec<PathBuf>, Packages) {
-        (self.paths.clone(), self.packages.clone().into())
+        (self.paths.clone(), self.building.packages.clone().into())
     }
 }
 
@@ -49,10 +46,10 @@ pub fn arch() -> impl TypedValueParser<Value = Arch> {
 /// Builds, and lists the objects.
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let started = Instant::now();
-    let profile = if args.release { Profile::Release } else { Profile::Dev };
+    let profile = args.building.profile();
     let request = Request {
         paths: args.paths,
-        packages: args.packages.into(),
+        packages: args.building.packages.into(),
         profile,
         target_arch: args.target_arch,
         user: !args.cargo,

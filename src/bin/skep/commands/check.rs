@@ -1,11 +1,11 @@
 //! `skep check [PATH…]`.
 
 use super::CommandResult;
-use super::packages::PackageArgs;
+use super::packages::BuildArgs;
 use crate::shell::Shell;
 use skep::bpf::KernelVersion;
 use skep::diagnostics::Diagnostic;
-use skep::ops::build::{self, Profile};
+use skep::ops::build;
 use skep::ops::check::{self, Checked, Outcome, Request};
 use skep::ops::needs::{self, Needs};
 use skep::ops::{Packages, Session};
@@ -20,10 +20,7 @@ pub struct Args {
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
-    packages: PackageArgs,
-    /// Build with the profile `release`
-    #[arg(long)]
-    release: bool,
+    building: BuildArgs,
     /// Compare with this kernel too: host, debian/SUITE, a version, or a path to an image, .deb or
     /// file of BTF
     #[arg(short, long = "kernel", value_name = "REF")]
@@ -39,18 +36,18 @@ pub struct Args {
 impl Args {
     /// The paths and packages it is for.
     pub fn inputs(&self) -> (Vec<PathBuf>, Packages) {
-        (self.paths.clone(), self.packages.clone().into())
+        (self.paths.clone(), self.building.packages.clone().into())
     }
 }
 
 /// Checks, and lists the objects.
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let started = Instant::now();
-    let profile = if args.release { Profile::Release } else { Profile::Dev };
+    let profile = args.building.profile();
     if args.min_kernel || args.explain_kernel.is_some() {
         let request = needs::Request {
             paths: args.paths,
-            packages: args.packages.into(),
+            packages: args.building.packages.into(),
             profile,
             kernel: args.explain_kernel,
         };
@@ -58,7 +55,7 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     }
     let request = Request {
         paths: args.paths,
-        packages: args.packages.into(),
+        packages: args.building.packages.into(),
         profile,
         kernels: args.kernels,
     };

@@ -1,7 +1,8 @@
-//! The flags that choose packages of a workspace, for every command that
-//! takes projects.
+//! The flags that choose packages of a workspace and how they are built, for
+//! every command that takes projects.
 
 use skep::ops::Packages;
+use skep::ops::build::Profile;
 
 /// Which packages.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -17,5 +18,22 @@ pub struct PackageArgs {
 impl From<PackageArgs> for Packages {
     fn from(args: PackageArgs) -> Self {
         Self { names: args.packages, all: args.workspace }
+    }
+}
+
+/// Which packages, and how they are built.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct BuildArgs {
+    #[command(flatten)]
+    pub packages: PackageArgs,
+    /// Build with the profile `release`
+    #[arg(long)]
+    release: bool,
+}
+
+impl BuildArgs {
+    /// The profile that is wished.
+    pub fn profile(&self) -> Profile {
+        if self.release { Profile::Release } else { Profile::Dev }
     }
 }

@@ -1,12 +1,11 @@
 //! `skep run [PATH]`.
 
 use super::CommandResult;
-use super::packages::PackageArgs;
+use super::packages::BuildArgs;
 use super::recording::{self, Keeper};
 use crate::shell::{Shell, terminal};
 use skep::diagnostics::{Diagnostic, Failure};
 use skep::ops::Session;
-use skep::ops::build::Profile;
 use skep::ops::run::program::{Front, Streams};
 use skep::ops::run::{self, Happening, Request, Told};
 use skep::vm::Stream;
@@ -22,10 +21,7 @@ pub struct Args {
     #[arg(value_name = "PATH", num_args = 0..=1)]
     paths: Vec<PathBuf>,
     #[command(flatten)]
-    packages: PackageArgs,
-    /// Build with the profile `release`
-    #[arg(long)]
-    release: bool,
+    building: BuildArgs,
     /// The kernel to run on, or several: each line is labelled then, and maps
     /// stand side by side [default: the last of the project's matrix]
     #[arg(short, long = "kernel", value_name = "REF")]
@@ -158,8 +154,8 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let mut keeper = Keeper::new(&subject, args.record.as_deref(), args.report.as_deref())?;
     let request = Request {
         path: args.paths.into_iter().next(),
-        packages: args.packages.into(),
-        profile: if args.release { Profile::Release } else { Profile::Dev },
+        profile: args.building.profile(),
+        packages: args.building.packages.into(),
         kernels: args.kernels,
         targets: args.targets,
         events: args.events,

@@ -1,11 +1,10 @@
 //! `skep test [PATH…]`.
 
 use super::CommandResult;
-use super::packages::PackageArgs;
+use super::packages::BuildArgs;
 use crate::shell::Shell;
 use skep::base::fs;
 use skep::ops::Session;
-use skep::ops::build::Profile;
 use skep::ops::test::{self, Outcome, Request, TestResult, Word};
 use skep::ops::verify::Partition;
 use skep::report::coverage;
@@ -22,10 +21,7 @@ pub struct Args {
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
-    packages: PackageArgs,
-    /// Build with the profile `release`
-    #[arg(long)]
-    release: bool,
+    building: BuildArgs,
     /// A kernel: host, debian/SUITE, a version, or a path to an image or .deb
     /// [default: the project's matrix]
     #[arg(short, long = "kernel", value_name = "REF")]
@@ -81,8 +77,8 @@ enum Whose {
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let request = Request {
         paths: args.paths,
-        packages: args.packages.into(),
-        profile: if args.release { Profile::Release } else { Profile::Dev },
+        profile: args.building.profile(),
+        packages: args.building.packages.into(),
         kernels: args.kernels,
         filters: args.filters,
         partition: args.partition,

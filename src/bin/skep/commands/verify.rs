@@ -1,10 +1,9 @@
 //! `skep verify [PATH…]`.
 
 use super::CommandResult;
-use super::packages::PackageArgs;
+use super::packages::BuildArgs;
 use crate::shell::Shell;
 use skep::baseline::{Change, Figures, Kind};
-use skep::ops::build::Profile;
 use skep::ops::verify::{self, Blame, Files, Gate, Outcome, Partition, Request, Verdict, Word};
 use skep::ops::{Packages, Session};
 use skep::report::{Cell, Format, Table};
@@ -19,10 +18,7 @@ pub struct Args {
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
-    packages: PackageArgs,
-    /// Build with the profile `release`
-    #[arg(long)]
-    release: bool,
+    building: BuildArgs,
     /// A kernel: host, debian/SUITE, a version, or a path to an image or .deb
     /// [default: the project's matrix]
     #[arg(short, long = "kernel", value_name = "REF")]
@@ -96,7 +92,7 @@ pub struct Args {
 impl Args {
     /// The paths and packages it is for.
     pub fn inputs(&self) -> (Vec<PathBuf>, Packages) {
-        (self.paths.clone(), self.packages.clone().into())
+        (self.paths.clone(), self.building.packages.clone().into())
     }
 }
 
@@ -127,8 +123,8 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let is_host = args.host;
     let request = Request {
         paths: args.paths,
-        packages: args.packages.into(),
-        profile: if args.release { Profile::Release } else { Profile::Dev },
+        profile: args.building.profile(),
+        packages: args.building.packages.into(),
         kernels: args.kernels,
         host: args.host,
         objects: args.objects,
