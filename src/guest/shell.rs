@@ -82,6 +82,11 @@ impl Shell {
     /// Runs the commands of a line; whether it is to end with that.
     pub fn line(&mut self, line: &str) -> bool {
         for (words, redirect) in split(line) {
+            let words: Vec<String> = words.iter().map(|word| self.meant(word)).collect();
+            let redirect = redirect.map(|redirect| match redirect {
+                Redirect::Over(path) => Redirect::Over(self.meant(&path)),
+                Redirect::Behind(path) => Redirect::Behind(self.meant(&path)),
+            });
             if words.first().is_some_and(|word| word == "exit") {
                 let code = words.get(1).and_then(|code| code.parse().ok());
                 self.code = code.unwrap_or(self.code);
@@ -138,8 +143,7 @@ impl Shell {
     /// Runs one command; its exit code.
     fn command(&mut self, words: &[String], out: &mut dyn Write) -> i32 {
         let Some((name, arguments)) = words.split_first() else { return self.code };
-        let meant: Vec<String> = arguments.iter().map(|word| self.meant(word)).collect();
-        let arguments: Vec<&str> = meant.iter().map(String::as_str).collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let result = match name.as_str() {
             "help" => out.write_all([HELP, deeds::HELP, calls::HELP, OTHERS].concat().as_bytes()),
             "cat" => cat(&arguments, out),
@@ -176,12 +180,10 @@ impl Shell {
 
     /// A word with what `$?`, `$$` and `$_` stand for.
     fn meant(&self, word: &str) -> String {
-        if !word.contains('$') {
-            return word.to_owned();
-        }
         word.replace("$?", &self.code.to_string())
             .replace("$$", &std::process::id().to_string())
             .replace("$_", &self.result.to_string())
+            .replace(DOLLAR, "$")
     }
 
     /// Runs a command in a process of its own; its exit code.
@@ -289,6 +291,9 @@ fn complain(name: &str, what: &str) -> i32 {
     1
 }
 
+/// Stands for a dollar sign that is only that: no argument can have this in it.
+const DOLLAR: char = '\0';
+
 /// The commands of a line: words, and where their output goes.
 fn split(line: &str) -> Vec<(Vec<String>, Option<Redirect>)> {
     let mut commands = vec![(Vec::new(), None)];
@@ -302,8 +307,9 @@ fn split(line: &str) -> Vec<(Vec<String>, Option<Redirect>)> {
             (Some(open), c) if c == open => quote = None,
             (Some('"') | None, '\\') => {
                 let next = chars.next_if(|_| true).unwrap_or('\\');
-                word.get_or_insert_default().push(next);
+                word.get_or_insert_default().push(if next == '$' { DOLLAR } else { next });
             }
+            (Some('\''), '$') => word.get_or_insert_default().push(DOLLAR),
             (Some(_), c) => word.get_or_insert_default().push(c),
             (None, '\'' | '"') => {
                 quote = Some(c);
@@ -575,6 +581,16 @@ mod tests {
             format!("{}{redirect}", words.join("|"))
         };
         split(line).into_iter().map(show).collect::<Vec<_>>().join(" ; ")
+    }
+
+    #[test]
+    fn dollars_in_single_quotes_stay_dollars() {
+        let shell = Shell { code: 3, errno: 0, result: 7, terminal: String::new() };
+        let meant = |line: &str| {
+            let words = split(line).into_iter().flat_map(|(words, _)| words);
+            words.map(|word| shell.meant(&word)).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(meant("echo $? \"$_\" '$?' \\$_ $x"), "echo 3 7 $? $_ $x");
     }
 
     #[test]

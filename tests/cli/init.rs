@@ -8,7 +8,15 @@ fn the_directory_becomes_a_project_and_gives_it_its_name() {
     let place = Place::new();
     place.file("p/notes.txt", "mine");
     place.skep(&["-C", "p", "init"]).expect(0);
-    let files = [".gitignore", "README.md", "Skep.toml", "notes.txt", "src/p.bpf.c", "src/p.c"];
+    let files = [
+        ".gitignore",
+        "README.md",
+        "Skep.toml",
+        "notes.txt",
+        "src/p.bpf.c",
+        "src/p.c",
+        "tests/programs.toml",
+    ];
     assert_eq!(tree(&place.path().join("p")), files);
     assert!(place.read("p/Skep.toml").contains("name = \"p\""));
     // The name of a directory need not be usable.

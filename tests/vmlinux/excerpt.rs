@@ -56,3 +56,38 @@ fn of_6_12() {
 fn of_7_x() {
     check(&debian::kernel_btf("debian/sid"));
 }
+
+#[test]
+fn damage_does_no_harm() {
+    let whole = debian::kernel_btf("debian/bullseye");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates/tracecon/src");
+    let files = std::fs::read_dir(source).unwrap().map(|file| file.unwrap().path()).collect();
+    let words = words(&files, &[]).unwrap();
+    let types = u32::from_le_bytes(*whole[12..].first_chunk().unwrap()) as usize;
+    let mut random = 0x9e37_79b9_7f4a_7c15u64;
+    let mut next = |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random % below as u64) as usize
+    };
+    let (mut written, mut refused) = (0, 0);
+    for round in 0..60 {
+        let mut bytes = whole.clone();
+        // From a few places to many; below the upper byte of a count, which
+        // would cut the rest.
+        for _ in 0..1 << (round % 12) {
+            let word = 24 + next(types / 4) * 4;
+            bytes[word + next(2)] ^= 1 << next(8);
+        }
+        let outline = Outline::parse(bytes).ok();
+        match outline.and_then(|outline| vmlinux::prune_outline(&outline, &words)) {
+            Some(text) => {
+                assert!(!text.is_empty());
+                written += 1;
+            }
+            None => refused += 1,
+        }
+    }
+    assert!(written > 5 && refused > 5, "{written} written, {refused} refused");
+}
