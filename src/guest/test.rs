@@ -77,6 +77,8 @@ fn cases(request: &Test, bytes: &[u8], trace: &mut Trace, channel: &mut Channel)
         }
         // What others printed, or the case before.
         trace.take();
+        // This process runs programs by itself, or looks on.
+        trace.hears_children = case.scene.is_none();
         let started = Instant::now();
         let mut ran = Ran { case: index, ..Ran::default() };
         let done = match &case.scene {

@@ -12,7 +12,12 @@ const TRACING: &str = "/sys/kernel/tracing";
 const AT_ONCE: usize = 256 << 10;
 
 /// The trace, if the kernel has one.
-pub struct Trace(Option<File>);
+pub struct Trace {
+    pipe: Option<File>,
+    /// Whether what children of the first process made programs print counts,
+    /// as long as these are called as it is.
+    pub hears_children: bool,
+}
 
 impl Trace {
     /// Opens it, and makes sure that it is on.
@@ -23,25 +28,28 @@ impl Trace {
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
             .open(format!("{TRACING}/trace_pipe"));
-        Self(pipe.ok())
+        Self { pipe: pipe.ok(), hears_children: false }
     }
 
     /// What to poll.
     pub fn fd(&self) -> Option<RawFd> {
-        self.0.as_ref().map(|file| file.as_raw_fd())
+        self.pipe.as_ref().map(|file| file.as_raw_fd())
     }
 
-    /// What was printed since the last time, but for what this process made
-    /// programs print: reading the trace may be what they trace.
+    /// What was printed since the last time, but for what the first process (and
+    /// its children, if they are not heard) made programs print: reading the
+    /// trace may be what they trace.
     pub fn take(&mut self) -> Vec<u8> {
         let text = self.read();
         let lines = text.split_inclusive(|&byte| byte == b'\n');
+        let own: &[u8] = if self.hears_children { b"init-1 " } else { b"init-" };
+        let is_own = |line: &[u8]| line.trim_ascii_start().starts_with(own);
         lines.filter(|line| !is_own(line)).flatten().copied().collect()
     }
 
     fn read(&mut self) -> Vec<u8> {
         let mut text = Vec::new();
-        let Some(file) = &mut self.0 else { return text };
+        let Some(file) = &mut self.pipe else { return text };
         let mut buffer = [0; 8 << 10];
         while text.len() < AT_ONCE {
             match file.read(&mut buffer) {
@@ -51,10 +59,4 @@ impl Trace {
         }
         text
     }
-}
-
-/// Whether a line is of the first process, `init-1`, or of a child that is as
-/// it was.
-fn is_own(line: &[u8]) -> bool {
-    line.trim_ascii_start().starts_with(b"init-")
 }
