@@ -14,6 +14,11 @@ fn place() -> Place {
     let cache = place.path().join("cache");
     std::fs::create_dir(&cache).unwrap();
     std::os::unix::fs::symlink(shared_cache().join("kernels"), cache.join("kernels")).unwrap();
+    // Where KVM is there and of no use, each process that is the first waits for it: who
+    // has found that out before need not be asked again.
+    if let Ok(known) = std::fs::read(shared_cache().join("accelerator")) {
+        std::fs::write(cache.join("accelerator"), known).unwrap();
+    }
     place.env("SKEP_CACHE_DIR", "cache")
 }
 
