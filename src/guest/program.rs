@@ -7,12 +7,12 @@
 use super::channel::Channel;
 use super::live::net;
 use super::network;
-use super::run::{Piped, lay_out, pipe};
+use super::run::{Outputs, Piped, lay_out, pipe};
 use crate::wire::{BROUGHT, Reply, Request, Start, Terminal, frame};
 use libbpf_sys as sys;
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, RawFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -56,7 +56,7 @@ pub fn run(request: &Start, channel: &mut Channel) -> io::Result<()> {
     let mut told = Instant::now();
     loop {
         program.wait(workload.as_ref().and_then(Workload::piped));
-        let mut happened = program.pass_on(channel)? | program.feed(channel)?;
+        let mut happened = program.outputs.pass_on(channel)? | program.feed(channel)?;
         if let Some(waiting) = &mut workload {
             happened |= waiting.go_on(program.child.id(), channel)?;
         }
@@ -71,7 +71,7 @@ pub fn run(request: &Start, channel: &mut Channel) -> io::Result<()> {
         if let Some(status) = program.child.try_wait()? {
             // What it wrote before its end; what it left running may hold the
             // streams open.
-            while program.pass_on(channel)? {}
+            while program.outputs.pass_on(channel)? {}
             if let Some(piped) = workload.and_then(Workload::into_piped) {
                 piped.kill();
             }
@@ -102,9 +102,7 @@ struct Program {
     is_all: bool,
     /// How much the host is to be told that was taken.
     taken: u64,
-    /// Standard output and standard error, with whether it is the latter; none
-    /// that was closed.
-    streams: [(Option<File>, bool); 2],
+    outputs: Outputs,
 }
 
 impl Program {
@@ -137,14 +135,13 @@ impl Program {
             pending: VecDeque::new(),
             is_all: false,
             taken: 0,
-            streams: [(Some(out), false), (Some(error), true)],
+            outputs: Outputs::new(out, error),
         })
     }
 
     /// Waits until something may have happened.
     fn wait(&self, workload: Option<&Piped>) {
-        let outputs = self.streams.iter().filter_map(|(stream, _)| stream.as_ref());
-        let outputs = outputs.map(File::as_raw_fd).chain(workload.into_iter().flat_map(Piped::fds));
+        let outputs = self.outputs.fds().chain(workload.into_iter().flat_map(Piped::fds));
         let entry = |fd: RawFd, events| libc::pollfd { fd, events, revents: 0 };
         let mut entries: Vec<libc::pollfd> = outputs.map(|fd| entry(fd, libc::POLLIN)).collect();
         if let Some(input) = self.input.as_ref().filter(|_| !self.pending.is_empty()) {
@@ -154,29 +151,6 @@ impl Program {
         unsafe {
             libc::poll(entries.as_mut_ptr(), entries.len() as u64, TICK.as_millis() as i32);
         }
-    }
-
-    /// Hands on what it wrote; whether there was anything.
-    fn pass_on(&mut self, channel: &mut Channel) -> io::Result<bool> {
-        let mut buffer = vec![0; 64 << 10];
-        let mut happened = false;
-        for (stream, error) in &mut self.streams {
-            let Some(open) = stream else { continue };
-            let mut entry = libc::pollfd { fd: open.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-            // SAFETY: one valid entry.
-            if unsafe { libc::poll(&mut entry, 1, 0) } <= 0 {
-                continue;
-            }
-            match open.read(&mut buffer) {
-                // A terminal that nobody writes to any more fails.
-                Ok(0) | Err(_) => *stream = None,
-                Ok(count) => {
-                    happened = true;
-                    frame::write(channel, &Reply::Output { error: *error }, &buffer[..count])?;
-                }
-            }
-        }
-        Ok(happened)
     }
 
     /// Takes input from the host; its end, if there is none.

@@ -129,12 +129,53 @@ fn piped(request: &Run, input: &[u8], channel: &mut Channel) -> io::Result<i32> 
     Ok(piped.wait())
 }
 
+/// Our ends of standard output and standard error of what runs, with whether
+/// it is the latter; none that was closed.
+pub struct Outputs([(Option<File>, bool); 2]);
+
+impl Outputs {
+    pub fn new(out: File, error: File) -> Self {
+        Self([(Some(out), false), (Some(error), true)])
+    }
+
+    /// What to poll.
+    pub fn fds(&self) -> impl Iterator<Item = RawFd> {
+        self.0.iter().filter_map(|(stream, _)| Some(stream.as_ref()?.as_raw_fd()))
+    }
+
+    /// Whether nothing will come any more.
+    pub fn is_silent(&self) -> bool {
+        self.0.iter().all(|(stream, _)| stream.is_none())
+    }
+
+    /// Hands on what can be read by now; whether there was anything.
+    pub fn pass_on(&mut self, channel: &mut Channel) -> io::Result<bool> {
+        let mut buffer = vec![0; 64 << 10];
+        let mut happened = false;
+        for (stream, error) in &mut self.0 {
+            let Some(open) = stream else { continue };
+            let mut entry = libc::pollfd { fd: open.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: one valid entry.
+            if unsafe { libc::poll(&mut entry, 1, 0) } <= 0 {
+                continue;
+            }
+            happened = true;
+            match open.read(&mut buffer) {
+                // A terminal that nobody writes to any more fails.
+                Ok(0) | Err(_) => *stream = None,
+                Ok(count) => {
+                    frame::write(channel, &Reply::Output { error: *error }, &buffer[..count])?;
+                }
+            }
+        }
+        Ok(happened)
+    }
+}
+
 /// A command whose output is read.
 pub struct Piped {
     pid: i32,
-    /// Standard output and standard error, with whether it is the latter; none
-    /// that was closed.
-    streams: [(Option<File>, bool); 2],
+    outputs: Outputs,
 }
 
 impl Piped {
@@ -165,40 +206,22 @@ impl Piped {
             }
             _ => {}
         }
-        let streams = [(Some(File::from(out)), false), (Some(File::from(err)), true)];
-        Ok(Self { pid, streams })
+        Ok(Self { pid, outputs: Outputs::new(out.into(), err.into()) })
     }
 
     /// What to poll.
     pub fn fds(&self) -> impl Iterator<Item = RawFd> {
-        self.streams.iter().filter_map(|(stream, _)| Some(stream.as_ref()?.as_raw_fd()))
+        self.outputs.fds()
     }
 
     /// Whether nothing will come any more.
     pub fn is_silent(&self) -> bool {
-        self.streams.iter().all(|(stream, _)| stream.is_none())
+        self.outputs.is_silent()
     }
 
     /// Hands on what can be read by now; whether there was anything.
     pub fn pass_on(&mut self, channel: &mut Channel) -> io::Result<bool> {
-        let mut buffer = vec![0; 64 << 10];
-        let mut happened = false;
-        for (stream, error) in &mut self.streams {
-            let Some(open) = stream else { continue };
-            let mut entry = libc::pollfd { fd: open.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-            // SAFETY: one valid entry.
-            if unsafe { libc::poll(&mut entry, 1, 0) } <= 0 {
-                continue;
-            }
-            happened = true;
-            match open.read(&mut buffer) {
-                Ok(0) | Err(_) => *stream = None,
-                Ok(count) => {
-                    frame::write(channel, &Reply::Output { error: *error }, &buffer[..count])?;
-                }
-            }
-        }
-        Ok(happened)
+        self.outputs.pass_on(channel)
     }
 
     /// Waits for the command's end; its exit code.

@@ -8,7 +8,7 @@ use super::junit::xml;
 use super::text::{self, escape};
 use super::{Context, live};
 use crate::ops::run::{Happening, Told};
-use crate::values::{Histogram, Notation, Value};
+use crate::values::{Content, Notation, Value};
 use draw::{Distribution, Pace};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -326,23 +326,20 @@ fn variables(entries: &[(Value, Value)]) -> String {
 
 /// Entries, or the histograms that they are.
 fn table_of(name: &str, entries: &[(Value, Value)], is_cut: bool) -> String {
-    let told: Vec<&(Value, Value)> =
-        entries.iter().filter(|(_, value)| !value.is_nothing()).collect();
-    if let Some(histogram) = Histogram::of_entries(name, entries) {
-        return draw::slots(&histogram);
-    }
-    let histograms: Vec<(&Value, Histogram)> =
-        told.iter().filter_map(|(key, value)| Some((key, Histogram::of(name, value)?))).collect();
     let mut out = String::new();
-    if !told.is_empty() && histograms.len() == told.len() {
-        for (key, histogram) in histograms {
-            if entries.len() > 1 {
-                let _ = writeln!(out, "<h4>{}</h4>", safe(&key.to_string()));
+    let told = match Content::of(name, entries) {
+        Content::Histogram(histogram) => return draw::slots(&histogram),
+        Content::Histograms(histograms) => {
+            for (key, histogram) in histograms {
+                if entries.len() > 1 {
+                    let _ = writeln!(out, "<h4>{}</h4>", safe(&key.to_string()));
+                }
+                out += &draw::slots(&histogram);
             }
-            out += &draw::slots(&histogram);
+            return out;
         }
-        return out;
-    }
+        Content::Entries(told) => told,
+    };
     let mut heading: Vec<String> = Vec::new();
     let mut rows = String::new();
     for (key, value) in told.iter().take(MOST_ENTRIES) {

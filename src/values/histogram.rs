@@ -7,6 +7,34 @@ const NAMES: [&str; 6] = ["hist", "hists", "histogram", "slots", "buckets", "dis
 /// Fewer slots are hardly one.
 const FEWEST: usize = 8;
 
+/// How what a map holds is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content<'e> {
+    /// The map is one histogram.
+    Histogram(Histogram),
+    /// Each of its values is one, or has one in it: by key.
+    Histograms(Vec<(&'e Value, Histogram)>),
+    /// Entries, those left out that say nothing.
+    Entries(Vec<&'e (Value, Value)>),
+}
+
+impl<'e> Content<'e> {
+    /// What a map of that name holds.
+    pub fn of(name: &str, entries: &'e [(Value, Value)]) -> Self {
+        if let Some(histogram) = Histogram::of_entries(name, entries) {
+            return Self::Histogram(histogram);
+        }
+        let told: Vec<&(Value, Value)> =
+            entries.iter().filter(|(_, value)| !value.is_nothing()).collect();
+        let histogram =
+            |(key, value): &&'e (Value, Value)| Some((key, Histogram::of(name, value)?));
+        match told.iter().map(histogram).collect::<Option<Vec<_>>>() {
+            Some(histograms) if !histograms.is_empty() => Self::Histograms(histograms),
+            _ => Self::Entries(told),
+        }
+    }
+}
+
 /// A histogram: slot `n` counts what is at least 2ⁿ and less than 2ⁿ⁺¹; the
 /// first has zero, too.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ pub use decode::decode;
 pub use encode::{
     Given, Part, Written, Wrong, assemble, bytes_of_hex, encode, encode_plain, mac, number,
 };
-pub use histogram::Histogram;
+pub use histogram::{Content, Histogram};
 pub use meaning::{Meaning, TAGS, Tags};
 pub use shape::{Shape, Shapes};
 

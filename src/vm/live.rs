@@ -8,6 +8,7 @@ use super::runner::{Blueprint, Module, load_modules};
 use super::visit::{Brought, bring, refresh};
 use crate::base::Cancel;
 use crate::wire::{Attach, Attached, Refusal, Reply, Request, Resolve};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the guest may be silent: it says several times a second that it
@@ -24,7 +25,7 @@ pub struct Plan {
     /// Modules that the kernel is to have.
     pub modules: Vec<Module>,
     /// Files that the workload finds.
-    pub brought: Vec<Brought>,
+    pub brought: Arc<[Brought]>,
 }
 
 /// A machine with programs at work.

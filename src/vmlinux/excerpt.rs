@@ -17,10 +17,11 @@
 //! is no type's, old bit-fields, overlapping members) is an excuse: the caller
 //! then reads the whole, which says what is wrong with it.
 
+use super::layout::Layouts;
 use super::prune::{Extent, Pruned, reach};
 use super::words::Words;
 use crate::btf::raw::{self, Record, Records};
-use crate::btf::{Kind, Outline};
+use crate::btf::{Btf, Kind, Outline};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -47,8 +48,8 @@ const MAX_LINKS: usize = 128;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Odd;
 
-/// Copies what a header pruned to these words can show; the result is BTF.
-pub(super) fn excerpt(outline: &Outline, words: &Words) -> Result<Vec<u8>, Odd> {
+/// Copies what a header pruned to these words can show.
+pub(super) fn excerpt(outline: &Outline, words: &Words) -> Result<Btf, Odd> {
     if outline.has_partial_ints() {
         return Err(Odd);
     }
@@ -284,8 +285,8 @@ impl Pick<'_> {
         Ok(())
     }
 
-    /// Writes the copies.
-    fn copy(&self) -> Result<Vec<u8>, Odd> {
+    /// Copies what is picked, and reads the copy.
+    fn copy(&self) -> Result<Btf, Odd> {
         let outline = self.outline;
         let mut numbers = vec![0; outline.end() as usize];
         for (number, id) in (FIRST..).zip(&self.picked) {
@@ -299,6 +300,7 @@ impl Pick<'_> {
         let mut strings = Strings::new(outline);
         let signs = u32::from(outline.enums_have_signs()) << 31;
         let mut types = vec![0, info(Kind::Ptr), 0, 0, info(Kind::Enum) | signs, 4];
+        let mut parts = Vec::new();
         for id in &self.picked {
             let record = outline.record(*id).ok_or(Odd)?;
             let wanted = self.wants[*id as usize];
@@ -339,6 +341,9 @@ impl Pick<'_> {
                         types[head - 1] = 0;
                     }
                     how => {
+                        if how == Composite::Part {
+                            parts.push(number(*id)?);
+                        }
                         for member in record.rest.as_chunks::<12>().0 {
                             let [name, ty, offset] = raw::words(member);
                             let (name, ty) = match self.is_whole(how, record, member) {
@@ -362,7 +367,13 @@ impl Pick<'_> {
                 Kind::Void | Kind::Var | Kind::Datasec | Kind::Unknown => return Err(Odd),
             }
         }
-        Ok(raw::assemble(&types, &strings.bytes))
+        let copy = Btf::parse(raw::assemble(&types, &strings.bytes)).map_err(|_| Odd)?;
+        // A struct whose members overlap is written whole.
+        let mut layouts = Layouts::new(&copy);
+        match parts.into_iter().any(|id| layouts.of(&copy, id).overlaps) {
+            true => Err(Odd),
+            false => Ok(copy),
+        }
     }
 }
 

@@ -178,39 +178,22 @@ pub fn header_to(
 /// # Errors
 /// As [`header`].
 pub fn prune(btf: &Btf, words: &Words) -> Result<Vec<u8>, Error> {
-    Ok(prune_unless(btf, words, |_, _| false)?.unwrap_or_default())
+    let names = Names::of(btf);
+    let kfuncs = kfuncs(btf, &names, Kfuncs::Named(words));
+    let functions: Vec<TypeId> = kfuncs.iter().map(|(id, _)| *id).collect();
+    let pruned = prune::prune(btf, &names, words, &functions);
+    let scope = Scope::Only(&pruned.roots);
+    let mut text = Vec::new();
+    let mut sink = |part: &[u8]| text.extend_from_slice(part);
+    write(Writer::new(btf, &names, Some(&pruned), &mut sink), &scope, &kfuncs)?;
+    Ok(text)
 }
 
 /// [`prune()`] without reading all of the BTF: the same text, or nothing if the
 /// BTF is such that all of it has to be read.
 pub fn prune_outline(outline: &Outline, words: &Words) -> Option<Vec<u8>> {
-    let excerpt = Btf::parse(excerpt::excerpt(outline, words).ok()?).ok()?;
-    // Of those, members would be written that were not copied.
-    let overlaps = |pruned: &prune::Pruned<'_>, layouts: &mut layout::Layouts| {
-        raw::ids_of(&excerpt, Kind::is_composite)
-            .any(|id| pruned.extent(id) == prune::Extent::Part && layouts.of(&excerpt, id).overlaps)
-    };
-    prune_unless(&excerpt, words, overlaps).ok()?
-}
-
-/// Writes a pruned header unless something speaks against it.
-fn prune_unless(
-    btf: &Btf,
-    words: &Words,
-    is_wrong: impl Fn(&prune::Pruned<'_>, &mut layout::Layouts) -> bool,
-) -> Result<Option<Vec<u8>>, Error> {
-    let names = Names::of(btf);
-    let kfuncs = kfuncs(btf, &names, Kfuncs::Named(words));
-    let functions: Vec<TypeId> = kfuncs.iter().map(|(id, _)| *id).collect();
-    let pruned = prune::prune(btf, &names, words, &functions);
-    if is_wrong(&pruned, &mut layout::Layouts::new(btf)) {
-        return Ok(None);
-    }
-    let scope = Scope::Only(&pruned.roots);
-    let mut text = Vec::new();
-    let mut sink = |part: &[u8]| text.extend_from_slice(part);
-    write(Writer::new(btf, &names, Some(&pruned), &mut sink), &scope, &kfuncs)?;
-    Ok(Some(text))
+    let excerpt = excerpt::excerpt(outline, words).ok()?;
+    prune(&excerpt, words).ok()
 }
 
 /// Writes the definitions of some types, and of what they need, for programs

@@ -375,6 +375,10 @@ pub struct Attach {
     pub interval_ms: Option<u64>,
 }
 
+/// The kernel's half of all addresses begins here, on the machines that guests
+/// are: what lies below is a process's.
+pub const KERNEL_HALF: u64 = 0xffff_8000_0000_0000;
+
 /// Addresses and stacks that somebody wants to know more of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolve {

@@ -4,14 +4,12 @@
 #![expect(clippy::disallowed_methods, reason = "the guest is alone in its machine")]
 
 use super::super::load::{self, Object};
-use crate::wire::{Frame, Located, Resolve};
+use crate::wire::{Frame, KERNEL_HALF, Located, Resolve};
 use libbpf_sys as sys;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
 
-/// The kernel's half of all addresses begins here.
-const KERNEL: u64 = 0xffff_8000_0000_0000;
 /// No function is as large as this, in bytes: what lies so far behind a symbol
 /// is something else.
 const FARTHEST: u64 = 1 << 20;
@@ -73,7 +71,7 @@ impl Symbols {
         address: u64,
         tasks: &mut HashMap<u32, Vec<Mapping>>,
     ) -> Option<String> {
-        if address >= KERNEL {
+        if address >= KERNEL_HALF {
             return self.kernel.get_or_insert_with(Table::open).name(address);
         }
         if pid == 0 {
@@ -138,7 +136,7 @@ impl<R: Read> Table<R> {
         let digit = |sum: Option<u64>, byte: &u8| {
             Some(sum? << 4 | u64::from(char::from(*byte).to_digit(16)?))
         };
-        let Some(address @ KERNEL..) = digits.iter().fold(Some(0), digit) else { return };
+        let Some(address @ KERNEL_HALF..) = digits.iter().fold(Some(0), digit) else { return };
         self.starts.push((address, self.names.len() as u32));
         self.names.extend_from_slice(name);
         self.names.push(b'\n');

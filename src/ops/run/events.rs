@@ -65,13 +65,22 @@ pub struct Reader<'t> {
     streams: Vec<String>,
     /// The last event of each.
     last: Vec<Happening>,
+    /// Some type that records may be of has something in it that only a machine
+    /// can name.
+    may_have_code: bool,
 }
 
 impl<'t> Reader<'t> {
     /// Of the maps of these names.
     pub fn new(types: &'t Types<'t>, streams: &[String]) -> Self {
         let empty = |map: &String| Happening::Event { map: map.clone(), value: Value::default() };
-        Self { types, streams: streams.to_vec(), last: streams.iter().map(empty).collect() }
+        let mut kinds = types.known.iter().map(|(_, kind)| kind).chain(&types.candidates);
+        Self {
+            types,
+            streams: streams.to_vec(),
+            last: streams.iter().map(empty).collect(),
+            may_have_code: kinds.any(|kind| kind.has_code),
+        }
     }
 
     /// Tells the events of a blob of [`records`], `most` of them at most; how
@@ -100,7 +109,7 @@ impl<'t> Reader<'t> {
         let has_code = |(stream, record): (u32, &[u8])| {
             map(stream).is_some_and(|map| self.types.has_code(map, record.len() as u64))
         };
-        if !records::iter(blob).any(has_code) {
+        if !self.may_have_code || !records::iter(blob).any(has_code) {
             return None;
         }
         let value = |(stream, record): (u32, &[u8])| {

@@ -6,7 +6,7 @@ use super::{Outcome, Request};
 use crate::base::process::{self, Command};
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::ops::Session;
-use crate::ops::build::{self, UserProgram};
+use crate::ops::build::UserProgram;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 
@@ -23,13 +23,9 @@ pub(super) fn no_program() -> Failure {
 pub(super) fn run(
     session: &Session,
     request: &Request,
-    built: &build::Outcome,
     program: &UserProgram,
     front: &mut dyn Front,
 ) -> Result<Outcome, Failure> {
-    let found: Vec<Diagnostic> =
-        built.diagnostics.iter().chain(&built.cargo_diagnostics).cloned().collect();
-    front.remarks(&found);
     let name = &program.name;
     let find = |helper: &str| -> Result<PathBuf, Failure> {
         session.programs.find(helper).ok_or_else(|| {

@@ -22,7 +22,7 @@ pub(super) use watch::printed;
 use super::brought::Luggage;
 use super::kernel::reference;
 use super::machines::{Machines, Wish};
-use super::verify::select::Names;
+use super::verify::select::{Names, stem};
 use super::verify::{self, Word, modules as needed, plan, sets};
 use super::{Packages, Session, build, pins};
 use crate::base::fs;
@@ -30,10 +30,11 @@ use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::elf;
 use crate::kernels::{Kernel, Reference};
 use crate::project::lock::Lock;
-use crate::vm::{self, Live, Plan, Settings};
+use crate::vm::{self, Brought, Live, Plan, Settings};
 use crate::wire::{Attach, NOWHERE, Patch, Target};
 use events::Types;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What is to run, and how.
@@ -134,12 +135,15 @@ pub fn run(
         return Ok(outcome);
     }
     let program = program::choose(request, &built)?;
-    if request.host {
+    if request.host || program.is_some() {
         let program = program.ok_or_else(host::no_program)?;
-        return host::run(session, request, &built, program, front);
-    }
-    if let Some(program) = program {
-        return program::run(session, request, &built, program, front);
+        // Standard output is the program's.
+        let found = built.diagnostics.iter().chain(&built.cargo_diagnostics);
+        front.remarks(&found.cloned().collect::<Vec<_>>());
+        return match request.host {
+            true => host::run(session, request, program, front),
+            false => program::run(session, request, &built, program, front),
+        };
     }
     outcome.diagnostics.extend(built.diagnostics.iter().cloned());
     let subject = subject(session, request, &built)?;
@@ -147,11 +151,11 @@ pub fn run(
     let globals = globals.collect::<Result<Vec<_>, _>>()?;
     let source = subject.source.clone();
     let types = Types::of(session, &subject.elf, source, request.profile, &request.events)?;
-    let text = subject.source.as_deref().and_then(|source| fs::read_to_string(source).ok());
-    let text = subject.source.as_deref().zip(text.as_deref());
-    outcome.diagnostics.extend(tags::unknown(&types.unknown, text));
+    outcome.diagnostics.extend(tags::unknown(&types.unknown, subject.source.as_deref()));
+    let brought = luggage(session, request)?.into_files().into();
     let kernels = kernels(session, request, &built)?;
-    let work = Work { session, request, subject: &subject, globals: &globals, types: &types };
+    let (subject, globals, types) = (&subject, &globals[..], &types);
+    let work = Work { session, request, subject, globals, types, brought };
     sides::all(&work, &kernels, &mut outcome, tell)?;
     Ok(outcome)
 }
@@ -161,8 +165,9 @@ struct Work<'w> {
     session: &'w Session,
     request: &'w Request,
     subject: &'w Subject,
-    globals: &'w Vec<Patch>,
+    globals: &'w [Patch],
     types: &'w Types<'w>,
+    brought: Arc<[Brought]>,
 }
 
 impl Work<'_> {
@@ -176,17 +181,11 @@ impl Work<'_> {
     ) -> Result<(), Failure> {
         let Self { session, request, subject, types, .. } = *self;
         let modules = modules(session, request, kernel, &[&subject.elf])?;
-        let mut luggage = Luggage::new(session);
-        luggage.add(&request.bring)?;
-        if let Some(packets) = send::packets(session, request)? {
-            luggage.add_made(send::place(), packets)?;
-        }
-        let name = subject.path.file_name().unwrap_or_default().to_string_lossy();
         let mut plan = Plan {
             attach: Attach {
-                name: name.trim_end_matches(".o").trim_end_matches(".bpf").to_owned(),
+                name: stem(&subject.path),
                 only: None,
-                globals: self.globals.clone(),
+                globals: self.globals.to_vec(),
                 targets: subject.targets.clone(),
                 network: send::needs_network(request, &[&subject.elf]),
                 workload: send::workload(request),
@@ -194,7 +193,7 @@ impl Work<'_> {
             },
             object: subject.bytes.clone(),
             modules,
-            brought: luggage.into_files(),
+            brought: Arc::clone(&self.brought),
         };
         let stage = Stage { session, kernel, is_cold: request.cold };
         let live = match stage.begin(&plan)? {
@@ -251,6 +250,16 @@ fn is_single(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "c" || extension == "o")
 }
 
+/// What is taken along into the guest: what the user names, and packets.
+fn luggage<'s>(session: &'s Session, request: &Request) -> Result<Luggage<'s>, Failure> {
+    let mut luggage = Luggage::new(session);
+    luggage.add(&request.bring)?;
+    if let Some(packets) = send::packets(session, request)? {
+        luggage.add_made(send::place(), packets)?;
+    }
+    Ok(luggage)
+}
+
 /// The modules that the kernel is to have for some objects.
 fn modules(
     session: &Session,
@@ -286,8 +295,13 @@ fn modules(
 /// Whether a section's programs are filters of the traffic control, which is
 /// a module.
 fn is_filter(section: &str) -> bool {
-    let word = section.trim_start_matches('?').split('/').next().unwrap_or_default();
-    matches!(word, "tc" | "classifier" | "action")
+    matches!(kind(section), "tc" | "classifier" | "action")
+}
+
+/// What a section's name says of the kind of its programs: what stands before
+/// the place.
+fn kind(section: &str) -> &str {
+    section.trim_start_matches('?').split('/').next().unwrap_or_default()
 }
 
 fn whole(subject: &Subject, messages: &[String]) -> Diagnostic {

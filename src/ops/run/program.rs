@@ -2,14 +2,13 @@
 //! what it was written for, and skep is only the wire between it and the
 //! terminal.
 
-use super::{Outcome, Request, kernels, modules, send};
+use super::{Outcome, Request, kernels, luggage, modules, send};
 use crate::base::Cancel;
 use crate::base::fs;
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::elf;
 use crate::kernels::Kernel;
 use crate::ops::Session;
-use crate::ops::brought::Luggage;
 use crate::ops::build::{self, UserProgram};
 use crate::ops::machines::{Machines, Wish};
 use crate::vm::{self, Launch, Program, Settings, Stream};
@@ -124,15 +123,7 @@ pub(super) fn run(
     program: &UserProgram,
     front: &mut dyn Front,
 ) -> Result<Outcome, Failure> {
-    // Standard output is the program's.
-    let found: Vec<Diagnostic> =
-        built.diagnostics.iter().chain(&built.cargo_diagnostics).cloned().collect();
-    front.remarks(&found);
-    let mut luggage = Luggage::new(session);
-    luggage.add(&request.bring)?;
-    if let Some(packets) = send::packets(session, request)? {
-        luggage.add_made(send::place(), packets)?;
-    }
+    let mut luggage = luggage(session, request)?;
     let place = luggage.add_program(&program.path)?;
     let Some(kernel) = kernels(session, request, built)?.pop() else {
         return Ok(Outcome::default());

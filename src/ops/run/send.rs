@@ -1,7 +1,7 @@
 //! Packets that are sent through the guest's network while programs are
 //! attached: of captured files, or written as layers.
 
-use super::Request;
+use super::{Request, kind};
 use crate::base::fs;
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::elf;
@@ -35,10 +35,7 @@ const SECTIONS: &[&str] = &[
 
 /// Whether the guest is to have the pair of devices.
 pub(super) fn needs_network(request: &Request, objects: &[&elf::Object]) -> bool {
-    let is_one = |section: &str| {
-        let word = section.trim_start_matches('?').split('/').next().unwrap_or_default();
-        SECTIONS.contains(&word)
-    };
+    let is_one = |section: &str| SECTIONS.contains(&kind(section));
     let sees = |object: &&elf::Object| {
         object.programs().any(|program| is_one(object.section_name(program)))
     };

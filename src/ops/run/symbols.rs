@@ -2,12 +2,10 @@
 //! the machine knows them, and it is asked when there is something to name.
 
 use crate::values::{Code, Place, Value};
-use crate::wire::{AskedStack, Frame, Located, Resolve};
+use crate::wire::{AskedStack, Frame, KERNEL_HALF, Located, Resolve};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// The kernel's half of all addresses begins here.
-const KERNEL: u64 = 0xffff_8000_0000_0000;
 /// Names that are remembered.
 const MOST: usize = 100_000;
 
@@ -31,7 +29,7 @@ impl Symbols {
             let pid = process(value);
             value.each_code(&mut |place| {
                 let mut add = |address: u64| {
-                    let asked = (if address >= KERNEL { 0 } else { pid }, address);
+                    let asked = (if address >= KERNEL_HALF { 0 } else { pid }, address);
                     if !self.names.contains_key(&address) {
                         addresses.insert(asked);
                     }
@@ -70,7 +68,7 @@ impl Symbols {
         if let Some((asked, located)) = answer {
             for ((pid, address), name) in asked.addresses.into_iter().zip(located.names) {
                 let name = name.map(Arc::from);
-                if address >= KERNEL {
+                if address >= KERNEL_HALF {
                     self.names.insert(address, name);
                 } else {
                     names.insert((pid, address), name);
@@ -138,7 +136,7 @@ mod tests {
 
     #[test]
     fn only_what_is_not_known_is_asked() {
-        let address = KERNEL + 16;
+        let address = KERNEL_HALF + 16;
         let mut values = [
             Value::Record(vec![
                 ("pid".into(), Value::Signed(7)),

@@ -11,6 +11,7 @@ use crate::btf::{Kind, Type};
 use crate::diagnostics::Span;
 use crate::elf;
 use crate::ops::Session;
+use crate::ops::verify::select::stem;
 use crate::ops::verify::{Object, finding};
 use crate::wire::{Case, Outcome, Program, Trial};
 use regex_automata::meta::Regex;
@@ -96,8 +97,7 @@ struct Mode {
 /// The tests of an object; none if nothing in it is annotated.
 pub(super) fn tests(session: &Session, index: usize, object: &Object) -> Vec<Ready> {
     let Some(all) = annotations(&object.elf) else { return Vec::new() };
-    let file = object.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let stem = file.trim_end_matches(".o").trim_end_matches(".bpf").to_owned();
+    let stem = stem(&object.path);
     let ready = |(program, annotation): (String, Annotation)| {
         let function = object.elf.program(&program);
         let target = function.and_then(|function| object.elf.target(function).ok());

@@ -104,37 +104,28 @@ pub fn bench(session: &Session, request: &Request) -> Result<Outcome, Failure> {
         None => None,
         Some(path) => Some(read(session, path)?),
     };
-    let Prepared { built, objects, mut suites, mut diagnostics, .. } =
+    let Prepared { built, objects, suites, mut diagnostics, .. } =
         match prepare(session, &request.tests)? {
             Ok(prepared) => prepared,
             Err(diagnostics) => return Ok(Outcome { diagnostics, ..Outcome::default() }),
         };
     let filters = Names::new(&request.tests.filters)?;
-    let mut mistakes = Vec::new();
-    let known: Vec<Ready> =
-        suites.iter().flat_map(|found| ready::prepare(found, &objects, &mut mistakes)).collect();
-    suites.extend(others(request, &objects, &known, &mut diagnostics));
-    let mut tests = Vec::new();
-    let mut count = 0;
-    for round in 0..=request.rounds {
-        let mut of_round: Vec<Ready> = Vec::new();
-        for found in &suites {
-            let mistakes = if round == 0 { &mut diagnostics } else { &mut mistakes };
-            of_round.extend(ready::prepare(found, &objects, mistakes));
-        }
-        of_round.retain(is_measurable);
-        for test in &mut of_round {
-            test.checks = Checks::default();
-            test.case.repeat = request.repeat;
-            test.case.maps.clear();
-        }
-        let of_round = match of_round.is_empty() {
-            true => of_round,
-            false => super::select(of_round, &filters, request.tests.partition)?,
-        };
-        count = of_round.len();
-        tests.extend(of_round);
+    let mut of_round: Vec<Ready> =
+        suites.iter().flat_map(|found| ready::prepare(found, &objects, &mut diagnostics)).collect();
+    for found in others(request, &objects, &of_round, &mut diagnostics) {
+        of_round.extend(ready::prepare(&found, &objects, &mut diagnostics));
     }
+    of_round.retain(is_measurable);
+    for test in &mut of_round {
+        test.checks = Checks::default();
+        test.case.repeat = request.repeat;
+        test.case.maps.clear();
+    }
+    if !of_round.is_empty() {
+        of_round = super::select(of_round, &filters, request.tests.partition)?;
+    }
+    let count = of_round.len();
+    let tests: Vec<Ready> = (0..=request.rounds).flat_map(|_| of_round.clone()).collect();
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Ok(Outcome { diagnostics, ..Outcome::default() });
     }

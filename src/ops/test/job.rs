@@ -12,6 +12,7 @@ use crate::events::{Ending, Step};
 use crate::kernels::Stored;
 use crate::ops::machines::{Machines, Wish};
 use crate::ops::run::events::Types;
+use crate::ops::verify::select::stem;
 use crate::ops::verify::{Object, Task, finding, modules};
 use crate::ops::{Session, pins};
 use crate::vm::{self, Loaded, Loader as _, Runner, Settings};
@@ -329,7 +330,7 @@ impl Job<'_> {
             }
             let bytes = marked.map_or(&object.bytes[..], |marked| &marked.bytes);
             let request = wire::Test {
-                name: stem(object),
+                name: stem(&object.path),
                 only: only.clone(),
                 globals: self.tests[tests[0]].constants.clone(),
                 cases,
@@ -511,18 +512,15 @@ impl Job<'_> {
         };
         let wanted = |entry: &wire::Entry| programs.contains(&entry.name.as_str());
         let mut lost = None;
-        let opened = runner.load(
-            &stem(object),
-            &object.bytes,
-            options,
-            &wanted,
-            &mut |loaded| match loaded {
-                Loaded::Reported { program, log } => {
-                    each(&program, &String::from_utf8_lossy(&log));
+        let opened =
+            runner.load(&stem(&object.path), &object.bytes, options, &wanted, &mut |loaded| {
+                match loaded {
+                    Loaded::Reported { program, log } => {
+                        each(&program, &String::from_utf8_lossy(&log));
+                    }
+                    Loaded::Lost { entry, error, .. } => lost = Some((entry, error)),
                 }
-                Loaded::Lost { entry, error, .. } => lost = Some((entry, error)),
-            },
-        )?;
+            })?;
         if let Some((entry, error)) = lost {
             let diagnostic = Diagnostic::from(error).program(entry.name).kernel(place.reference);
             part.findings.push(diagnostic);
@@ -630,12 +628,6 @@ struct Cases {
     refusal: Option<Refusal>,
     /// Why it ended early, if it did.
     ended: Result<Option<String>, vm::Error>,
-}
-
-/// The object's name, as libbpf is to know it.
-fn stem(object: &Object) -> String {
-    let name = object.path.file_name().unwrap_or_default().to_string_lossy();
-    name.trim_end_matches(".o").trim_end_matches(".bpf").to_owned()
 }
 
 /// Whether a test says that it is for a kernel.

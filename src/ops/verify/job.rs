@@ -3,6 +3,7 @@
 
 use super::finding::{self, cannot_open, finding};
 use super::machines::{OWN, Work};
+use super::select::stem;
 use super::sets::Set;
 use super::{Found, Object, Results, Task, Traced, Verdict, Word, blame, modules, target};
 use crate::base::digest::Digest;
@@ -160,9 +161,8 @@ impl Job<'_> {
         let globals = &set.patches;
         let options =
             vm::Options { level, explain: true, log_limit, globals, placed, kprobes, trials: &[] };
-        let name = object.path.file_name().unwrap_or_default().to_string_lossy();
-        let name = name.trim_end_matches(".o").trim_end_matches(".bpf");
-        let opened = loader.load(name, &object.bytes, options, &wanted, &mut |loaded| {
+        let name = stem(&object.path);
+        let opened = loader.load(&name, &object.bytes, options, &wanted, &mut |loaded| {
             self.program(object, set, kernel, loaded, part);
         });
         let mut find = |diagnostic: Diagnostic| {

@@ -62,10 +62,15 @@ impl Names {
     }
 }
 
+/// An object's file name without `.bpf.o`: what libbpf calls it, too.
+pub(in crate::ops) fn stem(path: &Path) -> String {
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    file.trim_end_matches(".o").trim_end_matches(".bpf").to_owned()
+}
+
 fn means_object(glob: &GlobMatcher, path: &Path) -> bool {
     let file = path.file_name().unwrap_or_default().to_string_lossy();
-    let stem = file.trim_end_matches(".o").trim_end_matches(".bpf");
-    glob.is_match(path) || glob.is_match(&*file) || glob.is_match(stem)
+    glob.is_match(path) || glob.is_match(&*file) || glob.is_match(stem(path))
 }
 
 /// Of all objects those that are meant.

@@ -44,7 +44,7 @@ fn variables(kernels: &[String], maps: &[Option<&Kept>], cx: &Context, out: &mut
         _ => Vec::new(),
     };
     let sides: Vec<Vec<_>> = maps.iter().map(of).collect();
-    let mut rows: Vec<Vec<Field>> = Vec::new();
+    let mut rows: Vec<(Vec<Field>, [&Value; 0])> = Vec::new();
     let mut seen: Vec<String> = Vec::new();
     for (name, _) in sides.iter().flatten() {
         if seen.iter().any(|known| **known == **name) {
@@ -68,9 +68,9 @@ fn variables(kernels: &[String], maps: &[Option<&Kept>], cx: &Context, out: &mut
         for (kernel, value) in kernels.iter().zip(values) {
             row.push(cell(kernel, value, cx));
         }
-        rows.push(row);
+        rows.push((row, []));
     }
-    table(&rows, cx, out);
+    maps::table(&rows, cx, out);
 }
 
 /// Entries, a row for each key.
@@ -115,10 +115,7 @@ fn entries(name: &str, kernels: &[String], maps: &[Option<&Kept>], cx: &Context,
     out.push('\n');
     let mut rows = Vec::new();
     for (words, key) in &keys {
-        let mut row = maps::fields("key", key, cx);
-        for field in &mut row {
-            field.name = field.name.trim_start_matches("key.").to_owned();
-        }
+        let mut row = maps::key_fields(key, cx);
         for (kernel, map) in kernels.iter().zip(maps) {
             match find(map, words) {
                 Some(value @ Value::Record(_)) => {
@@ -131,9 +128,9 @@ fn entries(name: &str, kernels: &[String], maps: &[Option<&Kept>], cx: &Context,
                 value => row.push(cell(kernel, value.as_ref(), cx)),
             }
         }
-        rows.push(row);
+        rows.push((row, []));
     }
-    table(&rows, cx, out);
+    maps::table(&rows, cx, out);
     for (_, key) in &keys {
         stacks(key, "  ", out);
     }
@@ -150,28 +147,6 @@ fn cell(kernel: &str, value: Option<&Value>, cx: &Context) -> Field {
     match value {
         Some(value) => field(&one_line(kernel), maps::in_words(value, cx), words::is_number(value)),
         None => field(&one_line(kernel), "-".to_owned(), true),
-    }
-}
-
-/// Rows below their headings; kernels are named as the user does.
-fn table(rows: &[Vec<Field>], cx: &Context, out: &mut String) {
-    let mut widths: Vec<usize> = Vec::new();
-    for row in rows {
-        widths.resize(widths.len().max(row.len()), 0);
-        for (most, field) in widths.iter_mut().zip(row) {
-            *most = text::width(&field.text).max(text::width(&field.name)).max(*most);
-        }
-    }
-    let mut heading: Vec<&str> = Vec::new();
-    for row in rows {
-        let names: Vec<&str> = row.iter().map(|field| field.name.as_str()).collect();
-        if names != heading {
-            out.push_str("  ");
-            maps::row(&maps::titles(row), &mut widths, Some(Paint::Strong), cx, out);
-            heading = names;
-        }
-        out.push_str("  ");
-        maps::row(row, &mut widths, None, cx, out);
     }
 }
 

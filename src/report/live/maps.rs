@@ -3,7 +3,7 @@
 use super::super::text::{self, one_line};
 use super::super::{Context, Paint};
 use super::words::{self, Style};
-use crate::values::{Histogram, Value};
+use crate::values::{Content, Histogram, Value};
 use std::fmt::Write as _;
 
 /// The longest bar of a histogram.
@@ -116,49 +116,65 @@ pub(super) fn map(
         }
         return;
     }
-    let told: Vec<&(Value, Value)> =
-        entries.iter().filter(|(_, value)| !value.is_nothing()).collect();
-    if told.is_empty() {
-        return;
-    }
-    if let Some(histogram) = Histogram::of_entries(name, entries) {
-        return bars(name, &histogram, cx, out);
-    }
-    let histograms: Vec<(&Value, Histogram)> =
-        told.iter().filter_map(|(key, value)| Some((key, Histogram::of(name, value)?))).collect();
-    if histograms.len() == told.len() {
-        for (key, histogram) in histograms {
-            let of = if entries.len() > 1 {
-                format!("{name}[{}]", in_words(key, cx))
-            } else {
-                name.to_owned()
-            };
-            bars(&of, &histogram, cx, out);
+    let told = match Content::of(name, entries) {
+        Content::Histogram(histogram) => return bars(name, &histogram, cx, out),
+        Content::Histograms(histograms) => {
+            for (key, histogram) in histograms {
+                let of = if entries.len() > 1 {
+                    format!("{name}[{}]", in_words(key, cx))
+                } else {
+                    name.to_owned()
+                };
+                bars(&of, &histogram, cx, out);
+            }
+            return;
         }
-        return;
-    }
+        Content::Entries(told) if told.is_empty() => return,
+        Content::Entries(told) => told,
+    };
     let zero = entries.len() - told.len();
     let many = text::plural(told.len(), "entry").replace("entrys", "entries");
     let _ = writeln!(out, "{} ({many})", Paint::Strong.on(&one_line(name), cx.color));
-    let mut rows: Vec<(Vec<Field>, &(Value, Value))> = Vec::new();
-    for entry in told {
-        let mut row = fields("key", &entry.0, cx);
-        for field in &mut row {
-            field.name = field.name.trim_start_matches("key.").to_owned();
-        }
-        flatten("", &entry.1, cx, &mut row);
-        rows.push((row, entry));
+    let row = |(key, value): &'_ (Value, Value)| {
+        let mut row = key_fields(key, cx);
+        flatten("", value, cx, &mut row);
+        row
+    };
+    let rows: Vec<(Vec<Field>, [&Value; 2])> =
+        told.into_iter().map(|entry| (row(entry), [&entry.0, &entry.1])).collect();
+    table(&rows, cx, out);
+    if is_cut {
+        *out += "  and more\n";
+    } else if zero > 0 {
+        let _ = writeln!(out, "  {zero} more with nothing but zeros");
     }
+}
+
+/// The columns of a key.
+pub(super) fn key_fields(key: &Value, cx: &Context) -> Vec<Field> {
+    let mut fields = fields("key", key, cx);
+    for field in &mut fields {
+        field.name = field.name.trim_start_matches("key.").to_owned();
+    }
+    fields
+}
+
+/// Rows below their headings, each with the stacks of some values below it.
+pub(super) fn table<const N: usize>(
+    rows: &[(Vec<Field>, [&Value; N])],
+    cx: &Context,
+    out: &mut String,
+) {
     let mut widths: Vec<usize> = Vec::new();
-    for (row, _) in &rows {
+    for (row, _) in rows {
         widths.resize(widths.len().max(row.len()), 0);
         for (most, field) in widths.iter_mut().zip(row) {
             *most = text::width(&field.text).max(text::width(&field.name)).max(*most);
         }
     }
-    let mut heading: Vec<String> = Vec::new();
-    for (fields, (key, value)) in &rows {
-        let names: Vec<String> = fields.iter().map(|field| field.name.clone()).collect();
+    let mut heading: Vec<&str> = Vec::new();
+    for (fields, values) in rows {
+        let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
         if names != heading {
             out.push_str("  ");
             row(&titles(fields), &mut widths, Some(Paint::Strong), cx, out);
@@ -168,13 +184,7 @@ pub(super) fn map(
             out.push_str("  ");
             row(fields, &mut widths, None, cx, out);
         }
-        super::stacks(key, "  ", out);
-        super::stacks(value, "  ", out);
-    }
-    if is_cut {
-        *out += "  and more\n";
-    } else if zero > 0 {
-        let _ = writeln!(out, "  {zero} more with nothing but zeros");
+        values.iter().for_each(|value| super::stacks(value, "  ", out));
     }
 }
 

@@ -1,7 +1,7 @@
 //! `skep bench [PATH…]`.
 
 use super::CommandResult;
-use super::packages::BuildArgs;
+use super::tests::TestArgs;
 use crate::shell::Shell;
 use skep::ops::Session;
 use skep::ops::test;
@@ -13,19 +13,8 @@ use std::time::Duration;
 /// Arguments of `skep bench`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Projects, BPF sources, objects, or files of tests [default: the project
-    /// here]
-    #[arg(value_name = "PATH")]
-    paths: Vec<PathBuf>,
     #[command(flatten)]
-    building: BuildArgs,
-    /// A kernel: host, debian/SUITE, a version, or a path to an image or .deb
-    /// [default: the project's matrix]
-    #[arg(short, long = "kernel", value_name = "REF")]
-    kernels: Vec<String>,
-    /// Only tests whose name, or whose program's name, matches
-    #[arg(short, long = "filter", value_name = "GLOB")]
-    filters: Vec<String>,
+    meant: TestArgs,
     /// How often a program runs in a round
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     repeat: u32,
@@ -59,14 +48,9 @@ fn percent(text: &str) -> Result<f64, String> {
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let request = Request {
         tests: test::Request {
-            paths: args.paths,
-            profile: args.building.profile(),
-            packages: args.building.packages.into(),
-            kernels: args.kernels,
-            filters: args.filters,
             limit: Duration::from_secs(120),
             cold: args.cold,
-            ..test::Request::default()
+            ..args.meant.into()
         },
         repeat: args.repeat,
         rounds: args.rounds,

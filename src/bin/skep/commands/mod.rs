@@ -28,6 +28,7 @@ mod packages;
 mod recording;
 mod run;
 mod test;
+mod tests;
 mod trace;
 mod verify;
 mod vmlinux;

@@ -1,7 +1,7 @@
 //! `skep test [PATH…]`.
 
 use super::CommandResult;
-use super::packages::BuildArgs;
+use super::tests::TestArgs;
 use crate::shell::Shell;
 use skep::base::fs;
 use skep::ops::Session;
@@ -16,19 +16,8 @@ use std::time::Duration;
 /// Arguments of `skep test`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Projects, BPF sources, objects, or files of tests [default: the project
-    /// here]
-    #[arg(value_name = "PATH")]
-    paths: Vec<PathBuf>,
     #[command(flatten)]
-    building: BuildArgs,
-    /// A kernel: host, debian/SUITE, a version, or a path to an image or .deb
-    /// [default: the project's matrix]
-    #[arg(short, long = "kernel", value_name = "REF")]
-    kernels: Vec<String>,
-    /// Only tests whose name, or whose program's name, matches
-    #[arg(short, long = "filter", value_name = "GLOB")]
-    filters: Vec<String>,
+    meant: TestArgs,
     /// Only this part of the tests, for several machines: 2/5
     #[arg(long, value_name = "PART/PARTS")]
     partition: Option<Partition>,
@@ -76,16 +65,12 @@ enum Whose {
 /// Tests and reports.
 pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
     let request = Request {
-        paths: args.paths,
-        profile: args.building.profile(),
-        packages: args.building.packages.into(),
-        kernels: args.kernels,
-        filters: args.filters,
         partition: args.partition,
         retries: args.retries,
         limit: Duration::from_secs(args.time_limit),
         cold: args.cold,
         coverage: args.coverage.is_some(),
+        ..args.meant.into()
     };
     let outcome = test::test(session, &request)?;
     if !outcome.results.is_empty() {

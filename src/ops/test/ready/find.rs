@@ -2,17 +2,13 @@
 
 use super::Maker;
 use crate::ops::test::suites::About;
-use crate::ops::verify::Object;
+use crate::ops::verify::select::stem;
 use crate::project::suite::Test;
 
 impl Maker<'_> {
     /// The objects that a test may be about; none, and a mistake, if it names
     /// one that is not there.
     fn candidates(&mut self, test: &Test) -> Option<Vec<usize>> {
-        let stem = |object: &Object| {
-            let file = object.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            file.trim_end_matches(".o").trim_end_matches(".bpf").to_owned()
-        };
         let mut candidates: Vec<usize> = (0..self.objects.len())
             .filter(|&index| match self.found.about {
                 About::Project(of) => self.objects[index].project == Some(of),
@@ -22,8 +18,8 @@ impl Maker<'_> {
             .collect();
         if let Some(name) = &test.object {
             let all: Vec<String> =
-                candidates.iter().map(|&index| stem(&self.objects[index])).collect();
-            candidates.retain(|&index| stem(&self.objects[index]) == name.value);
+                candidates.iter().map(|&index| stem(&self.objects[index].path)).collect();
+            candidates.retain(|&index| stem(&self.objects[index].path) == name.value);
             if candidates.is_empty() {
                 let range = name.range.clone().unwrap_or_default();
                 self.wrong(range, format!("there is no object `{}`", name.value))

@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A test that can run.
+#[derive(Clone)]
 pub(super) struct Ready {
     /// The file it is written in.
     pub file: PathBuf,
@@ -53,7 +54,7 @@ pub(super) struct Ready {
 }
 
 /// What is looked at afterwards.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Checks {
     pub retval: Option<Check<i32>>,
     /// How often which value is returned, of several packets.
@@ -74,18 +75,21 @@ pub(super) struct Checks {
 }
 
 /// Something that is expected, and where that is written.
+#[derive(Clone)]
 pub(super) struct Check<T> {
     pub expected: T,
     pub span: Span,
 }
 
 /// Parts of a value, and where they are written.
+#[derive(Clone)]
 pub(super) struct Typed {
     pub btf: Option<Arc<Btf>>,
     pub parts: Vec<(Part, Span)>,
 }
 
 /// An entry of a map.
+#[derive(Clone)]
 pub(super) struct EntryCheck {
     pub map: String,
     pub key: Vec<u8>,
@@ -97,6 +101,7 @@ pub(super) struct EntryCheck {
 }
 
 /// A global variable.
+#[derive(Clone)]
 pub(super) struct GlobalCheck {
     pub name: String,
     pub section: String,
@@ -105,6 +110,7 @@ pub(super) struct GlobalCheck {
 }
 
 /// What a map carries.
+#[derive(Clone)]
 pub(super) struct EventCheck {
     pub map: String,
     /// The events, with their places.

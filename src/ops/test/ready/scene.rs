@@ -8,7 +8,7 @@ use crate::project::suite::{Deed, Test};
 use crate::wire::{Scene, Target};
 
 /// What is to come of what a test does.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(in crate::ops::test) struct SceneChecks {
     /// Of each thing that is done.
     pub deeds: Vec<DeedCheck>,
@@ -20,6 +20,7 @@ pub(in crate::ops::test) struct SceneChecks {
 }
 
 /// What is to come of one thing.
+#[derive(Clone)]
 pub(in crate::ops::test) struct DeedCheck {
     /// It, as it is written.
     pub line: String,
