@@ -21,6 +21,18 @@ use std::time::{Duration, Instant};
 const CONSOLE: usize = 64 << 10;
 /// How many lines of it are shown.
 const CONSOLE_LINES: usize = 30;
+/// How many of them are those where the trouble began.
+const BEGINNING_LINES: usize = 10;
+/// How a kernel begins to tell of its end (arch/x86/kernel/dumpstack.c,
+/// arch/x86/mm/fault.c, kernel/panic.c, lib/bug.c).
+const ENDS: &[&str] = &[
+    "Kernel panic",
+    "BUG: ",
+    "kernel BUG at",
+    "Oops: ",
+    "general protection fault",
+    "Internal error",
+];
 /// The longest wait for the doorbell before everything else is looked at.
 const TICK: Duration = Duration::from_millis(20);
 /// How long a restored guest may take to answer: it takes a tenth of a second
@@ -279,7 +291,8 @@ impl Line {
         stream.result(result)
     }
 
-    /// The console's last lines, and what QEMU itself said.
+    /// The console's last lines with those where a kernel's end began, and what
+    /// QEMU itself said.
     fn last_words(&self) -> String {
         // What was on its way is still read by the console's thread.
         if self.running.status().is_some() {
@@ -287,8 +300,22 @@ impl Line {
             self.output.wait();
         }
         let (console, output) = (self.console.text(), self.output.text());
-        let lines: Vec<&str> = console.lines().chain(output.lines()).collect();
-        lines[lines.len().saturating_sub(CONSOLE_LINES)..].join("\n")
+        excerpt(&console.lines().chain(output.lines()).collect::<Vec<_>>())
+    }
+}
+
+/// What is shown of a console: its last lines, and what a kernel said first of
+/// its end where the stacks after that are longer.
+fn excerpt(lines: &[&str]) -> String {
+    let last = lines.len().saturating_sub(CONSOLE_LINES);
+    let is_end = |line: &&str| ENDS.iter().any(|end| line.contains(end));
+    match lines[..last].iter().position(is_end) {
+        None => lines[last..].join("\n"),
+        Some(first) => {
+            let beginning = &lines[first..last.min(first + BEGINNING_LINES)];
+            let rest = &lines[last + beginning.len()..];
+            [&beginning.join("\n"), "[...]", &rest.join("\n")].join("\n")
+        }
     }
 }
 
@@ -534,4 +561,30 @@ fn memory_file_of(size: u64) -> Result<OwnedFd, Error> {
     let file = File::from(fd);
     file.set_len(size).map_err(Error::System)?;
     Ok(file.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_stack_does_not_hide_why_there_is_one() {
+        let stack: Vec<String> = (0..60).map(|frame| format!("[    4.1]  frame_{frame}")).collect();
+        let mut lines = vec!["[    1.0] Run /init", "[    4.1] Kernel panic - not syncing: why"];
+        lines.extend(stack.iter().map(String::as_str));
+        let text = excerpt(&lines);
+        let shown: Vec<&str> = text.lines().collect();
+        assert_eq!(shown[0], lines[1]);
+        assert_eq!(shown[BEGINNING_LINES], "[...]");
+        assert_eq!(shown.last(), Some(&"[    4.1]  frame_59"));
+        assert_eq!(shown.len(), CONSOLE_LINES + 1);
+    }
+
+    #[test]
+    fn a_short_console_is_shown_as_it_is() {
+        let lines = ["[    4.1] Kernel panic - not syncing: why", "[    4.2]  frame"];
+        assert_eq!(excerpt(&lines), lines.join("\n"));
+        let calm = ["line"; 40];
+        assert_eq!(excerpt(&calm), ["line"; CONSOLE_LINES].join("\n"));
+    }
 }
