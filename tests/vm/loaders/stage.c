@@ -219,7 +219,7 @@ int main(int argc, char **argv)
 {
 	static char output[1 << 16];
 	size_t length = 0;
-	long long deadline;
+	long long began, deadline;
 	bool ends_alone, seen = false, told = false, killed = false;
 	int ends[2], status, input;
 	pid_t stirrer, child;
@@ -254,7 +254,8 @@ int main(int argc, char **argv)
 	}
 	close(ends[1]);
 
-	deadline = now_ms() + PATIENCE_MS;
+	began = now_ms();
+	deadline = began + PATIENCE_MS;
 	for (;;) {
 		struct pollfd entry = { .fd = ends[0], .events = POLLIN };
 		long long left = deadline - now_ms();
@@ -285,7 +286,7 @@ int main(int argc, char **argv)
 	kill(stirrer, SIGKILL);
 	waitpid(stirrer, NULL, 0);
 	fwrite(output, 1, length, stdout);
-	printf("=== %s, ", seen ? "seen" : "not seen");
+	printf("=== %s, %lld ms, ", seen ? "seen" : "not seen", now_ms() - began);
 	if (killed)
 		printf("it goes on after SIGINT\n");
 	else if (WIFSIGNALED(status))
