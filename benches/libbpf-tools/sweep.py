@@ -221,6 +221,10 @@ class Sweep:
     def tools(self):
         return sorted(path.name.removesuffix(".bpf.c") for path in self.source.glob("*.bpf.c"))
 
+    def has_kept(self, tool, kernel):
+        stem = f"{tool}.{kernel.replace('/', '-')}"
+        return bool(self.keep) and (self.keep / f"{stem}.json").exists()
+
     def kept(self, tool, kernel):
         """What an earlier run wrote."""
         stem = f"{tool}.{kernel.replace('/', '-')}"
@@ -266,7 +270,10 @@ def main():
         return not arguments.only or tool in arguments.only
 
     rows, count = [], dict.fromkeys(kernels, 0)
-    tools = [tool for tool in sweep.tools() if sweep.keep or chosen(tool)]
+    tools = [tool for tool in sweep.tools()
+             if chosen(tool) or all(sweep.has_kept(tool, kernel) for kernel in kernels)]
+    if arguments.page and len(tools) < len(sweep.tools()):
+        parser.error("--page takes all tools: those that --only leaves out were not kept")
     for tool in tools:
         cells = []
         for kernel in kernels:
