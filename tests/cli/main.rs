@@ -33,6 +33,7 @@ mod output;
 mod own_kernel;
 mod record;
 mod templates;
+mod tests;
 mod tools;
 mod usage;
 mod user;

@@ -47,10 +47,12 @@ fn programs_are_measured_and_compared() {
     let place = Place::new();
     place.file("Skep.toml", "[package]\nname = \"fast\"\n");
     place.file("src/fast.bpf.c", SOURCE);
-    // What the test expects does not matter here.
+    // What the test expects does not matter here. One that attaches a program
+    // does not run it.
     place.file(
         "tests/fast.toml",
-        "[[test]]\nname = 'arp'\nprogram = 'count'\npacket = 'eth/arp'\nexpect.retval = 'XDP_TX'\n",
+        "[[test]]\nname = 'arp'\nprogram = 'count'\npacket = 'eth/arp'\nexpect.retval = 'XDP_TX'\n\
+         [[test]]\nname = 'lets pass'\nprogram = 'other'\ndo = 'ping 127.0.0.1'\n",
     );
     let json = ["--message-format", "json"];
     let run = bench(&place, &[&json[..], &["--save", "before.json"]].concat()).expect(0);
@@ -75,6 +77,12 @@ fn programs_are_measured_and_compared() {
         assert_eq!(row["rounds"].as_array().unwrap().len(), 3, "{run}");
     }
 
+    // One program, which no test runs.
+    let args = ["other", "--baseline", "before.json", "--threshold", "100000"];
+    let run = bench(&place, &args).expect(0);
+    assert!(run.stdout.contains("BEFORE") && !run.stdout.contains("arp"), "{run}");
+    assert!(run.stderr.contains("Measured 2 figures"), "{run}");
+
     let run = bench(&place, &["--baseline", "before.json", "--threshold", "100000"]).expect(0);
     assert!(run.stdout.contains("BEFORE") && run.stdout.contains("RATIO"), "{run}");
     assert!(run.stderr.contains("Measured 4 figures, 3 rounds of 500 runs each"), "{run}");
@@ -85,7 +93,7 @@ fn programs_are_measured_and_compared() {
         (program["run_nanos"], program["run_nanos_high"]) = (0.into(), 0.into());
     }
     place.file("before.json", before.to_string());
-    let args = ["--baseline", "before.json", "-f", "arp", "--message-format", "short"];
+    let args = ["--baseline", "before.json", "count", "--message-format", "short"];
     let run = bench(&place, &args).expect(1);
     assert_eq!(run.stdout.matches("E0905").count(), 2, "{run}");
     assert!(run.stdout.contains("tests/fast.toml:1:1: error[E0905]"), "{run}");

@@ -296,7 +296,7 @@ expect.retval = "XDP_TX"
     // The time to live.
     after[24 + 16 + 8] = 63;
     std::fs::write(place.path().join("tests/after.pcap"), after).unwrap();
-    let kernels = ["-k", "debian/bullseye", "-k", "debian/sid", "-f", "filter"];
+    let kernels = ["filter", "-k", "debian/bullseye", "-k", "debian/sid"];
     let run = test(&place, &kernels).expect(0);
     assert!(run.stderr.contains("Tested 6 passed\n"), "{run}");
 

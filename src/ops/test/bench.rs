@@ -3,6 +3,7 @@
 //! several rounds, so that one sees how much a figure is worth.
 
 use super::ready::{self, Checks, Ready};
+use super::select::{self, Meant};
 use super::suites::{About, Found};
 use super::{Outcome as Tested, Prepared, Word, prepare, run};
 use crate::base::fs;
@@ -11,7 +12,7 @@ use crate::bpf::ProgramType;
 use crate::bpf::test_run::Packet;
 use crate::diagnostics::{Diagnostic, Failure, Origin, Span, codes};
 use crate::ops::Session;
-use crate::ops::verify::{Object, object_name, select::Names};
+use crate::ops::verify::{Object, object_name};
 use crate::project::suite;
 use std::path::{Path, PathBuf};
 
@@ -104,37 +105,38 @@ pub fn bench(session: &Session, request: &Request) -> Result<Outcome, Failure> {
         None => None,
         Some(path) => Some(read(session, path)?),
     };
-    let Prepared { built, objects, suites, mut diagnostics, .. } =
+    let meant = Meant::new(&request.tests)?;
+    let Prepared { built, objects, suites, mut diagnostics, words } =
         match prepare(session, &request.tests)? {
             Ok(prepared) => prepared,
             Err(diagnostics) => return Ok(Outcome { diagnostics, ..Outcome::default() }),
         };
-    let filters = Names::new(&request.tests.filters)?;
     let mut of_round: Vec<Ready> =
         suites.iter().flat_map(|found| ready::prepare(found, &objects, &mut diagnostics)).collect();
     for found in others(request, &objects, &of_round, &mut diagnostics) {
         of_round.extend(ready::prepare(&found, &objects, &mut diagnostics));
     }
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return Ok(Outcome { diagnostics, ..Outcome::default() });
+    }
+    let untested =
+        |name: &str| not_timed(&format!("the kernel does not take the time of `{name}`"));
+    of_round = select::named(&words.names, of_round, &objects, &untested)?;
     of_round.retain(is_measurable);
+    if of_round.is_empty() {
+        let what = if words.names.is_empty() { "here" } else { "among what is named" };
+        return Err(
+            not_timed(&format!("there is nothing {what} whose time the kernel takes")).into()
+        );
+    }
     for test in &mut of_round {
         test.checks = Checks::default();
         test.case.repeat = request.repeat;
         test.case.maps.clear();
     }
-    if !of_round.is_empty() {
-        of_round = super::select(of_round, &filters, request.tests.partition)?;
-    }
+    of_round = meant.filtered(of_round, &objects)?;
     let count = of_round.len();
     let tests: Vec<Ready> = (0..=request.rounds).flat_map(|_| of_round.clone()).collect();
-    if diagnostics.iter().any(Diagnostic::is_error) {
-        return Ok(Outcome { diagnostics, ..Outcome::default() });
-    }
-    if tests.is_empty() {
-        let message = "there is nothing here whose time the kernel takes";
-        return Err(Diagnostic::new(codes::USAGE, Origin::Command, message)
-            .note("it does so for programs of packets and sk_lookup, run by BPF_PROG_TEST_RUN")
-            .into());
-    }
     let mut tested = Tested { diagnostics, ..Tested::default() };
     let is_emulated = run(session, &request.tests, &built, (&objects, &tests), &mut tested)?;
     if is_emulated {
@@ -166,14 +168,22 @@ pub fn bench(session: &Session, request: &Request) -> Result<Outcome, Failure> {
     Ok(Outcome { figures, diagnostics: tested.diagnostics })
 }
 
-/// Whether the kernel says how long a run takes: it does where it repeats it.
-fn is_measurable(test: &Ready) -> bool {
-    let kind = test.kind.filter(|_| !test.is_verdict() && test.case.scene.is_none());
-    let takes = test.run().is_some_and(|run| run.packet != Packet::None);
-    takes || (kind == Some(ProgramType::SkLookup))
+fn not_timed(message: &str) -> Diagnostic {
+    Diagnostic::new(codes::USAGE, Origin::Command, message)
+        .note("it does so for programs of packets and sk_lookup, run by BPF_PROG_TEST_RUN")
 }
 
-/// Tests for programs that no test is about.
+/// Whether the kernel says how long a run takes: it does where it repeats it.
+fn is_measurable(test: &Ready) -> bool {
+    if test.is_verdict() || test.case.scene.is_some() {
+        return false;
+    }
+    let takes = test.run().is_some_and(|run| run.packet != Packet::None);
+    takes || test.kind == Some(ProgramType::SkLookup)
+}
+
+/// Tests for programs that no test runs. What is said of a verdict may be that
+/// there is nothing to run.
 fn others(
     request: &Request,
     objects: &[Object],
@@ -184,8 +194,10 @@ fn others(
     for (index, object) in objects.iter().enumerate() {
         let mut text = String::new();
         for program in object.elf.programs() {
-            let is_known =
-                known.iter().any(|test| test.object == index && test.program == program.name);
+            let is_known = known.iter().any(|test| {
+                let is_same = test.object == index && test.program == program.name;
+                is_same && (is_measurable(test) || test.is_verdict())
+            });
             let kind = object.elf.target(program).ok().map(|target| target.def.program_type);
             let run = kind.and_then(crate::bpf::test_run::test_run);
             let takes = run.is_some_and(|run| run.packet != Packet::None);

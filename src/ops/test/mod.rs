@@ -15,12 +15,13 @@ mod job;
 mod judge;
 mod ready;
 mod scene;
+mod select;
 mod suites;
 
 use super::kernel::reference;
 use super::machines::{Machines, Wish};
 use super::run::events::Types;
-use super::verify::select::{Names, Partition, nothing};
+use super::verify::select::Partition;
 use super::verify::{self, plan};
 use super::{Packages, Session, build};
 use crate::base::jobs::side_by_side;
@@ -29,17 +30,19 @@ use crate::vm::{self, Settings};
 use coverage::{Come, Marked};
 use job::{Job, Part};
 use ready::Ready;
+use select::Meant;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use suites::Words;
 
 /// What to test, and where.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// Projects, sources, objects and files of tests; the project here if
-    /// empty.
-    pub paths: Vec<PathBuf>,
+    /// Projects, sources, objects and files of tests, the project here if there
+    /// are none; and names of programs and tests, all if there are none.
+    pub words: Vec<PathBuf>,
     /// Which packages, where no path is named.
     pub packages: Packages,
     /// How what has to be built is built.
@@ -137,8 +140,8 @@ struct Prepared {
     objects: Vec<verify::Object>,
     suites: Vec<suites::Found>,
     diagnostics: Vec<Diagnostic>,
-    /// Files of tests were named, so that others do not count.
-    is_named: bool,
+    /// What the command line names.
+    words: Words,
 }
 
 /// Builds, and finds what tests are written; only what is wrong if nothing can
@@ -150,9 +153,16 @@ fn prepare(
     for text in &request.kernels {
         reference(session, text)?;
     }
-    let (named, paths) = suites::split(session, &request.paths);
+    let words = suites::sort(session, &request.words);
+    let path = words.suites.iter().chain(&words.paths).next();
+    if let Some(path) = path.filter(|_| request.packages != Packages::default()) {
+        let message = format!("{} is a path, and packages are named beside it", path.display());
+        return Err(Diagnostic::new(codes::USAGE, Origin::Command, message)
+            .help("leave out `--package` and `--workspace`, or the path")
+            .into());
+    }
     let build = build::Request {
-        paths,
+        paths: words.paths.clone(),
         packages: request.packages.clone(),
         profile: request.profile,
         ..Default::default()
@@ -160,11 +170,17 @@ fn prepare(
     let built = build::objects(session, &build)?;
     let mut diagnostics = built.diagnostics.clone();
     if built.failed() {
+        let is_here = request.packages == Packages::default();
+        let missing = diagnostics.iter_mut().find(|found| found.code == codes::NO_PROJECT);
+        if let (true, Some(missing), Some(name)) = (is_here, missing, words.names.first()) {
+            let note = format!("`{name}` is no path, so a project is looked for that has it");
+            missing.notes.insert(0, note);
+        }
         return Ok(Err(diagnostics));
     }
     let objects = plan::objects(session, &built, &mut diagnostics)?;
-    let suites = suites::find(session, &named, &built, &mut diagnostics)?;
-    Ok(Ok(Prepared { built, objects, suites, diagnostics, is_named: !named.is_empty() }))
+    let suites = suites::find(session, &words.suites, &built, &mut diagnostics)?;
+    Ok(Ok(Prepared { built, objects, suites, diagnostics, words }))
 }
 
 /// Tests, and says what came of it.
@@ -172,12 +188,11 @@ fn prepare(
 /// # Errors
 /// What keeps it from beginning: wrong arguments, no test, no QEMU.
 pub fn test(session: &Session, request: &Request) -> Result<Outcome, Failure> {
-    let filters = Names::new(&request.filters)?;
-    let Prepared { built, objects, suites, diagnostics, is_named } =
-        match prepare(session, request)? {
-            Ok(prepared) => prepared,
-            Err(diagnostics) => return Ok(Outcome { diagnostics, ..Outcome::default() }),
-        };
+    let meant = Meant::new(request)?;
+    let Prepared { built, objects, suites, diagnostics, words } = match prepare(session, request)? {
+        Ok(prepared) => prepared,
+        Err(diagnostics) => return Ok(Outcome { diagnostics, ..Outcome::default() }),
+    };
     let mut outcome = Outcome { diagnostics, ..Outcome::default() };
     let mut tests: Vec<Ready> = Vec::new();
     for found in &suites {
@@ -186,15 +201,18 @@ pub fn test(session: &Session, request: &Request) -> Result<Outcome, Failure> {
     if outcome.diagnostics.iter().any(Diagnostic::is_error) {
         return Ok(outcome);
     }
-    if !is_named {
+    // Where files of tests are named, others do not count.
+    if words.suites.is_empty() {
         for (index, object) in objects.iter().enumerate() {
             tests.extend(annotated::tests(session, index, object));
         }
     }
-    if tests.is_empty() {
-        return Err(no_test());
+    if tests.is_empty() && words.names.is_empty() {
+        return Err(no_test("there is no test here").into());
     }
-    let tests = select(tests, &filters, request.partition)?;
+    let untested = |name: &str| no_test(&format!("no test is about the program `{name}`"));
+    let tests = select::named(&words.names, tests, &objects, &untested)?;
+    let tests = meant.filtered(tests, &objects)?;
     run(session, request, &built, (&objects, &tests), &mut outcome)?;
     for result in &outcome.results {
         if let Some(reason) = &result.reason {
@@ -275,43 +293,9 @@ fn run(
     Ok(is_emulated.into_inner())
 }
 
-fn no_test() -> Failure {
-    Diagnostic::new(codes::USAGE, Origin::Command, "there is no test here")
+fn no_test(message: &str) -> Diagnostic {
+    Diagnostic::new(codes::USAGE, Origin::Command, message)
         .help("write one into tests/NAME.toml: [[test]] with program, packet and expect.retval")
-        .into()
-}
-
-/// Those that are meant, of them the part that is this machine's.
-///
-/// # Errors
-/// A pattern that means none.
-fn select(
-    tests: Vec<Ready>,
-    filters: &Names,
-    partition: Option<Partition>,
-) -> Result<Vec<Ready>, Failure> {
-    let means = |glob: &globset::GlobMatcher, test: &Ready| {
-        let own = test.name.split_once("::").map_or(test.name.as_str(), |(_, own)| own);
-        glob.is_match(&test.name) || glob.is_match(own) || glob.is_match(&test.program)
-    };
-    for (pattern, glob) in filters.patterns.iter().zip(&filters.globs) {
-        if !tests.iter().any(|test| means(glob, test)) {
-            let known: Vec<String> = tests.iter().map(|test| test.name.clone()).collect();
-            return Err(nothing("test", pattern, &known));
-        }
-    }
-    let is_meant = |test: &Ready| {
-        filters.globs.is_empty() || filters.globs.iter().any(|glob| means(glob, test))
-    };
-    let mut place = 0;
-    Ok(tests
-        .into_iter()
-        .filter(|test| is_meant(test))
-        .filter(|_| {
-            place += 1;
-            partition.is_none_or(|Partition { part, of }| (place - 1) % of + 1 == part)
-        })
-        .collect())
 }
 
 /// The types of the events of objects that tests ask events of.

@@ -7,6 +7,7 @@ use crate::diagnostics::{Diagnostic, Failure};
 use crate::ops::{Session, build};
 use crate::project::suite::{self, DIRECTORY, Suite};
 use crate::project::{Kind, Project};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// A suite, and which objects it may be about.
@@ -86,22 +87,50 @@ fn files(project: &Project) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// The paths of a command line that are files of tests, and the others. A
-/// file of tests alone stands for its project.
-pub(super) fn split(session: &Session, paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let is_suite = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "toml");
-    let (named, mut others): (Vec<&PathBuf>, Vec<&PathBuf>) = paths.iter().partition(is_suite);
-    let mut dirs: Vec<PathBuf> = Vec::new();
-    if others.is_empty() {
-        for path in &named {
+/// What the words of a command line stand for.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    /// Files of tests.
+    pub suites: Vec<PathBuf>,
+    /// What is built for them.
+    pub paths: Vec<PathBuf>,
+    /// Programs and tests, by their names.
+    pub names: Vec<String>,
+}
+
+/// Sorts them. A path that is there outweighs a name; a file of tests alone
+/// stands for its project.
+pub(super) fn sort(session: &Session, words: &[PathBuf]) -> Words {
+    let mut sorted = Words::default();
+    for word in words {
+        if !is_path(session, word) {
+            sorted.names.push(word.to_string_lossy().into_owned());
+        } else if word.extension().is_some_and(|extension| extension == "toml") {
+            sorted.suites.push(word.clone());
+        } else {
+            sorted.paths.push(word.clone());
+        }
+    }
+    if sorted.paths.is_empty() {
+        for path in &sorted.suites {
             let path = session.absolute(path);
             let dir = path.ancestors().skip(1).find(|dir| crate::project::is_project_dir(dir));
-            if let Some(dir) = dir.filter(|dir| dirs.iter().all(|known| known != dir)) {
-                dirs.push(dir.to_owned());
+            if let Some(dir) = dir.filter(|dir| sorted.paths.iter().all(|known| known != dir)) {
+                sorted.paths.push(dir.to_owned());
             }
         }
     }
-    let named = named.into_iter().cloned().collect();
-    let others = others.drain(..).cloned().chain(dirs).collect();
-    (named, others)
+    sorted
+}
+
+/// Whether a word is a path: what is there, and what nobody would write for a
+/// name, so that it is missed as a file where it is mistyped.
+fn is_path(session: &Session, word: &Path) -> bool {
+    let is_file = |extension: &OsStr| ["c", "o", "toml"].iter().any(|known| extension == *known);
+    fs::exists(&session.absolute(word))
+        || word.extension().is_some_and(is_file)
+        || word.is_absolute()
+        || word.starts_with(".")
+        || word.starts_with("..")
+        || word.as_os_str().as_encoded_bytes().ends_with(b"/")
 }

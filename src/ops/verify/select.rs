@@ -7,6 +7,11 @@ use globset::{Glob, GlobMatcher};
 use std::path::Path;
 use std::str::FromStr;
 
+/// Names that are shown where none is meant.
+const SHOWN: usize = 20;
+/// Of those that are like it, so many.
+const NEAREST: usize = 3;
+
 /// One of several equal parts of the work: `2/5`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Partition {
@@ -151,14 +156,51 @@ impl Selection {
     }
 }
 
+/// A pattern that means none of what is `known`.
 pub(in crate::ops) fn nothing(what: &str, pattern: &str, known: &[String]) -> Failure {
     let message = format!("no {what} is called `{pattern}`");
     let diagnostic = Diagnostic::new(codes::USAGE, Origin::Command, message);
-    match known {
-        [] => diagnostic.note(format!("there is no {what}")),
-        known => diagnostic.note(format!("there are: {}", known.join(", "))),
+    let known = known.iter().map(String::as_str);
+    suggest(diagnostic, pattern, known, &format!("there is no {what}")).into()
+}
+
+/// Says which names somebody may have meant who wrote `word`: the nearest, or
+/// all that there are, or that there are `none`.
+pub(in crate::ops) fn suggest<'k>(
+    diagnostic: Diagnostic,
+    word: &str,
+    known: impl Iterator<Item = &'k str>,
+    none: &str,
+) -> Diagnostic {
+    let mut names: Vec<&str> = Vec::new();
+    for name in known {
+        if !names.contains(&name) {
+            names.push(name);
+        }
     }
-    .into()
+    let near = nearest(word, &names);
+    if let Some((last, others)) = near.split_last() {
+        let others: String = others.iter().map(|name| format!("`{name}`, ")).collect();
+        let others = others.strip_suffix(", ").map(|names| format!("{names} or "));
+        return diagnostic.help(format!("did you mean {}`{last}`?", others.unwrap_or_default()));
+    }
+    let shown = &names[..names.len().min(SHOWN)];
+    diagnostic.note(match names.len() - shown.len() {
+        _ if names.is_empty() => none.to_owned(),
+        0 => format!("there are: {}", shown.join(", ")),
+        more => format!("there are: {}, and {more} more", shown.join(", ")),
+    })
+}
+
+/// The names that are most like a word, the nearest first.
+fn nearest<'k>(word: &str, names: &[&'k str]) -> Vec<&'k str> {
+    let mut near: Vec<(usize, &str)> = names
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(word, name), *name))
+        .filter(|(distance, name)| *distance <= name.len().max(word.len()) / 3)
+        .collect();
+    near.sort_by_key(|(distance, _)| *distance);
+    near.into_iter().take(NEAREST).map(|(_, name)| name).collect()
 }
 
 #[cfg(test)]
@@ -171,5 +213,23 @@ mod tests {
         for wrong in ["0/5", "6/5", "2", "2/", "/5", "a/b", "1/0"] {
             assert!(wrong.parse::<Partition>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_nearest_names_are_suggested() {
+        let say = |word: &str, known: &[&str]| {
+            let diagnostic = Diagnostic::new(codes::USAGE, Origin::Command, "");
+            let diagnostic = suggest(diagnostic, word, known.iter().copied(), "nothing");
+            let helps = diagnostic.helps.into_iter().map(|help| help.message);
+            diagnostic.notes.into_iter().chain(helps).collect::<Vec<_>>()
+        };
+        let known = ["on_open", "on_opened", "on_close", "on_open", "filter"];
+        assert_eq!(say("on_opne", &known), ["did you mean `on_open` or `on_opened`?"]);
+        assert_eq!(say("fitler", &known), ["did you mean `filter`?"]);
+        assert_eq!(say("x", &known[3..]), ["there are: on_open, filter"]);
+        assert_eq!(say("x", &[]), ["nothing"]);
+        let many: Vec<String> = (0..24).map(|number| format!("name{number:02}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(say("x", &many)[0].ends_with("name19, and 4 more"));
     }
 }

@@ -1,4 +1,4 @@
-//! `skep bench [PATH…]`.
+//! `skep bench [PATH|NAME…]`.
 
 use super::CommandResult;
 use super::tests::TestArgs;

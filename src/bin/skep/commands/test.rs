@@ -1,4 +1,4 @@
-//! `skep test [PATH…]`.
+//! `skep test [PATH|NAME…]`.
 
 use super::CommandResult;
 use super::tests::TestArgs;

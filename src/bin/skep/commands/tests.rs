@@ -6,12 +6,17 @@ use skep::ops::test::Request;
 use std::path::PathBuf;
 
 /// Which tests, on which kernels.
+///
+/// A package can be named beside a test, but not beside a path, and only `ops`
+/// tells them apart: here, no argument is a path.
 #[derive(Clone, Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("paths"))]
 pub struct TestArgs {
-    /// Projects, BPF sources, objects, or files of tests [default: the project
-    /// here]
-    #[arg(value_name = "PATH")]
-    paths: Vec<PathBuf>,
+    /// Projects, BPF sources, objects or files of tests [default: the project
+    /// here], and programs or tests in them, by their names or parts of these
+    /// [default: all]
+    #[arg(value_name = "PATH|NAME")]
+    words: Vec<PathBuf>,
     #[command(flatten)]
     building: BuildArgs,
     /// A kernel: host, debian/SUITE, a version, or a path to an image or .deb
@@ -26,7 +31,7 @@ pub struct TestArgs {
 impl From<TestArgs> for Request {
     fn from(args: TestArgs) -> Self {
         Self {
-            paths: args.paths,
+            words: args.words,
             profile: args.building.profile(),
             packages: args.building.packages.into(),
             kernels: args.kernels,
