@@ -98,6 +98,51 @@ pub fn truncate(text: &str, width: usize, unicode: bool) -> Cow<'_, str> {
     Cow::Owned(cut)
 }
 
+/// Adds a line that may have colours of [`Paint`](super::Paint) in it, cut as
+/// [`truncate`] cuts, and returns how many columns it takes: colours take none,
+/// and end where they did.
+pub(super) fn push_painted(line: &str, width: usize, unicode: bool, out: &mut String) -> usize {
+    let own: usize = painted(line).map(|(text, _)| self::width(text)).sum();
+    let is_cut = own > width;
+    let mark = ellipsis(unicode);
+    let room = if is_cut { width.saturating_sub(self::width(mark)) } else { width };
+    let (mut used, mut is_full) = (0, false);
+    for (text, color) in painted(line) {
+        if !is_full {
+            let fitting = prefix(text, room - used);
+            out.push_str(fitting);
+            used += self::width(fitting);
+            is_full = fitting.len() < text.len();
+            if is_full {
+                out.push_str(mark);
+            }
+        }
+        out.push_str(color);
+    }
+    if is_full { used + self::width(mark) } else { used }
+}
+
+/// A line's pieces of text, each with the change of colour behind it.
+fn painted(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        let (text, behind) = rest.split_at(rest.find("\x1b[").unwrap_or(rest.len()));
+        let (color, left) = behind.split_at(behind.find('m').map_or(behind.len(), |at| at + 1));
+        rest = left;
+        (!text.is_empty() || !color.is_empty()).then_some((text, color))
+    })
+}
+
+/// As much of a text's beginning as fits into `room` columns.
+fn prefix(text: &str, room: usize) -> &str {
+    if text.is_ascii() {
+        return &text[..text.len().min(room)];
+    }
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+    let end = ends.take_while(|&end| text[..end].width() <= room).last();
+    &text[..end.unwrap_or(0)]
+}
+
 pub(super) fn ellipsis(unicode: bool) -> &'static str {
     if unicode { "…" } else { "..." }
 }
@@ -207,5 +252,23 @@ mod tests {
         assert_eq!(truncate("abcdef", 4, true), "abc…");
         assert_eq!(truncate("abcdef", 5, false), "ab...");
         assert_eq!(truncate("abc", 3, true), "abc");
+    }
+
+    #[test]
+    fn colours_outlive_a_cut() {
+        let put = |line: &str, width: usize, unicode: bool| {
+            let mut out = String::new();
+            let own = push_painted(line, width, unicode, &mut out);
+            (out, own)
+        };
+        let line = "\x1b[2mcat-7:\x1b[0m hello";
+        assert_eq!(put(line, 12, true), (line.to_owned(), 12));
+        assert_eq!(put(line, 9, true), ("\x1b[2mcat-7:\x1b[0m h…".to_owned(), 9));
+        assert_eq!(put(line, 6, false), ("\x1b[2mcat...\x1b[0m".to_owned(), 6));
+        // A wide character that has half of the room has none.
+        assert_eq!(put("漢字漢", 5, true), ("漢字…".to_owned(), 5));
+        assert_eq!(put("漢字漢", 4, true), ("漢…".to_owned(), 3));
+        assert_eq!(put("e\u{301}e\u{301}e", 2, true), ("e\u{301}…".to_owned(), 2));
+        assert_eq!(put("", 2, true), (String::new(), 0));
     }
 }

@@ -34,6 +34,28 @@ fn a_record_is_shown_again() {
 }
 
 #[test]
+fn two_kernels_have_columns_on_a_wide_terminal() {
+    let place = Place::new();
+    place.file("a record", RECORD);
+    let shown = |columns: u16, more: &[&str]| {
+        let args = [&["run", "--replay", "a record", "--color", "never"], more].concat();
+        let mut session = place.on_terminal_of(columns, &args);
+        assert_eq!(session.finish(), 0, "{}", session.shown);
+        session.shown.replace("\r\n", "\n")
+    };
+    insta::assert_snapshot!(shown(120, &[]));
+    // Where they have no room, and for programs, nothing is different.
+    let pipe = |more: &[&str]| {
+        place.skep(&[&["run", "--replay", "a record"], more].concat()).expect(0).stdout
+    };
+    assert_eq!(shown(102, &[]), pipe(&[]));
+    for format in ["json", "short"] {
+        let more = ["--message-format", format];
+        assert_eq!(shown(120, &more), pipe(&more));
+    }
+}
+
+#[test]
 fn a_record_is_drawn_as_a_page_that_is_well_formed() {
     let place = Place::new();
     place.file("a record", RECORD);

@@ -140,10 +140,15 @@ pub struct Session {
 impl Place {
     /// Runs `skep` here on a terminal of 100 columns.
     pub fn on_terminal(&self, args: &[&str]) -> Session {
+        self.on_terminal_of(100, args)
+    }
+
+    /// Runs `skep` here on a terminal of so many columns.
+    pub fn on_terminal_of(&self, columns: u16, args: &[&str]) -> Session {
         use std::os::fd::{AsRawFd as _, FromRawFd as _};
         use std::os::unix::process::CommandExt as _;
         let (mut ours, mut theirs) = (0, 0);
-        let size = libc::winsize { ws_row: 40, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = libc::winsize { ws_row: 40, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         // SAFETY: the pointers are to locals, or null where that is allowed;
         // both descriptors are ours once the call has succeeded.
         let (terminal, theirs) = unsafe {

@@ -99,6 +99,37 @@ fn two_kernels_speak_side_by_side() {
 }
 
 #[test]
+fn two_kernels_have_columns_on_a_wide_terminal() {
+    let place = Place::new();
+    place.file("reads.bpf.c", READS);
+    let line = ["-e", "cat /proc/version", "--color", "never", "-q"];
+    let args = [&["run", "reads.bpf.c"], &BOTH[..], &line].concat();
+    let mut session = place.on_terminal_of(123, &args);
+    assert_eq!(session.finish(), 0, "{}", session.shown);
+    let shown = session.shown.replace("\r\n", "\n");
+    let (columns, maps) = shown.split_once("\n\n").expect("an empty line");
+    let mut lines = columns.lines();
+    let sides = |line: &str| {
+        line.split_once('│').map(|(left, right)| {
+            assert!(left.chars().count() == 61 && right.chars().count() <= 61, "{shown}");
+            [left.trim().to_owned(), right.trim().to_owned()]
+        })
+    };
+    let heading = lines.next().and_then(sides);
+    assert_eq!(heading, Some(["debian/bookworm".to_owned(), "debian/trixie".to_owned()]));
+    assert_eq!(lines.next(), Some(&*format!("{0}─┼─{0}", "─".repeat(60))));
+    let rows: Vec<[String; 2]> = lines.map(|line| sides(line).expect("two columns")).collect();
+    assert!(rows.iter().all(|row| row.iter().any(String::is_empty)), "{shown}");
+    for (side, release) in [(0, "Linux version 6.1."), (1, "Linux version 6.12.")] {
+        let has = |what: &dyn Fn(&str) -> bool| rows.iter().any(|row| what(&row[side]));
+        assert!(has(&|row| row.split_whitespace().eq(["PID", "COMM"])), "{shown}");
+        assert!(has(&|row| row.ends_with(" sh")), "{shown}");
+        assert!(has(&|row| row.starts_with(release) && row.ends_with('…')), "{shown}");
+    }
+    assert!(maps.contains("KEY  DEBIAN/BOOKWORM  DEBIAN/TRIXIE"), "{shown}");
+}
+
+#[test]
 fn one_kernel_that_fails_does_not_keep_the_other() {
     let place = Place::new();
     // Programs of netfilter are new in 6.4; both kernels know the other one.

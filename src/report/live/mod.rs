@@ -3,6 +3,7 @@
 //! JSON lines. All is written behind what a buffer holds already.
 
 mod both;
+mod columns;
 mod machine;
 mod maps;
 mod sides;
@@ -374,23 +375,8 @@ mod tests {
         insta::assert_snapshot!(out + &keys + &lines);
     }
 
-    #[test]
-    fn kernels_stand_side_by_side() {
-        let kernels = ["debian/bookworm".to_owned(), "6.12".to_owned()];
-        let mut sides = Sides::default();
-        let mut out = String::new();
-        let mut tell = |side: usize, happening: Happening| {
-            let told = Told { kernels: &kernels, side, happening: &happening };
-            sides.human(&told, &Context::bare(), &mut out);
-            if !matches!(happening, Happening::Over(_)) {
-                short(&told, &mut out);
-                json(&told, &mut out);
-            }
-        };
-        tell(0, event(1, "cat"));
-        tell(1, event(2, "cat"));
-        tell(0, Happening::Output(Stream::Out, b"no line".to_vec()));
-        tell(1, Happening::Output(Stream::Out, b"a line\n".to_vec()));
+    /// What happens on two kernels, in this order.
+    fn story() -> Vec<(usize, Happening)> {
         let map = |name: &str, entries: &[(u64, u64)], is_data| Happening::Map {
             name: name.into(),
             entries: entries
@@ -407,14 +393,121 @@ mod tests {
             is_data,
             is_last: true,
         };
-        tell(0, map("counts", &[(1, 10), (2, 20)], false));
-        tell(1, map("counts", &[(2, 21), (30, 5)], false));
-        tell(0, map("hist", &[(0, 0), (1, 3), (2, 40)], false));
-        tell(1, map("hist", &[(0, 1), (1, 5), (2, 10)], false));
-        tell(0, map("x.bss", &[(0, 7)], true));
-        tell(1, map("x.bss", &[(0, 8)], true));
-        tell(1, Happening::Over(None));
-        tell(0, Happening::Over(None));
+        vec![
+            (0, event(1, "cat")),
+            (1, event(2, "cat")),
+            (0, Happening::Output(Stream::Out, b"no line".to_vec())),
+            (1, Happening::Output(Stream::Out, b"a line\n".to_vec())),
+            (0, map("counts", &[(1, 10), (2, 20)], false)),
+            (1, map("counts", &[(2, 21), (30, 5)], false)),
+            (0, map("hist", &[(0, 0), (1, 3), (2, 40)], false)),
+            (1, map("hist", &[(0, 1), (1, 5), (2, 10)], false)),
+            (0, map("x.bss", &[(0, 7)], true)),
+            (1, map("x.bss", &[(0, 8)], true)),
+            (1, Happening::Over(None)),
+            (0, Happening::Over(None)),
+        ]
+    }
+
+    fn kernels(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn kernels_stand_side_by_side() {
+        let kernels = kernels(&["debian/bookworm", "6.12"]);
+        let mut sides = Sides::default();
+        let mut out = String::new();
+        for (side, happening) in story() {
+            let told = Told { kernels: &kernels, side, happening: &happening };
+            sides.human(&told, &Context::bare(), &mut out);
+            if !matches!(happening, Happening::Over(_)) {
+                short(&told, &mut out);
+                json(&told, &mut out);
+            }
+        }
         insta::assert_snapshot!(out);
+    }
+
+    fn shown(kernels: &[String], story: &[(usize, Happening)], cx: &Context) -> String {
+        let mut sides = Sides::default();
+        let mut out = String::new();
+        for (side, happening) in story {
+            sides.human(&Told { kernels, side: *side, happening }, cx, &mut out);
+        }
+        out
+    }
+
+    /// A terminal that has room for two sides, and no column to spare.
+    const ROOM: usize = 2 * 50 + 3;
+
+    /// Rows of all kinds, and what is cut.
+    fn rows() -> Vec<(usize, Happening)> {
+        let said = |text: &str| {
+            let text = text.to_owned();
+            Happening::Printed { task: "s\x1b[2Jh".into(), pid: 3, text }
+        };
+        let wrote = |text: &str| Happening::Output(Stream::Out, text.into());
+        let mut all = vec![
+            (1, event(7, "sh")),
+            (1, event(4_000_000_000, "漢字")),
+            (0, stacked()),
+            (0, said("hello")),
+            (1, said("what is too long for a column is cut where the column ends")),
+            (0, said("漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字")),
+            (0, wrote("the beginning of a line")),
+            (1, wrote("a line\n\nbehind an empty one\n")),
+            (0, wrote(", and its end\ttoo\n")),
+            (0, wrote("no end")),
+            (0, event(1, "cat")),
+            (1, wrote("no end at all")),
+        ];
+        all.extend(story());
+        all
+    }
+
+    #[test]
+    fn two_kernels_have_columns_where_there_is_room() {
+        let kernels = kernels(&["debian/bookworm", "6.12"]);
+        let cx = Context { width: Some(ROOM), ..Context::bare() };
+        let out = shown(&kernels, &rows(), &cx);
+        insta::assert_snapshot!(out);
+        let (columns, _) = out.split_once("\n\n").unwrap();
+        for line in columns.lines() {
+            let (left, right) = line.split_once(['│', '┼']).unwrap();
+            assert_eq!(text::width(left), 51, "{line}");
+            assert!(text::width(right) <= 51, "{line}");
+        }
+    }
+
+    #[test]
+    fn columns_have_colours_or_only_ascii() {
+        let kernels = kernels(&["debian/bookworm", "6.12"]);
+        let cx = Context { width: Some(ROOM), color: true, ..Context::bare() };
+        let colored = shown(&kernels, &rows(), &cx);
+        insta::assert_snapshot!(colored.replace('\x1b', "\\e"));
+        let bare = shown(&kernels, &rows(), &Context { color: false, ..cx });
+        assert_eq!(
+            colored.replace("\x1b[0m", "").replace("\x1b[1m", "").replace("\x1b[2m", ""),
+            bare
+        );
+        let ascii = shown(&kernels, &rows(), &Context { color: false, unicode: false, ..cx });
+        assert!(!ascii.contains(['│', '─', '┼', '…']) && ascii.contains(" |\n"), "{ascii}");
+        assert!(ascii.contains("-+-") && ascii.contains("...\n"), "{ascii}");
+    }
+
+    #[test]
+    fn columns_are_for_two_kernels_on_a_wide_terminal() {
+        let two = kernels(&["debian/bookworm", "6.12"]);
+        let wide = Context { width: Some(ROOM), ..Context::bare() };
+        let narrow = Context { width: Some(ROOM - 1), ..Context::bare() };
+        let labelled = shown(&two, &rows(), &Context::bare());
+        assert_eq!(shown(&two, &rows(), &narrow), labelled);
+        assert_ne!(shown(&two, &rows(), &wide), labelled);
+        let three = kernels(&["debian/bookworm", "6.12", "host"]);
+        assert!(shown(&three, &rows(), &wide).starts_with("6.12            │     PID"));
+        let one = kernels(&["host"]);
+        let own: Vec<_> = rows().into_iter().filter(|(side, _)| *side == 0).collect();
+        assert_eq!(shown(&one, &own, &wide), shown(&one, &own, &narrow));
     }
 }

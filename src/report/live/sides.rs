@@ -1,9 +1,10 @@
 //! What programs say on one kernel, or on several side by side: each line then
-//! has its kernel in front, and maps wait for the end, where they stand beside
-//! each other.
+//! has its kernel in front, or two have columns where a terminal has room for
+//! them; maps wait for the end, where they stand beside each other.
 
 use super::super::{Context, Paint, text};
 use super::both::{self, Kept};
+use super::columns::{self, Columns, Side};
 use super::{Table, words};
 use crate::ops::run::{Happening, Told};
 
@@ -13,6 +14,7 @@ pub struct Sides {
     tables: Vec<Table>,
     /// A side's text, until its lines have their kernel in front.
     text: String,
+    columns: Columns,
     /// Whose line is not ended.
     open: Option<usize>,
     /// The maps at the end, by side.
@@ -30,6 +32,8 @@ impl Sides {
             return self.tables[told.side].human(told.happening, cx, out);
         }
         self.kept.resize_with(self.kept.len().max(count), Vec::new);
+        let column = columns::width(told.kernels, cx);
+        let side = column.map(|width| Side { kernels: told.kernels, place: told.side, width, cx });
         match told.happening {
             Happening::Map { name, entries, is_cut, is_data, is_last: true } => {
                 self.kept[told.side].push(Kept {
@@ -42,8 +46,14 @@ impl Sides {
             }
             Happening::Over(_) => {
                 self.over += 1;
+                if let Some(side) = &side {
+                    self.columns.end(side, out);
+                }
                 if self.over == told.kernels.len() {
                     self.end_line(out);
+                    if self.columns.has_rows() {
+                        out.push('\n');
+                    }
                     both::write(told.kernels, &std::mem::take(&mut self.kept), cx, out);
                 }
                 return;
@@ -53,6 +63,11 @@ impl Sides {
         let mut lines = std::mem::take(&mut self.text);
         lines.clear();
         self.tables[told.side].human(told.happening, cx, &mut lines);
+        if let Some(side) = &side {
+            self.columns.lines(&lines, side, out);
+            self.text = lines;
+            return;
+        }
         for line in lines.split_inclusive('\n') {
             if self.open != Some(told.side) {
                 self.end_line(out);

@@ -22,8 +22,9 @@ pub struct Args {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     building: BuildArgs,
-    /// The kernel to run on, or several: each line is labelled then, and maps
-    /// stand side by side [default: the last of the project's matrix]
+    /// The kernel to run on, or several: two have a column each on a terminal
+    /// that is wide enough, else each line is labelled, and maps stand side by
+    /// side [default: the last of the project's matrix]
     #[arg(short, long = "kernel", value_name = "REF")]
     kernels: Vec<String>,
     /// Run the user program as root on this machine's own kernel, with sudo if
