@@ -64,6 +64,10 @@ impl Actor {
             }
             board.cast::<Board>()
         };
+        // Whose parent is gone before it is this process's to reap: until then
+        // the number of its group is taken.
+        // SAFETY: a plain system call.
+        unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
         let output = memory_file()?;
         let mut actor = Self { pid: 0, board, size, deeds: deeds.len(), output, ended: None };
         match numbered_fork()? {
@@ -180,6 +184,7 @@ impl Drop for Actor {
             }
             // What it left behind.
             libc::kill(-self.pid, libc::SIGKILL);
+            while libc::waitpid(-self.pid, ptr::null_mut(), 0) > 0 {}
             libc::munmap(self.board.cast(), self.size);
         }
     }

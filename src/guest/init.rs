@@ -1,7 +1,7 @@
 //! What the first process of a machine has to do before anything works.
 
 use crate::base::fs;
-use crate::wire::TO_BE_SAVED;
+use crate::wire::{BROUGHT, TO_BE_SAVED};
 use std::ffi::CStr;
 use std::io;
 use std::path::Path;
@@ -37,6 +37,7 @@ pub fn prepare() -> io::Result<()> {
             }
         }
     }
+    look_in_brought_files();
     // Before 5.11 maps and programs are charged to this limit.
     let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: a plain system call; what it cannot do, loading will tell.
@@ -44,6 +45,13 @@ pub fn prepare() -> io::Result<()> {
     // What the JIT compiled is counted too, so it must be on.
     drop(fs::write_existing(Path::new("/proc/sys/net/core/bpf_jit_enable"), b"1"));
     Ok(())
+}
+
+/// Has libbpf look among brought files for a program that is named without a
+/// directory.
+fn look_in_brought_files() {
+    // SAFETY: the guest has one thread.
+    unsafe { std::env::set_var("PATH", format!("/{BROUGHT}")) };
 }
 
 /// Whether this machine was booted to be saved.

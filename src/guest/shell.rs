@@ -245,12 +245,19 @@ impl Shell {
             }
             Err(error) => {
                 self.errno = number_of(&error);
-                let hint = match error.kind() {
-                    // What is missing is what runs it.
-                    io::ErrorKind::NotFound => " (its interpreter is not here)",
-                    _ => "",
-                };
-                complain(name, &format!("{error}{hint}"));
+                match error.kind() {
+                    // What is missing is what runs it; for what has no format
+                    // that the kernel knows that is a shell (execvp(3)).
+                    io::ErrorKind::NotFound => {
+                        complain(
+                            name,
+                            "it is no program for this machine, or what runs it is not here",
+                        );
+                    }
+                    _ => {
+                        complain(name, &error.to_string());
+                    }
+                }
                 126
             }
         }

@@ -21,6 +21,8 @@ use std::path::{Component, Path, PathBuf};
 const MAX: u64 = 64 << 20;
 /// A larger program loses what is not loaded of it, in bytes.
 const LARGE: usize = 8 << 20;
+/// The same where probes are put into it by its symbols and notes.
+const LARGE_WITH_SYMBOLS: usize = 32 << 20;
 /// Where ld.so keeps what libraries there are.
 const CACHE: &str = "/etc/ld.so.cache";
 /// Where dynamic linkers look without being told; which of them do is their
@@ -40,6 +42,8 @@ pub(super) struct Luggage<'s> {
     /// By their place in the guest.
     files: BTreeMap<PathBuf, Brought>,
     size: u64,
+    /// How large a program may be that is taken as it is.
+    large: usize,
     cache: Option<Cache>,
 }
 
@@ -52,7 +56,13 @@ struct Placed<'p> {
 impl<'s> Luggage<'s> {
     /// Nothing yet.
     pub fn new(session: &'s Session) -> Self {
-        Self { session, files: BTreeMap::new(), size: 0, cache: None }
+        Self { session, files: BTreeMap::new(), size: 0, large: LARGE, cache: None }
+    }
+
+    /// Leaves programs their symbols and notes, if they are not very large:
+    /// probes find their places by them.
+    pub fn with_symbols(self) -> Self {
+        Self { large: LARGE_WITH_SYMBOLS, ..self }
     }
 
     /// What a user names: a file under its name, a directory with all that is
@@ -143,7 +153,7 @@ impl<'s> Luggage<'s> {
             return Err(too_large());
         }
         let bytes = fs::read(here)?;
-        let laid = match bytes.len() > LARGE && Executable::read(&bytes).is_some() {
+        let laid = match bytes.len() > self.large && Executable::read(&bytes).is_some() {
             true => {
                 let part = loaded_part(bytes.clone()).unwrap_or_else(|| bytes.clone());
                 self.session.detail(format!(

@@ -59,6 +59,8 @@ pub struct UserProgram {
     pub path: PathBuf,
     /// Whether nothing had to be done for it.
     pub fresh: bool,
+    /// The index of its project in [`Outcome::projects`].
+    pub project: usize,
 }
 
 /// An object to work on.
@@ -156,7 +158,11 @@ fn work(session: &Session, request: &Request, take_objects: bool) -> Result<Outc
             project: artifact.project.map(|index| index + shift),
             ..artifact
         }));
-        outcome.programs.extend(own.programs);
+        outcome.programs.extend(
+            own.programs
+                .into_iter()
+                .map(|program| UserProgram { project: program.project + shift, ..program }),
+        );
         outcome.files_read.extend(own.files_read);
         outcome.diagnostics.extend(own.diagnostics);
         outcome.allowed += own.allowed;
@@ -327,7 +333,7 @@ fn build_project(
     for (index, program) in programs.enumerate() {
         if let Some(built) = report.programs.iter().find(|built| built.program == index) {
             let (name, path) = (program.name.clone(), program.path.clone());
-            outcome.programs.push(UserProgram { name, path, fresh: built.fresh });
+            outcome.programs.push(UserProgram { name, path, fresh: built.fresh, project: 0 });
         }
     }
     let mut findings = report.diagnostics;

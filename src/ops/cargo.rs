@@ -79,8 +79,8 @@ pub fn for_build_script(session: &Session, request: &Request) -> Result<Directiv
     Ok(directives)
 }
 
-/// Has cargo build the user programs of projects in Rust whose BPF side is
-/// built.
+/// Has cargo build the user programs of a project in Rust whose BPF side is
+/// built, and which is the next to be added to the outcome.
 pub(super) fn drive(
     session: &Session,
     request: &Request,
@@ -116,10 +116,12 @@ pub(super) fn drive(
         },
         &session.cancel,
     )?;
+    let project = outcome.projects.len();
     let programs = built.executables.into_iter().map(|known| UserProgram {
         name: known.name,
         path: known.path,
         fresh: known.fresh,
+        project,
     });
     outcome.programs.extend(programs);
     outcome.cargo_messages.extend(built.messages);

@@ -5,6 +5,7 @@ use super::loader::{Each, Loader, Peer as _, converse};
 use super::machine::{Machine, Start};
 use super::qemu::MEMORY_MIB;
 use super::snapshot::Place;
+use super::visit::{Brought, bring};
 use super::{Error, Initramfs, Settings};
 use crate::base::Cancel;
 use crate::base::digest::Digest;
@@ -13,6 +14,7 @@ use crate::events::{Ending, Event, Sink, Step};
 use crate::wire::{Hello, Reply, Request};
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What machines of one kernel are made of.
@@ -42,6 +44,10 @@ pub struct Runner<'r> {
     modules: Vec<Module>,
     /// How many of them the machine has.
     provided: usize,
+    /// The files that it is to have.
+    brought: Arc<[Brought]>,
+    /// It has them.
+    is_laid: bool,
 }
 
 /// A module of the kernel: its name and its ELF file.
@@ -110,7 +116,28 @@ impl Blueprint<'_> {
 impl<'r> Runner<'r> {
     /// A runner without a machine yet.
     pub fn new(blueprint: &'r Blueprint<'r>, cancel: &'r Cancel) -> Self {
-        Self { blueprint, cancel, machine: None, modules: Vec::new(), provided: 0 }
+        Self {
+            blueprint,
+            cancel,
+            machine: None,
+            modules: Vec::new(),
+            provided: 0,
+            brought: Arc::default(),
+            is_laid: true,
+        }
+    }
+
+    /// Has these files in the machine from now on, and no others: nobody is to
+    /// find what was laid there for somebody else.
+    pub fn bring(&mut self, files: &Arc<[Brought]>) {
+        if self.brought == *files {
+            return;
+        }
+        if !self.brought.is_empty() {
+            self.machine = None;
+        }
+        self.brought = Arc::clone(files);
+        self.is_laid = false;
     }
 
     /// Has the kernel load modules before the next object, in this machine
@@ -133,6 +160,7 @@ impl<'r> Runner<'r> {
             Some(machine) => machine,
             None => {
                 self.provided = 0;
+                self.is_laid = false;
                 self.blueprint.machine(self.cancel)?
             }
         };
@@ -146,6 +174,10 @@ impl<'r> Runner<'r> {
             if let Err(error) = load_modules(machine, new, self.cancel)? {
                 self.blueprint.detail(error);
             }
+        }
+        if !self.is_laid {
+            bring(machine, &self.brought, self.cancel)?;
+            self.is_laid = true;
         }
         Ok(machine)
     }

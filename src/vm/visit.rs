@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A file that the user brings along.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Brought {
     /// Its place below the directory of brought files.
     pub path: String,

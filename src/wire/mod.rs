@@ -13,7 +13,7 @@ pub mod ring;
 use serde::{Deserialize, Serialize};
 
 /// Changes with every change of a message's meaning.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 
 /// The guest-physical address of the memory both sides map.
 pub const CHANNEL_AT: u64 = 256 << 20;
@@ -152,6 +152,8 @@ pub struct Scene {
     pub targets: Vec<Target>,
     /// Lines for the guest's shell, one after the other.
     pub deeds: Vec<String>,
+    /// How long all of them may take, in milliseconds.
+    pub limit_ms: u64,
 }
 
 /// What a deed came to.
@@ -200,6 +202,8 @@ pub struct Ran {
     pub attached: Vec<Attached>,
     /// What its deeds came to, as far as they were done.
     pub acts: Vec<Act>,
+    /// They were not done in time.
+    pub is_late: bool,
     /// What they wrote.
     pub output: String,
 }

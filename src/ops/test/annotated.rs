@@ -16,6 +16,7 @@ use crate::ops::verify::{Object, finding};
 use crate::wire::{Case, Outcome, Program, Trial};
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
+use std::sync::Arc;
 
 /// What all such tags begin with.
 const PREFIX: &str = "comment:test_";
@@ -114,6 +115,8 @@ pub(super) fn tests(session: &Session, index: usize, object: &Object) -> Vec<Rea
             before: None,
             needs: Vec::new(),
             skip: annotation.skip.clone(),
+            bring: Vec::new(),
+            brought: Arc::default(),
             constants: Vec::new(),
             case: Case::default(),
             checks: Checks::default(),

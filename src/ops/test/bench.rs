@@ -218,7 +218,13 @@ fn others(
                 let stem = object_name(&object.path, objects);
                 let stem = stem.split('.').next().unwrap_or_default().to_owned();
                 let about = About::Artifact(index);
-                all.push(Found { suite, stem, about, captures: Default::default() });
+                all.push(Found {
+                    suite,
+                    stem,
+                    about,
+                    dir: PathBuf::new(),
+                    captures: Default::default(),
+                });
             }
             Err(mistakes) => diagnostics.extend(mistakes),
         }

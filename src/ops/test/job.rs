@@ -61,6 +61,7 @@ struct Place<'p> {
 struct Attempt {
     differences: Vec<Difference>,
     prints: Vec<String>,
+    output: Vec<String>,
     took_ns: u64,
     duration_ns: Option<u64>,
     /// A finding says why: the program is rejected.
@@ -74,6 +75,7 @@ impl Attempt {
         Self {
             differences,
             prints: Vec::new(),
+            output: Vec::new(),
             took_ns: 0,
             duration_ns: None,
             is_explained: false,
@@ -128,6 +130,7 @@ impl Job<'_> {
         for group in self.groups(&mine) {
             step.advance(done, total);
             done += group.len() as u64;
+            runner.bring(&self.tests[group[0]].brought);
             self.group(&group, &place, &mut runner, part)?;
             if self.request.coverage && !self.tests[group[0]].is_verdict() {
                 self.walks(&group, &place, &mut runner, part)?;
@@ -148,6 +151,7 @@ impl Job<'_> {
                     && other.constants == test.constants
                     && other.is_verdict() == test.is_verdict()
                     && mode(other) == mode(test)
+                    && other.brought == test.brought
             };
             match groups.iter_mut().find(|group| is_like(&self.tests[group[0]])) {
                 Some(group) => group.push(index),
@@ -246,6 +250,7 @@ impl Job<'_> {
         result.micros = Some(attempt.took_ns / 1000);
         result.duration_ns = attempt.duration_ns;
         result.prints.clone_from(&attempt.prints);
+        result.output.clone_from(&attempt.output);
         for difference in &attempt.differences {
             result.differences.push(difference.what.clone());
             result.differences.extend(difference.lines.iter().cloned());
@@ -397,6 +402,7 @@ impl Job<'_> {
                         }
                         let mut attempt = Attempt::of(judge(test, &seen, &streams, types));
                         attempt.prints = seen.prints();
+                        attempt.output = seen.ran.output.lines().map(str::to_owned).collect();
                         let expected = test.checks.prints.as_ref();
                         let expects_some = expected.is_some_and(|check| !check.expected.is_empty());
                         attempt.is_silent = expects_some && attempt.prints.is_empty();

@@ -93,6 +93,7 @@ pub(super) fn judge(
         return all;
     }
     all.extend(scene::shows(ready, seen));
+    all.extend(scene::output(ready, seen));
     if let Some(Check { expected, span }) = &checks.packet {
         let start = match ready.run().map(|run| run.packet) {
             Some(Packet::Network) => Start::Network,

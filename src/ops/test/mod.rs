@@ -8,6 +8,7 @@
 
 mod annotated;
 pub mod bench;
+mod bring;
 mod captures;
 mod context;
 pub mod coverage;
@@ -61,6 +62,8 @@ pub struct Request {
     pub cold: bool,
     /// See which C lines are come by.
     pub coverage: bool,
+    /// Files and directories that every test finds which does something.
+    pub bring: Vec<PathBuf>,
 }
 
 /// What came of it.
@@ -104,6 +107,9 @@ pub struct TestResult {
     pub differences: Vec<String>,
     /// What the program printed.
     pub prints: Vec<String>,
+    /// What was written by what it did while programs were attached, a line
+    /// each.
+    pub output: Vec<String>,
     /// Its place among the tests that were to be run.
     pub place: usize,
 }
@@ -212,7 +218,11 @@ pub fn test(session: &Session, request: &Request) -> Result<Outcome, Failure> {
     }
     let untested = |name: &str| no_test(&format!("no test is about the program `{name}`"));
     let tests = select::named(&words.names, tests, &objects, &untested)?;
-    let tests = meant.filtered(tests, &objects)?;
+    let mut tests = meant.filtered(tests, &objects)?;
+    outcome.diagnostics.extend(bring::pack(session, request, (&built, &objects), &mut tests)?);
+    if outcome.diagnostics.iter().any(Diagnostic::is_error) {
+        return Ok(outcome);
+    }
     run(session, request, &built, (&objects, &tests), &mut outcome)?;
     for result in &outcome.results {
         if let Some(reason) = &result.reason {

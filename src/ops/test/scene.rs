@@ -32,7 +32,9 @@ pub(super) fn done(ready: &Ready, seen: &Seen) -> Vec<Difference> {
         difference.lines = lines;
         all.push(difference);
     }
-    if checks.attached.is_empty() && !seen.ran.attached.iter().any(|one| one.result.is_ok()) {
+    let scene = ready.case.scene.as_ref();
+    let is_all = scene.is_some_and(|scene| scene.programs.is_none());
+    if is_all && !seen.ran.attached.iter().any(|one| one.result.is_ok()) {
         let mut difference = Difference::new(&ready.span, "no program could be attached");
         for attached in &seen.ran.attached {
             let lines = attached.result.as_ref().err().map(why).unwrap_or_default();
@@ -43,6 +45,10 @@ pub(super) fn done(ready: &Ready, seen: &Seen) -> Vec<Difference> {
     for (index, check) in checks.deeds.iter().enumerate() {
         let line = &check.line;
         let what = match (seen.ran.acts.get(index), check.expected) {
+            (None, _) if seen.ran.is_late => {
+                let seconds = scene.map_or(0, |scene| scene.limit_ms / 1000);
+                format!("`{line}` is not done within {seconds} s")
+            }
             (None, _) => format!("`{line}` was not come to"),
             (Some(Act { errno: 0, code: 0 }), Expected::Done) => continue,
             (Some(act), Expected::Done) => format!("`{line}` {}", ended(act)),
@@ -57,12 +63,15 @@ pub(super) fn done(ready: &Ready, seen: &Seen) -> Vec<Difference> {
             (Some(act), Expected::Error(error)) => {
                 format!("expected {}, but `{line}` {}", named(error), ended(act))
             }
+            (Some(Act { errno: 0, code }), Expected::Code(expected)) if *code == expected => {
+                continue;
+            }
+            (Some(act), Expected::Code(expected)) => {
+                format!("expected exit code {expected}, but `{line}` {}", ended(act))
+            }
         };
         let mut difference = Difference::new(&check.span, what);
-        if let output @ 1.. = seen.ran.output.len() {
-            let text = seen.ran.output.get(..output.min(2000)).unwrap_or(&seen.ran.output);
-            difference.lines.push(format!("it wrote:\n{}", text.trim_end()));
-        }
+        difference.lines.extend(wrote(seen));
         // What follows may only be so because of this.
         all.push(difference);
         break;
@@ -70,11 +79,39 @@ pub(super) fn done(ready: &Ready, seen: &Seen) -> Vec<Difference> {
     all
 }
 
-/// How something ended that failed.
+/// What was written by what was done, in words; nothing if it is silent.
+fn wrote(seen: &Seen) -> Option<String> {
+    /// More of it is not shown, in characters.
+    const MOST: usize = 2000;
+    let output = seen.ran.output.trim_end();
+    let end = output.char_indices().nth(MOST).map_or(output.len(), |(at, _)| at);
+    (!output.is_empty()).then(|| format!("it wrote:\n{}", &output[..end]))
+}
+
+/// Texts that were to be written, in this order.
+pub(super) fn output(ready: &Ready, seen: &Seen) -> Option<Difference> {
+    let mut rest = seen.ran.output.as_str();
+    for Check { expected, span } in &ready.checks.scene.output {
+        let Some(at) = rest.find(expected.as_str()) else {
+            let mut difference = Difference::new(span, "it is not written where it is expected");
+            difference.lines.extend(wrote(seen));
+            return Some(difference);
+        };
+        rest = &rest[at + expected.len()..];
+    }
+    None
+}
+
+/// How something ended.
 fn ended(act: &Act) -> String {
     match (act.errno, act.code) {
-        (0, 127) => "is no command".to_owned(),
+        (0, 127) => "is no command, and no program that was brought".to_owned(),
+        (0, code @ 129..=192) => {
+            format!("ends with code {code}, as signal {} makes a program end", code - 128)
+        }
         (0, code) => format!("ends with code {code}"),
+        // As shells have it.
+        (errno, 126) => format!("does not start: {}", named(errno)),
         (errno, _) => format!("fails with {}", named(errno)),
     }
 }

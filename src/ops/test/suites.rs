@@ -16,6 +16,8 @@ pub(super) struct Found {
     /// What its tests are called by in front: the file's name.
     pub stem: String,
     pub about: About,
+    /// The directory that paths in it start from.
+    pub dir: PathBuf,
     /// The packets of the files that it names.
     pub captures: Captures,
 }
@@ -47,7 +49,8 @@ pub(super) fn find(
                 let dir = path.parent().unwrap_or(path);
                 let (captures, mut findings) = Captures::of(session, &suite, dir);
                 diagnostics.append(&mut findings);
-                all.push(Found { suite, stem, about, captures });
+                let dir = dir.to_owned();
+                all.push(Found { suite, stem, about, dir, captures });
             }
             Err(mistakes) => diagnostics.extend(mistakes),
         };

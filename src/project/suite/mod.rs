@@ -5,7 +5,7 @@
 mod deeds;
 mod packet;
 
-pub use deeds::{Attached, Deed};
+pub use deeds::{Attached, Brought, Deed};
 pub use packet::Packet;
 
 use super::reader::{Located, Reader};
@@ -58,10 +58,14 @@ pub struct Test {
     pub context: Option<Given>,
     /// How often the program runs.
     pub repeat: Option<u32>,
+    /// What is taken along into the guest.
+    pub bring: Vec<Brought>,
     /// The programs that are attached; all if nothing is said.
-    pub attach: Vec<Attached>,
+    pub attach: Option<Vec<Attached>>,
     /// What is done while they are; a test that does nothing runs a program.
     pub deeds: Vec<Deed>,
+    /// How long all of that may take, in seconds.
+    pub time_limit: Option<u32>,
     /// What is to come of it.
     pub expect: Expect,
 }
@@ -92,6 +96,8 @@ pub struct Expect {
     pub events: Vec<Events>,
     /// What iterators show, among other things.
     pub shows: Vec<(Located<String>, Vec<Located<String>>)>,
+    /// What is written by what is done, among other things.
+    pub output: Vec<Located<String>>,
     /// The code of the finding with which it is rejected; empty for any.
     pub rejected: Option<Located<String>>,
     /// Texts in the verifier's log, in this order.
@@ -144,6 +150,7 @@ pub fn read(path: &Path, text: &str) -> Result<Suite, Vec<Diagnostic>> {
                 "object" => common.object = reader.string(value, "object"),
                 "program" => common.program = reader.string(value, "program"),
                 "kernels" => common.kernels = reader.strings(value, "kernels").unwrap_or_default(),
+                "bring" => common.bring = deeds::brought(&mut reader, value),
                 "test" => {
                     let Some(items) = value.get_ref().as_array() else {
                         reader.wrong(value.span(), "tests are written as [[test]]");
@@ -156,7 +163,10 @@ pub fn read(path: &Path, text: &str) -> Result<Suite, Vec<Diagnostic>> {
                         }
                     }
                 }
-                _ => reader.unknown_key(key, "", &["object", "program", "kernels", "test"]),
+                _ => {
+                    let known = ["object", "program", "kernels", "bring", "test"];
+                    reader.unknown_key(key, "", &known);
+                }
             }
         }
     } else {
@@ -168,6 +178,9 @@ pub fn read(path: &Path, text: &str) -> Result<Suite, Vec<Diagnostic>> {
         test.program = test.program.take().or_else(|| common.program.clone());
         if test.kernels.is_empty() {
             test.kernels.clone_from(&common.kernels);
+        }
+        if test.bring.is_empty() && !test.deeds.is_empty() {
+            test.bring.clone_from(&common.bring);
         }
     }
     Ok(Suite { path: path.to_owned(), text: text.to_owned(), tests })
@@ -234,8 +247,22 @@ pub fn of_source(source: &str) -> Option<String> {
 
 fn test(reader: &mut Reader<'_>, table: &DeTable<'_>, range: Range<usize>) -> Test {
     const KEYS: &[&str] = &[
-        "name", "object", "program", "kernels", "since", "before", "globals", "maps", "packet",
-        "context", "repeat", "attach", "do", "expect",
+        "name",
+        "object",
+        "program",
+        "kernels",
+        "since",
+        "before",
+        "globals",
+        "maps",
+        "packet",
+        "context",
+        "repeat",
+        "bring",
+        "attach",
+        "do",
+        "time_limit",
+        "expect",
     ];
     let mut test = Test { range, ..Test::default() };
     let mut has_expectation = false;
@@ -260,8 +287,18 @@ fn test(reader: &mut Reader<'_>, table: &DeTable<'_>, range: Range<usize>) -> Te
                     repeat.map(i32::cast_unsigned)
                 });
             }
-            "attach" => test.attach = deeds::attached(reader, value),
+            "bring" => test.bring = deeds::brought(reader, value),
+            "attach" => test.attach = Some(deeds::attached(reader, value)),
             "do" => test.deeds = deeds::deeds(reader, value),
+            "time_limit" => {
+                test.time_limit = reader.count(value, "time_limit").and_then(|seconds| {
+                    let limit = u32::try_from(seconds).ok().filter(|s| (1..=86_400).contains(s));
+                    if limit.is_none() {
+                        reader.wrong(value.span(), "`time_limit` is between 1 and 86400 seconds");
+                    }
+                    limit
+                });
+            }
             "expect" => {
                 if let Some(table) = reader.table(value, "expect") {
                     has_expectation = true;
@@ -271,9 +308,17 @@ fn test(reader: &mut Reader<'_>, table: &DeTable<'_>, range: Range<usize>) -> Te
             _ => reader.unknown_key(key, "[[test]]", KEYS),
         }
     }
-    if test.deeds.is_empty() && !test.attach.is_empty() {
+    if test.deeds.is_empty() && test.attach.is_some() {
         let range = test.range.clone();
         reader.wrong(range, "nothing is done while programs are attached: write do = [\"…\"]");
+    } else if test.deeds.is_empty()
+        && let Some(brought) = test.bring.first()
+    {
+        let range = brought.name().range.clone().unwrap_or_default();
+        reader.wrong(range, "it is brought, and nothing is done with it: write do = [\"…\"]");
+    } else if test.deeds.is_empty() && test.time_limit.is_some() {
+        let range = test.range.clone();
+        reader.wrong(range, "`time_limit` is for what is done: write do = [\"…\"]");
     }
     // That what is done can be done is an expectation, too.
     if !has_expectation && test.deeds.is_empty() {
@@ -286,7 +331,7 @@ fn test(reader: &mut Reader<'_>, table: &DeTable<'_>, range: Range<usize>) -> Te
 fn expect(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Expect {
     const KEYS: &[&str] = &[
         "retval", "retvals", "packet", "context", "maps", "globals", "prints", "events", "shows",
-        "rejected", "messages",
+        "output", "rejected", "messages",
     ];
     let mut expect = Expect::default();
     for (key, value) in table.iter() {
@@ -308,6 +353,7 @@ fn expect(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Expect {
             }
             "events" => expect.events = events(reader, value),
             "shows" => expect.shows = deeds::shown(reader, value),
+            "output" => expect.output = reader.strings(value, "output").unwrap_or_default(),
             "rejected" => {
                 expect.rejected = match value.get_ref() {
                     DeValue::Boolean(true) => Some(Located::written(String::new(), value.span())),

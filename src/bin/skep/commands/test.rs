@@ -24,9 +24,14 @@ pub struct Args {
     /// Try a test that fails again, so often
     #[arg(long, value_name = "N", default_value_t = 0)]
     retries: u32,
-    /// Show what programs print, also of tests that pass
+    /// Show what programs print, and what commands write, also of tests that
+    /// pass
     #[arg(long)]
     no_capture: bool,
+    /// Have a file or directory in the guest, below /bring, for all tests that
+    /// do something, programs with the shared libraries they need
+    #[arg(long, value_name = "PATH")]
+    bring: Vec<PathBuf>,
     /// How long one program may take to load
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     time_limit: u64,
@@ -70,6 +75,7 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         limit: Duration::from_secs(args.time_limit),
         cold: args.cold,
         coverage: args.coverage.is_some(),
+        bring: args.bring,
         ..args.meant.into()
     };
     let outcome = test::test(session, &request)?;
@@ -82,6 +88,9 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         for result in &outcome.results {
             for line in &result.prints {
                 shell.status("Printed", &format!("{} on {}: {line}", result.test, result.kernel));
+            }
+            for line in &result.output {
+                shell.status("Wrote", &format!("{} on {}: {line}", result.test, result.kernel));
             }
         }
     }
@@ -134,6 +143,7 @@ fn table(results: &[TestResult]) -> Table {
             ("nanos_per_run", "NS/RUN"),
             ("differences", ""),
             ("prints", ""),
+            ("output", ""),
             ("skipped_because", ""),
         ],
     );
@@ -152,6 +162,7 @@ fn table(results: &[TestResult]) -> Table {
             result.duration_ns.map_or(Cell::Unknown, Cell::Count),
             Cell::List(result.differences.clone()),
             Cell::List(result.prints.clone()),
+            Cell::List(result.output.clone()),
             result.reason.clone().map_or(Cell::Unknown, Cell::Text),
         ]);
     }

@@ -9,6 +9,7 @@ mod scene;
 pub(super) use scene::Expected;
 
 use super::annotated::Annotation;
+use super::bring::{Wanted, What};
 use super::suites::Found;
 use crate::bpf::test_run::{TestRun, test_run};
 use crate::bpf::{KernelVersion, ProgramType};
@@ -16,8 +17,9 @@ use crate::btf::Btf;
 use crate::diagnostics::{Diagnostic, Origin, Span, codes};
 use crate::elf::DataKind;
 use crate::ops::verify::Object;
-use crate::project::suite::Test;
+use crate::project::suite::{Brought, Test};
 use crate::values::{Given, Part, Wrong};
+use crate::vm;
 use crate::wire::{Case, Patch, Scene};
 use globset::{Glob, GlobMatcher};
 use std::ops::Range;
@@ -45,6 +47,10 @@ pub(super) struct Ready {
     pub needs: Vec<(KernelVersion, String)>,
     /// Why it cannot be run on any kernel.
     pub skip: Option<String>,
+    /// What it wants to have brought.
+    pub bring: Vec<Wanted>,
+    /// The same as files of the guest.
+    pub brought: Arc<[vm::Brought]>,
     /// Global data that is changed before the load.
     pub constants: Vec<Patch>,
     pub case: Case,
@@ -240,6 +246,8 @@ impl Maker<'_> {
             before: test.before,
             needs: Vec::new(),
             skip: None,
+            bring: Vec::new(),
+            brought: Arc::default(),
             constants: Vec::new(),
             case: Case { program, repeat: test.repeat.unwrap_or(1), ..Case::default() },
             checks: Checks::default(),
@@ -262,6 +270,14 @@ impl Maker<'_> {
                 }
             }
         }
+        for brought in &test.bring {
+            let span = self.span(brought.name().range.clone().unwrap_or_default());
+            let what = match brought {
+                Brought::Path(path) => What::Path(self.found.dir.join(&path.value)),
+                Brought::Program(name) => What::Program(name.value.clone()),
+            };
+            ready.bring.push(Wanted { what, span });
+        }
         if !test.deeds.is_empty() {
             self.scene(test, object, &mut ready);
             self.entries(test, object, &mut ready);
@@ -272,6 +288,10 @@ impl Maker<'_> {
         for (program, _) in &expect.shows {
             let range = program.range.clone().unwrap_or_default();
             self.wrong(range, "what an iterator shows is seen by a test with `do`");
+        }
+        if let Some(text) = expect.output.first() {
+            let range = text.range.clone().unwrap_or_default();
+            self.wrong(range, "what is done writes something, and nothing is done: write `do`");
         }
         if let Some(code) = &expect.rejected {
             let span = self.span(code.range.clone().unwrap_or_default());

@@ -1,6 +1,6 @@
 //! Tests that attach programs and have something done for them to see.
 
-use super::{Maker, Ready};
+use super::{Check, Maker, Ready};
 use crate::bpf::errno;
 use crate::diagnostics::Span;
 use crate::ops::verify::Object;
@@ -17,6 +17,8 @@ pub(in crate::ops::test) struct SceneChecks {
     pub attached: Vec<(String, Span)>,
     /// Texts that an iterator must show, in this order.
     pub shows: Vec<(String, Vec<(String, Span)>)>,
+    /// Texts that what is done must write, in this order.
+    pub output: Vec<Check<String>>,
 }
 
 /// What is to come of one thing.
@@ -36,7 +38,12 @@ pub(in crate::ops::test) enum Expected {
     Failed,
     /// In this one.
     Error(i32),
+    /// With this exit code, which is not 0.
+    Code(i32),
 }
+
+/// How long what a test does may take, in seconds, if it does not say.
+const TIME_LIMIT: u32 = 30;
 
 impl Maker<'_> {
     /// What a test attaches and does; nothing if it is one that runs programs.
@@ -57,9 +64,10 @@ impl Maker<'_> {
             let message = format!("a test with `do` attaches programs, so it has no `{what}`");
             self.wrong(test.range.clone(), message);
         }
-        let mut scene = Scene::default();
+        let time_limit = test.time_limit.unwrap_or(TIME_LIMIT);
+        let mut scene = Scene { limit_ms: u64::from(time_limit) * 1000, ..Scene::default() };
         let mut checks = SceneChecks::default();
-        for (name, place) in &test.attach {
+        for (name, place) in test.attach.iter().flatten() {
             let range = name.range.clone().unwrap_or_default();
             let is_map = object.elf.maps.iter().any(|map| map.name == name.value);
             if !is_map && object.elf.program(&name.value).is_none() {
@@ -77,13 +85,13 @@ impl Maker<'_> {
                 scene.targets.push(Target { program, place });
             }
         }
-        if test.attach.is_empty()
+        if test.attach.is_none()
             && let Some(name) = &test.program
         {
             let span = self.span(name.range.clone().unwrap_or_default());
             checks.attached.push((name.value.clone(), span));
         }
-        if !checks.attached.is_empty() {
+        if !checks.attached.is_empty() || test.attach.is_some() {
             let names: Vec<String> = checks.attached.iter().map(|(name, _)| name.clone()).collect();
             ready.program = names.join(", ");
             scene.programs = Some(names);
@@ -106,13 +114,19 @@ impl Maker<'_> {
             let texts = texts.iter().map(place).collect();
             checks.shows.push((program.value.clone(), texts));
         }
+        for text in &expect.output {
+            let span = self.span(text.range.clone().unwrap_or_default());
+            checks.output.push(Check { expected: text.value.clone(), span });
+        }
         ready.case.scene = Some(scene);
         ready.checks.scene = checks;
     }
 
     fn deed(&mut self, deed: &Deed) -> Option<DeedCheck> {
         let line = deed.line.value.clone();
+        let code = deed.code.as_ref().map_or(0, |code| code.value.into());
         let expected = match &deed.error {
+            None if code > 0 => Expected::Code(code),
             None => Expected::Done,
             Some(error) if error.value.is_empty() => Expected::Failed,
             Some(error) => {
@@ -130,9 +144,10 @@ impl Maker<'_> {
                 Expected::Error(number)
             }
         };
-        let range = match &deed.error {
-            Some(error) => error.range.clone(),
-            None => deed.line.range.clone(),
+        let range = match (&deed.error, &deed.code) {
+            (Some(error), _) => error.range.clone(),
+            (None, Some(code)) => code.range.clone(),
+            (None, None) => deed.line.range.clone(),
         };
         let span = self.span(range.unwrap_or_default());
         Some(DeedCheck { line, expected, span })

@@ -13,14 +13,17 @@
 #include "@{identifier}.h"
 #include "@{identifier}.skel.h"
 
+#define OWN "/proc/self/exe"
+
 static struct {
 	const char *binary;
 	const char *provider;
 	const char *probe;
 	int pid;
+	long count;
 	bool verbose;
 } options = {
-	.binary = "/proc/self/exe",
+	.binary = OWN,
 	.provider = "own",
 	.probe = "tick",
 	.pid = -1,
@@ -65,6 +68,7 @@ static void usage(FILE *out, const char *program)
 		"  -r, --provider NAME  the probe's provider (own)\n"
 		"  -n, --probe NAME     the probe (tick)\n"
 		"  -p, --pid PID        only the process PID\n"
+		"  -c, --count N        end when it was passed N times\n"
 		"  -v, --verbose        print what libbpf does\n"
 		"  -h, --help           show this text\n",
 		program);
@@ -78,13 +82,14 @@ static void parse(int argc, char **argv)
 		{ "provider", required_argument, NULL, 'r' },
 		{ "probe", required_argument, NULL, 'n' },
 		{ "pid", required_argument, NULL, 'p' },
+		{ "count", required_argument, NULL, 'c' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{},
 	};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "b:r:n:p:vh", known, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "b:r:n:p:c:vh", known, NULL)) != -1) {
 		switch (option) {
 		case 'b':
 			options.binary = optarg;
@@ -97,6 +102,9 @@ static void parse(int argc, char **argv)
 			break;
 		case 'p':
 			options.pid = number(optarg, 1);
+			break;
+		case 'c':
+			options.count = number(optarg, 1);
 			break;
 		case 'v':
 			options.verbose = true;
@@ -113,6 +121,12 @@ static void parse(int argc, char **argv)
 		usage(stderr, argv[0]);
 		exit(2);
 	}
+	/* Before Linux 5.15 a probe has no cookie that tells which it is, only an
+	 * address: where a program or library may lie anywhere, libbpf then wants
+	 * to know the process.
+	 */
+	if (!strcmp(options.binary, OWN) && options.pid < 0)
+		options.pid = getpid();
 }
 
 /* A static probe is a `nop` in the code, which costs nothing, and a note in the
@@ -141,10 +155,15 @@ static int on_event(void *context, void *data, size_t size)
 	const struct event *event = data;
 	int index;
 
+	/* More may have come than was asked for. */
+	if (stopped)
+		return 0;
 	printf("%-8d %-16s %s:%s", event->pid, event->comm, options.provider, options.probe);
 	for (index = 0; index < event->count && index < SHOWN; index++)
 		printf(" %ld", event->arguments[index]);
 	printf(event->count > SHOWN ? " and more\n" : "\n");
+	if (options.count && --options.count == 0)
+		stopped = 1;
 	return 0;
 }
 
