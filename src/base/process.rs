@@ -235,13 +235,37 @@ impl Command {
         }
     }
 
+    /// Starts the command and lets it run beside us in our own process group,
+    /// with our standard error: it may ask its user at our terminal, and hears
+    /// Ctrl-C when we do. Nobody kills it, as it may have something to put in
+    /// order: it is to end when its `input` does.
+    pub fn start_in_front(&self, input: OwnedFd, output: OwnedFd) -> Result<Companion, Error> {
+        let mut command = std::process::Command::new(&self.program);
+        command
+            .args(&self.args)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(input)
+            .stdout(output);
+        if let Some(dir) = &self.cwd {
+            command.current_dir(dir);
+        }
+        let failed = |source| Error::Start { program: self.program.clone(), source };
+        command.spawn().map(Companion).map_err(failed)
+    }
+
     /// Starts the command and lets it run beside us, as its own process group
-    /// with empty input; its standard output and error go into `stdio`.
+    /// with empty input; its standard output goes into `out`, and so does its
+    /// standard error if it has no `error` of its own.
     ///
     /// `inherited` are descriptors that the child keeps, under the numbers
     /// they have here. The child is killed when the value is dropped, and by
     /// the kernel when this process ends in whatever way.
-    pub fn start(&self, inherited: Vec<OwnedFd>, stdio: OwnedFd) -> Result<Running, Error> {
+    pub fn start(
+        &self,
+        inherited: Vec<OwnedFd>,
+        out: OwnedFd,
+        error: Option<OwnedFd>,
+    ) -> Result<Running, Error> {
         let shared = Arc::new(Shared::default());
         let (report, started) = mpsc::channel();
         let command = self.clone();
@@ -249,7 +273,7 @@ impl Command {
         // The parent-death signal comes when the *thread* that forked ends.
         // This thread does nothing but wait for the child, so it lives as long.
         thread::spawn(move || {
-            match command.spawn_tied(inherited, stdio) {
+            match command.spawn_tied(inherited, out, error) {
                 Ok(mut child) => {
                     drop(report.send(Ok(child.id())));
                     state.end_of(&mut child);
@@ -264,16 +288,22 @@ impl Command {
         Ok(Running { pid, shared })
     }
 
-    fn spawn_tied(&self, inherited: Vec<OwnedFd>, stdio: OwnedFd) -> Result<Child, Error> {
+    fn spawn_tied(
+        &self,
+        inherited: Vec<OwnedFd>,
+        out: OwnedFd,
+        error: Option<OwnedFd>,
+    ) -> Result<Child, Error> {
         let failed = |source| Error::Start { program: self.program.clone(), source };
+        let error = error.map_or_else(|| out.try_clone(), Ok).map_err(failed)?;
         let numbers: Vec<i32> = inherited.iter().map(|fd| fd.as_raw_fd()).collect();
         let mut command = std::process::Command::new(&self.program);
         command
             .args(&self.args)
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(stdio.try_clone().map_err(failed)?)
-            .stderr(stdio)
+            .stdout(out)
+            .stderr(error)
             .process_group(0);
         if let Some(dir) = &self.cwd {
             command.current_dir(dir);
@@ -449,6 +479,24 @@ impl Drop for Running {
     }
 }
 
+/// A child process in our own group (see [`Command::start_in_front`]).
+#[derive(Debug)]
+pub struct Companion(Child);
+
+impl Companion {
+    /// Waits for its end, at most `limit`; how it ended, if it did.
+    pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.0.try_wait() {
+                Ok(Some(status)) => return Some(status),
+                Ok(None) if Instant::now() < deadline => thread::sleep(TICK),
+                Ok(None) | Err(_) => return None,
+            }
+        }
+    }
+}
+
 /// Ends a process group that [`Command`] started.
 fn kill_group(pid: u32) {
     if let Ok(pid) = i32::try_from(pid) {
@@ -486,7 +534,7 @@ mod tests {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let child = Command::new("/bin/sh")
             .args(["-c", "echo up; sleep 30 & sleep 30"])
-            .start(Vec::new(), theirs.into())
+            .start(Vec::new(), theirs.into(), None)
             .unwrap();
         let mut reader = io::BufReader::new(ours);
         let mut line = String::new();
@@ -496,6 +544,21 @@ mod tests {
         drop(child);
         // Both sleeps held the other end; it closes only when both are gone.
         assert_eq!(reader.read_to_end(&mut Vec::new()).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_companion_ends_with_its_input() {
+        let (input, ours) = io::pipe().unwrap();
+        let (mut output, theirs) = io::pipe().unwrap();
+        let command = Command::new("/bin/sh").args(["-c", "cat; exit 3"]);
+        let mut child = command.start_in_front(input.into(), theirs.into()).unwrap();
+        (&ours).write_all(b"x").unwrap();
+        let mut byte = [0];
+        output.read_exact(&mut byte).unwrap();
+        assert_eq!((byte, child.wait(Duration::ZERO)), (*b"x", None));
+        drop(ours);
+        let status = child.wait(Duration::from_secs(60)).unwrap();
+        assert_eq!(status.code(), Some(3));
     }
 
     #[test]

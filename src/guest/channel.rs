@@ -1,7 +1,8 @@
 //! The guest's end of the channel: memory behind the kernel's own, mapped
 //! from `/dev/mem`, and a doorbell for the host's ears. Where a kernel does
 //! not let anyone map that memory (lockdown, CONFIG_DEVMEM), a serial line
-//! takes its place, a hundred times slower.
+//! takes its place, a hundred times slower. Where there is no guest, the two
+//! sides are processes of one machine, and pipes will do.
 
 use crate::base::fs;
 use crate::wire::ring::{End, Ring};
@@ -32,8 +33,13 @@ pub enum Channel {
         /// How long to look for the next message all the time.
         attention: Duration,
     },
-    /// Through a serial line.
-    Serial(File),
+    /// Through a serial line or pipes.
+    Stream {
+        /// What the host writes.
+        incoming: File,
+        /// What it reads.
+        outgoing: File,
+    },
 }
 
 impl Channel {
@@ -44,7 +50,7 @@ impl Channel {
     pub fn open() -> io::Result<Self> {
         memory().map(|ring| Self::Memory { ring, attention: ATTENTION }).or_else(|error| {
             eprintln!("skep: {error}; using the serial line");
-            serial().map(Self::Serial).map_err(|_| error)
+            serial().map_err(|_| error)
         })
     }
 
@@ -52,9 +58,10 @@ impl Channel {
     pub fn is_waiting(&self) -> io::Result<bool> {
         match self {
             Self::Memory { ring, .. } => Ok(!ring.is_empty()?),
-            Self::Serial(file) => {
+            // The stream's end is something, too.
+            Self::Stream { incoming, .. } => {
                 let mut entry =
-                    libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+                    libc::pollfd { fd: incoming.as_raw_fd(), events: libc::POLLIN, revents: 0 };
                 // SAFETY: one valid entry.
                 Ok(unsafe { libc::poll(&mut entry, 1, 0) } > 0)
             }
@@ -96,7 +103,7 @@ fn memory() -> io::Result<Ring> {
 }
 
 /// Opens the serial line as a plain stream of bytes, and says so.
-fn serial() -> io::Result<File> {
+fn serial() -> io::Result<Channel> {
     let mut file = fs::open_rw(Path::new(SERIAL)).map_err(|error| error.source)?;
     // SAFETY: an open terminal, and a struct that the call fills.
     unsafe {
@@ -110,14 +117,14 @@ fn serial() -> io::Result<File> {
         }
     }
     file.write_all(&[SERIAL_READY])?;
-    Ok(file)
+    Ok(Channel::Stream { incoming: file.try_clone()?, outgoing: file })
 }
 
 impl Read for Channel {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let (ring, attention) = match self {
             Self::Memory { ring, attention } => (ring, attention),
-            Self::Serial(file) => return file.read(bytes),
+            Self::Stream { incoming, .. } => return incoming.read(bytes),
         };
         let mut count = ring.read(bytes)?;
         if count == 0 && !bytes.is_empty() {
@@ -137,7 +144,7 @@ impl Write for Channel {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let ring = match self {
             Self::Memory { ring, .. } => ring,
-            Self::Serial(file) => return file.write(bytes),
+            Self::Stream { outgoing, .. } => return outgoing.write(bytes),
         };
         loop {
             match ring.write(bytes)? {

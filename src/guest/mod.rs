@@ -8,7 +8,8 @@
 //! conclusions: whatever can be computed on the host is computed there. It knows [`wire`] and nothing else of the
 //! host; it is the trust boundary, so an object from anywhere may be loaded.
 //!
-//! The part that loads also serves where there is no guest: see [`mod@own`].
+//! What loads programs, and has them at work, also serves where there is no
+//! guest: see [`mod@own`].
 #![expect(clippy::print_stderr, reason = "the guest's standard error is its console")]
 
 mod actor;
@@ -43,6 +44,17 @@ use std::path::Path;
 
 pub use kernel_btf::{Btf, Free, frees_with};
 
+/// Whose machine this is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Owner {
+    /// Ours: a guest with nothing else in it.
+    #[default]
+    Skep,
+    /// The user's, who goes on working with it: nothing is changed there but
+    /// what they ask for, and that is undone.
+    User,
+}
+
 /// Whether this process is `/init` of a guest that skep made.
 pub fn is_guest() -> bool {
     std::process::id() == 1 && fs::exists(Path::new(wire::MARK))
@@ -56,10 +68,12 @@ pub fn run() -> ! {
     init::power_off()
 }
 
-/// Loads programs into the kernel of the machine itself, as the process behind
-/// this descriptor asks for; whether it went well to the end.
-pub fn run_on_own_kernel(channel: RawFd) -> bool {
-    own::serve(channel).inspect_err(|error| eprintln!("skep: cannot load: {error}")).is_ok()
+/// Loads programs into the kernel of the machine itself, and attaches them
+/// there, as the process behind these descriptors asks for; whether it went well
+/// to the end.
+pub fn run_on_own_kernel(requests: RawFd, replies: RawFd) -> bool {
+    let result = own::serve(requests, replies);
+    result.inspect_err(|error| eprintln!("skep: cannot load: {error}")).is_ok()
 }
 
 fn serve() -> io::Result<()> {
@@ -111,7 +125,9 @@ fn serve() -> io::Result<()> {
                 let code = run::run(&request, &blob, &mut channel)?;
                 frame::write(&mut channel, &Reply::Exited { code }, &[])?;
             }
-            Request::Attach(request) => live::run(&request, &blob, &mut channel)?,
+            Request::Attach(request) => {
+                live::run(&request, &blob, &mut channel, Owner::Skep)?;
+            }
             Request::Test(request) => test::run(&request, &blob, &mut channel)?,
             Request::Start(request) => program::run(&request, &mut channel)?,
             // It crossed the news that everything had ended by itself.

@@ -6,6 +6,7 @@
 //! All of it happens in a child process: what kills it costs no more than the
 //! cases that were left.
 
+use super::Owner;
 use super::actor::Actor;
 use super::channel::Channel;
 use super::live::attach::Links;
@@ -34,7 +35,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 pub fn run(request: &Test, bytes: &[u8], channel: &mut Channel) -> io::Result<()> {
     // Only one may read the trace, and what a process that ends has open is
     // not closed at once: so it is opened here, once for each request.
-    let mut trace = Trace::open();
+    let mut trace = Trace::open(Owner::Skep);
     // SAFETY: the guest has one thread, so the child may go on as usual.
     match unsafe { libc::fork() } {
         ..0 => return Err(io::Error::last_os_error()),

@@ -141,7 +141,7 @@ fn probe(qemu: &Qemu, cancel: &Cancel) -> Result<bool, super::Error> {
         "-device",
         "isa-debugcon,iobase=0xe9,chardev=doorbell",
     ]);
-    let running = command.start(vec![theirs, file], sink.into())?;
+    let running = command.start(vec![theirs, file], sink.into(), None)?;
     let mut waited = Duration::ZERO;
     let step = Duration::from_millis(50);
     ours.set_read_timeout(Some(step)).map_err(super::Error::System)?;

@@ -1,12 +1,14 @@
-//! Programs at work in a machine: an object is attached there, and what comes
-//! out is heard reply by reply.
+//! Programs at work, in a machine or on the kernel that skep itself runs on: an
+//! object is attached there, and what comes out is heard reply by reply.
 
 use super::Error;
-use super::loader::Peer as _;
-use super::machine::Machine;
+use super::beside::Accompanied;
+use super::loader::Peer;
+use super::own::Own;
 use super::runner::{Blueprint, Module, load_modules};
 use super::visit::{Brought, bring, refresh};
 use crate::base::Cancel;
+use crate::base::process::Command;
 use crate::wire::{Attach, Attached, Refusal, Reply, Request, Resolve};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,10 +30,12 @@ pub struct Plan {
     pub brought: Arc<[Brought]>,
 }
 
-/// A machine with programs at work.
+/// Programs at work.
 #[derive(Debug)]
 pub struct Live {
-    machine: Machine,
+    peer: Box<dyn Peer>,
+    /// The kernel's release.
+    pub release: String,
     /// What is attached and what is not.
     pub programs: Vec<Attached>,
     /// The maps that records come from.
@@ -41,7 +45,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// Has an object attached; or says why the kernel refuses it as a whole.
+    /// Has an object attached in a machine; or says why the kernel refuses it as a whole.
     ///
     /// # Errors
     /// What keeps a machine from coming up, and the end of one.
@@ -59,10 +63,37 @@ impl Live {
             blueprint.detail(reason);
         }
         bring(&mut machine, &plan.brought, cancel)?;
-        machine.send(&Request::Attach(plan.attach.clone()), &plan.object, PATIENCE, cancel)?;
-        match machine.receive(PATIENCE, cancel)?.0 {
+        let release = machine.hello.release.clone();
+        Self::attach(Box::new(machine), release, plan, cancel)
+    }
+
+    /// The same on the machine's own kernel, where there is no need for modules
+    /// and files to be brought. A workload is a command of the user's then, and
+    /// no line of a plan.
+    ///
+    /// # Errors
+    /// What keeps a process from coming up that may do so; and its end.
+    pub fn begin_here(
+        mut own: Own<'_>,
+        workload: Option<&Command>,
+        plan: &Plan,
+        cancel: &Cancel,
+    ) -> Result<Result<Self, Refusal>, Error> {
+        let release = own.start()?.release;
+        let peer = Accompanied::new(own.into_process()?, workload.cloned());
+        Self::attach(Box::new(peer), release, plan, cancel)
+    }
+
+    fn attach(
+        mut peer: Box<dyn Peer>,
+        release: String,
+        plan: &Plan,
+        cancel: &Cancel,
+    ) -> Result<Result<Self, Refusal>, Error> {
+        peer.send(&Request::Attach(plan.attach.clone()), &plan.object, PATIENCE, cancel)?;
+        match peer.receive(PATIENCE, cancel)?.0 {
             Reply::Attached { programs, streams, fixups } => {
-                Ok(Ok(Self { machine, programs, streams, fixups }))
+                Ok(Ok(Self { peer, release, programs, streams, fixups }))
             }
             Reply::Refused(refusal) => Ok(Err(refusal)),
             other => Err(Error::Guest(format!("it answers something else: {other:?}"))),
@@ -71,23 +102,23 @@ impl Live {
 
     /// The next thing that happens; [`Reply::Done`] is the last.
     pub fn next(&mut self, cancel: &Cancel) -> Result<(Reply, Vec<u8>), Error> {
-        self.machine.receive(PATIENCE, cancel)
+        self.peer.receive(PATIENCE, cancel)
     }
 
     /// Asks for the end: what still comes are the last records and what maps
     /// hold.
     pub fn stop(&mut self, cancel: &Cancel) -> Result<(), Error> {
-        self.machine.send(&Request::Stop, &[], PATIENCE, cancel)
+        self.peer.send(&Request::Stop, &[], PATIENCE, cancel)
     }
 
     /// Asks for what is at some addresses and in some stacks; the answer, a
     /// [`Reply::Located`], comes among the other things that happen.
     pub fn ask(&mut self, asked: &Resolve, cancel: &Cancel) -> Result<(), Error> {
-        self.machine.send(&Request::Resolve(asked.clone()), &[], PATIENCE, cancel)
+        self.peer.send(&Request::Resolve(asked.clone()), &[], PATIENCE, cancel)
     }
 
     /// Says that nothing more is asked, which [`Reply::Told`] waits for.
     pub fn leave(&mut self, cancel: &Cancel) -> Result<(), Error> {
-        self.machine.send(&Request::Leave, &[], PATIENCE, cancel)
+        self.peer.send(&Request::Leave, &[], PATIENCE, cancel)
     }
 }

@@ -6,6 +6,7 @@ use crate::base::Cancel;
 use crate::wire::{
     Entry, Kprobe, Load, Opened, Patch, Placed, Probe, Probed, Program, Reply, Request, Test, Trial,
 };
+use std::fmt;
 use std::time::Duration;
 
 /// What became of one program.
@@ -53,7 +54,7 @@ pub struct Options<'o> {
 pub type Each<'e> = dyn FnMut((Reply, Vec<u8>)) -> Option<Request> + 'e;
 
 /// The other side of a conversation.
-pub(super) trait Peer {
+pub(super) trait Peer: fmt::Debug {
     /// Sends a request, and gives up after `limit`.
     fn send(
         &mut self,

@@ -224,7 +224,7 @@ impl Line {
         let running = Command::new(settings.qemu.path())
             .args(settings.machine(&wires, backing, sandbox))
             .args(more)
-            .start(inherited, output_there.into())?;
+            .start(inherited, output_there.into(), None)?;
         doorbell.set_read_timeout(Some(TICK)).map_err(Error::System)?;
         serial.set_read_timeout(Some(TICK)).map_err(Error::System)?;
         serial.set_write_timeout(Some(TICK)).map_err(Error::System)?;

@@ -1,15 +1,16 @@
 //! Throw-away virtual machines: QEMU, what it boots, and how it is talked to.
 //!
 //! A [`Runner`] has one machine under way and loads objects in it; when a
-//! machine is lost to an object, the next object gets a new one. [`Live`] is a
-//! machine with programs at work in it. A [`Program`] is the user's own, at
+//! machine is lost to an object, the next object gets a new one. [`Live`] is
+//! programs at work in one. A [`Program`] is the user's own, at
 //! work in one. A [`mod@visit`] is one command in a machine. [`Own`] is no machine: it loads objects into the kernel that skep
-//! runs on.
+//! runs on, where they may also be at work.
 //!
 //! A machine has no network, no disk and no
 //! directory of the host, lives in memory only, and dies with this process.
 
 mod accelerator;
+mod beside;
 mod initramfs;
 mod live;
 mod loader;
@@ -27,7 +28,7 @@ pub use initramfs::Initramfs;
 pub use live::{Live, Plan};
 pub use loader::{Each, Loaded, Loader, Options};
 pub use machine::Follower;
-pub use own::Own;
+pub use own::{Own, Rights};
 pub use program::{Launch, Program};
 pub use qemu::{Qemu, Settings};
 pub use runner::{Blueprint, Module, Runner};
@@ -73,6 +74,13 @@ pub enum Error {
         errno: i32,
         /// Its release.
         release: String,
+        /// Who loads is root.
+        is_root: bool,
+    },
+    /// `sudo` has made nobody root.
+    NoRoot {
+        /// How it ended.
+        reason: String,
     },
     /// The guest could not do what it was asked to.
     Guest(String),
@@ -124,7 +132,7 @@ impl fmt::Display for Error {
             Self::NoQemu => {
                 f.write_str("QEMU is not installed (qemu-system-x86_64 is not on PATH)")
             }
-            Self::Start(error) => write!(f, "QEMU does not start: {error}"),
+            Self::Start(error) => error.fmt(f),
             Self::NotBooted { reason, .. } => {
                 write!(f, "the virtual machine did not come up: {reason}")
             }
@@ -132,11 +140,12 @@ impl fmt::Display for Error {
             Self::Gone { reason, .. } => {
                 write!(f, "the process that loads programs ended: {reason}")
             }
-            Self::Denied { errno, release } => {
+            Self::Denied { errno, release, .. } => {
                 let said = std::io::Error::from_raw_os_error(*errno).to_string();
                 let said = said.split(" (os error").next().unwrap_or_default();
                 write!(f, "this machine's own kernel, Linux {release}, loads no program: {said}")
             }
+            Self::NoRoot { reason } => write!(f, "sudo did not make skep root: {reason}"),
             Self::Snapshot(reason) => write!(f, "no snapshot: {reason}"),
             Self::Kernel(failure) => failure.fmt(f),
             Self::Guest(reason) => write!(f, "the guest failed: {reason}"),
@@ -174,7 +183,10 @@ impl From<Error> for Diagnostic {
                 "" => new(codes::NO_VERDICT),
                 said => new(codes::NO_VERDICT).note(format!("it wrote last:\n{said}")),
             },
-            Error::Denied { errno, .. } => denied(new(codes::OWN_KERNEL_DENIED), errno),
+            Error::Denied { errno, is_root, .. } => {
+                denied(new(codes::OWN_KERNEL_DENIED), errno, is_root)
+            }
+            Error::NoRoot { .. } => new(codes::OWN_KERNEL_DENIED).help(IN_A_MACHINE),
             Error::Guest(_) => new(codes::GUEST_FAILED),
             Error::File(error) => error.into(),
             Error::Cancelled => new(codes::INTERRUPTED),
@@ -182,12 +194,15 @@ impl From<Error> for Diagnostic {
     }
 }
 
+/// What needs no privileges.
+const IN_A_MACHINE: &str = "without privileges `skep verify --kernel host` and `skep run --kernel \
+     host` take the image of the same kernel, in a virtual machine";
+
 /// What to do where the machine's own kernel loads nothing.
-fn denied(diagnostic: Diagnostic, errno: i32) -> Diagnostic {
-    let is_root = process::is_root();
+fn denied(diagnostic: Diagnostic, errno: i32, is_root: bool) -> Diagnostic {
     let diagnostic = match errno {
         libc::EPERM | libc::EACCES if is_root => diagnostic.note(
-            "skep runs as root, so something else forbids it: a container without CAP_BPF and \
+            "it was asked as root, so something else forbids it: a container without CAP_BPF and \
              CAP_PERFMON, or a security module",
         ),
         libc::EPERM | libc::EACCES => diagnostic.help(
@@ -197,8 +212,5 @@ fn denied(diagnostic: Diagnostic, errno: i32) -> Diagnostic {
         libc::ENOSYS => diagnostic.note("it was built without CONFIG_BPF_SYSCALL"),
         _ => diagnostic,
     };
-    diagnostic.help(
-        "without privileges `skep verify --kernel host` asks the image of the same kernel, in a \
-         virtual machine",
-    )
+    diagnostic.help(IN_A_MACHINE)
 }

@@ -32,9 +32,9 @@ pub const TO_BE_SAVED: &str = "skep.saved";
 /// not the first process of some container.
 pub const MARK: &str = "/.skep-guest";
 
-/// The one word on the command line of a skep that is started to load programs
-/// into the kernel of the machine itself; the number of the descriptor that
-/// messages come over follows.
+/// The first word on the command line of a skep that is started to load programs
+/// into the kernel of the machine itself; the numbers of the descriptors that
+/// requests come over and replies go over follow.
 pub const LOADER: &str = "__load";
 
 /// What the host asks for.

@@ -128,18 +128,19 @@ pub enum ColorChoice {
 pub fn main() -> ExitCode {
     // The tree of all commands would take longer than all the rest.
     let mut words = std::env::args_os().skip(1);
-    match (words.next(), words.next()) {
-        (Some(word), None) if word == "--version" || word == "-V" => {
+    match (words.next(), words.next(), words.next()) {
+        (Some(word), None, None) if word == "--version" || word == "-V" => {
             crate::shell::say(concat!("skep ", env!("CARGO_PKG_VERSION")));
             return ExitCode::SUCCESS;
         }
-        // Started by another skep, for `verify --host`.
-        (Some(word), Some(channel)) if word == LOADER => {
-            let channel = channel.to_str().and_then(|channel| channel.parse().ok());
-            return ExitCode::from(match channel.map(skep::guest::run_on_own_kernel) {
-                Some(true) => 0,
-                Some(false) => 3,
-                None => 2,
+        // Started by another skep, for `--host`.
+        (Some(word), Some(requests), Some(replies)) if word == LOADER => {
+            let number = |word: OsString| word.to_str()?.parse().ok();
+            return ExitCode::from(match (number(requests), number(replies)) {
+                (Some(requests), Some(replies)) => {
+                    if skep::guest::run_on_own_kernel(requests, replies) { 0 } else { 3 }
+                }
+                _ => 2,
             });
         }
         _ => {}

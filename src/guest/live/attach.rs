@@ -1,9 +1,11 @@
 //! Where programs go. What libbpf attaches by a section's name is left to it;
 //! the rest needs a place, which is given or is the obvious one of a machine
 //! with nothing in it: its only network card (or loopback), its first control group, its
-//! only network namespace.
-#![expect(clippy::disallowed_methods, reason = "the guest is alone in its machine")]
+//! only network namespace. On a machine of the user's, where that would be
+//! theirs, it has to be given.
+#![expect(clippy::disallowed_methods, reason = "files of the kernel, and not of a directory tree")]
 
+use super::super::Owner;
 use super::super::calls;
 use super::super::load::{self, Object};
 use super::super::network;
@@ -53,6 +55,8 @@ impl From<io::Error> for Failed {
 /// What is attached; detached when dropped.
 #[derive(Default)]
 pub struct Links {
+    /// Whose machine it is.
+    pub owner: Owner,
     /// Programs with a place that the kernel has to know when it loads them
     /// were [aimed](aim) at it.
     pub is_aimed: bool,
@@ -62,6 +66,8 @@ pub struct Links {
     sockets: Vec<RawFd>,
     /// Filters of tc: where, and as what.
     filters: Vec<(sys::bpf_tc_hook, sys::bpf_tc_opts)>,
+    /// Queueing disciplines that were made for them.
+    hooks: Vec<sys::bpf_tc_hook>,
     /// Programs of maps of sockets: the program, the map, and as what.
     on_maps: Vec<(RawFd, RawFd, u32)>,
 }
@@ -74,6 +80,28 @@ fn is_aimed(kind: u32, attach_type: u32) -> bool {
     match kind {
         sys::BPF_PROG_TYPE_TRACING => attach_type != sys::BPF_TRACE_ITER,
         sys::BPF_PROG_TYPE_LSM => attach_type != sys::BPF_LSM_CGROUP,
+        _ => false,
+    }
+}
+
+/// Whether programs of this kind are attached to a device, a control group or
+/// the like that their sections do not name.
+fn needs_place(kind: u32, attach_type: u32) -> bool {
+    match kind {
+        sys::BPF_PROG_TYPE_LSM => attach_type == sys::BPF_LSM_CGROUP,
+        sys::BPF_PROG_TYPE_XDP
+        | sys::BPF_PROG_TYPE_SCHED_CLS
+        | sys::BPF_PROG_TYPE_CGROUP_SKB
+        | sys::BPF_PROG_TYPE_CGROUP_SOCK
+        | sys::BPF_PROG_TYPE_CGROUP_DEVICE
+        | sys::BPF_PROG_TYPE_CGROUP_SOCK_ADDR
+        | sys::BPF_PROG_TYPE_CGROUP_SYSCTL
+        | sys::BPF_PROG_TYPE_CGROUP_SOCKOPT
+        | sys::BPF_PROG_TYPE_SOCK_OPS
+        | sys::BPF_PROG_TYPE_SK_LOOKUP
+        | sys::BPF_PROG_TYPE_FLOW_DISSECTOR
+        | sys::BPF_PROG_TYPE_SOCKET_FILTER
+        | sys::BPF_PROG_TYPE_NETFILTER => true,
         _ => false,
     }
 }
@@ -116,11 +144,18 @@ impl Links {
         let (kind, attach_type) = unsafe {
             (sys::bpf_program__type(program), sys::bpf_program__expected_attach_type(program))
         };
+        if self.owner == Owner::User && place.is_none() && needs_place(kind, attach_type) {
+            // SAFETY: as above; the string is copied.
+            let name = unsafe { load::text(sys::bpf_program__name(program)) };
+            return Err(Failed::because(format!(
+                "nothing of this machine is taken for it unless `--attach {name}=PLACE` says so"
+            )));
+        }
         match kind {
             sys::BPF_PROG_TYPE_XDP => {
                 let name = place.unwrap_or(obvious());
-                let index = interface(name)?;
-                if name == network::NEAR {
+                let index = self.interface(name)?;
+                if name == network::NEAR && self.owner == Owner::Skep {
                     // Without, what it sends back is lost.
                     drop(network::take_back());
                 }
@@ -172,6 +207,15 @@ impl Links {
         // SAFETY: the map belongs to a live object.
         self.keep(unsafe { sys::bpf_map__attach_struct_ops(map) })?;
         Ok("the kernel".to_owned())
+    }
+
+    /// The number of an interface, which is up from now on if that is for us to
+    /// say.
+    fn interface(&self, name: &str) -> Result<i32, Failed> {
+        if self.owner == Owner::Skep {
+            net::bring_up(name);
+        }
+        net::index(name).map_err(|_| Failed::because(format!("there is no interface `{name}`")))
     }
 
     /// Takes a link, if it is one.
@@ -247,7 +291,8 @@ impl Links {
                     return Err(Failed::because("a uprobe's place is PATH:FUNCTION"));
                 };
                 // This program has no symbols that libbpf could read.
-                let own = if path == calls::PATH { calls::offset_of(function) } else { None };
+                let is_ours = self.owner == Owner::Skep && path == calls::PATH;
+                let own = if is_ours { calls::offset_of(function) } else { None };
                 let (path, function) = (text(path)?, text(function)?);
                 match word.ends_with(".multi") {
                     true => uprobe_multi(program, &path, &function, own, retprobe),
@@ -327,7 +372,7 @@ impl Links {
     ) -> Result<String, Failed> {
         let place = place.unwrap_or(obvious());
         let (name, direction) = place.split_once(':').unwrap_or((place, ""));
-        let index = interface(name)?;
+        let index = self.interface(name)?;
         // SAFETY: the program belongs to a live object; no options are given.
         unsafe {
             match attach_type {
@@ -362,6 +407,9 @@ impl Links {
         // SAFETY: both have the size they give.
         let error = unsafe {
             let error = sys::bpf_tc_hook_create(&mut hook);
+            if error == 0 && self.owner == Owner::User {
+                self.hooks.push(hook);
+            }
             // The other direction may have made it.
             match error == 0 || error == -libc::EEXIST {
                 true => sys::bpf_tc_attach(&hook, &mut options),
@@ -383,7 +431,9 @@ impl Links {
             Some(path) if path.starts_with('/') => path.to_owned(),
             Some(name) => {
                 let path = format!("{CGROUP}/{name}");
-                drop(std::fs::create_dir(&path));
+                if self.owner == Owner::Skep {
+                    drop(std::fs::create_dir(&path));
+                }
                 path
             }
         };
@@ -394,7 +444,7 @@ impl Links {
     }
 
     fn socket(&mut self, program: Program, name: &str) -> Result<String, Failed> {
-        let socket = net::packet_socket(interface(name)?)?;
+        let socket = net::packet_socket(self.interface(name)?)?;
         self.sockets.push(socket);
         // SAFETY: the program belongs to a live object; the option is an int.
         let error = unsafe {
@@ -503,6 +553,11 @@ impl Drop for Links {
                 (options.flags, options.prog_fd, options.prog_id) = (0, 0, 0);
                 sys::bpf_tc_detach(hook, options);
             }
+            for hook in &mut self.hooks {
+                // Both together stand for what they are part of.
+                hook.attach_point = sys::BPF_TC_INGRESS | sys::BPF_TC_EGRESS;
+                sys::bpf_tc_hook_destroy(hook);
+            }
             for &(program, map, kind) in &self.on_maps {
                 sys::bpf_prog_detach2(program, map, kind);
             }
@@ -539,9 +594,4 @@ fn uprobe_multi(
 /// The interface that programs get which name none.
 fn obvious() -> &'static str {
     if network::is_laid() { network::NEAR } else { "lo" }
-}
-
-fn interface(name: &str) -> Result<i32, Failed> {
-    net::bring_up(name);
-    net::index(name).map_err(|_| Failed::because(format!("there is no interface `{name}`")))
 }

@@ -15,6 +15,7 @@ use super::channel::Channel;
 use super::load::{self, Object};
 use super::network;
 use super::run::Piped;
+use super::{Owner, own};
 use crate::base::libbpf;
 use crate::wire::{
     Attach, Attached, Entry, NOWHERE, Refusal, Reply, Request, Resolve, Stage, Target, frame,
@@ -38,8 +39,11 @@ const SIGN_OF_LIFE: Duration = Duration::from_millis(200);
 pub(super) const AFTERMATH: Duration = Duration::from_millis(50);
 
 /// Does what the host asks for; returns when it is over.
-pub fn run(request: &Attach, bytes: &[u8], channel: &mut Channel) -> io::Result<()> {
-    net::bring_up("lo");
+pub fn run(request: &Attach, bytes: &[u8], channel: &mut Channel, owner: Owner) -> io::Result<()> {
+    let is_guest = owner == Owner::Skep;
+    if is_guest {
+        net::bring_up("lo");
+    }
     let network = request.network.then(network::lay);
     drop(libbpf::said());
     let object = match Object::open(&request.name, bytes) {
@@ -47,7 +51,9 @@ pub fn run(request: &Attach, bytes: &[u8], channel: &mut Channel) -> io::Result<
         Err(errno) => return refuse(Stage::Open, errno, channel),
     };
     let mut fixups = object.fix_up(load::ROOM);
-    fixups.extend(object.shrink());
+    if is_guest {
+        fixups.extend(object.shrink());
+    }
     if let Some(Err(error)) = network {
         fixups.push(format!("there is no pair of network devices: {error}"));
     }
@@ -73,9 +79,14 @@ pub fn run(request: &Attach, bytes: &[u8], channel: &mut Channel) -> io::Result<
         return refuse(Stage::Load, -error, channel);
     }
     let mut streams = Streams::open(&object);
-    let mut trace = Trace::open();
+    let mut trace = Trace::open(owner);
+    if let Some(reason) = trace.failed() {
+        let reason = reason.to_string();
+        let reason = reason.split(" (os error").next().unwrap_or_default();
+        fixups.push(format!("what programs print is not shown: {reason}"));
+    }
     let mut links = Links::default();
-    links.is_aimed = true;
+    (links.owner, links.is_aimed) = (owner, true);
     programs.extend(attach_all(&object, &|_| true, &request.targets, &mut links));
     let iterators = Iterators::new(&links);
     let names = streams.names();
@@ -85,12 +96,14 @@ pub fn run(request: &Attach, bytes: &[u8], channel: &mut Channel) -> io::Result<
         streams: &mut streams,
         trace: &mut trace,
         iterators: &iterators,
-        symbols: Symbols::default(),
+        symbols: Symbols::of(owner),
         channel,
     };
-    // Until here there was nobody but this process to see.
-    live.streams.take();
-    live.trace.take();
+    if is_guest {
+        // Until here there was nobody but this process to see.
+        live.streams.take();
+        live.trace.take();
+    }
     let workload = match &request.workload {
         Some(line) => Some(Piped::start(&[], line.as_bytes())?),
         None => None,
@@ -227,6 +240,9 @@ impl Live<'_> {
                 self.tell_maps(false)?;
                 next = Some(Instant::now() + interval);
                 happened = true;
+            }
+            if own::is_over() {
+                return Ok(());
             }
             if self.channel.is_waiting()? {
                 match frame::read::<Request>(self.channel)?.0 {

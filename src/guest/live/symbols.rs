@@ -1,8 +1,9 @@
 //! What only the machine knows of addresses and stacks: the kernel's table of
 //! symbols, the files that processes have mapped, the stacks in maps. Looked at
 //! only when the host asks.
-#![expect(clippy::disallowed_methods, reason = "the guest is alone in its machine")]
+#![expect(clippy::disallowed_methods, reason = "files of the kernel, and not of a directory tree")]
 
+use super::super::Owner;
 use super::super::load::{self, Object};
 use crate::wire::{Frame, KERNEL_HALF, Located, Resolve};
 use libbpf_sys as sys;
@@ -19,8 +20,8 @@ const CHUNK: usize = 64 << 10;
 const BUILD_ID: u32 = 1 << 5;
 
 /// What was found out so far.
-#[derive(Default)]
 pub struct Symbols {
+    owner: Owner,
     kernel: Option<Table<File>>,
 }
 
@@ -49,6 +50,11 @@ struct Mapping {
 }
 
 impl Symbols {
+    /// Of somebody's machine.
+    pub fn of(owner: Owner) -> Self {
+        Self { owner, kernel: None }
+    }
+
     /// Answers what the host asks.
     pub fn resolve(&mut self, object: &Object, asked: &Resolve) -> Located {
         let mut tasks = HashMap::new();
@@ -72,7 +78,8 @@ impl Symbols {
         tasks: &mut HashMap<u32, Vec<Mapping>>,
     ) -> Option<String> {
         if address >= KERNEL_HALF {
-            return self.kernel.get_or_insert_with(Table::open).name(address);
+            let owner = self.owner;
+            return self.kernel.get_or_insert_with(|| Table::open(owner)).name(address);
         }
         if pid == 0 {
             return None;
@@ -84,11 +91,13 @@ impl Symbols {
 }
 
 impl Table<File> {
-    fn open() -> Self {
-        // Addresses are hidden, and programs that were compiled not listed,
-        // where nobody has said otherwise.
-        drop(fs::write("/proc/sys/kernel/kptr_restrict", "0"));
-        drop(fs::write("/proc/sys/net/core/bpf_jit_kallsyms", "1"));
+    fn open(owner: Owner) -> Self {
+        if owner == Owner::Skep {
+            // Addresses are hidden, and programs that were compiled not listed,
+            // where nobody has said otherwise.
+            drop(fs::write("/proc/sys/kernel/kptr_restrict", "0"));
+            drop(fs::write("/proc/sys/net/core/bpf_jit_kallsyms", "1"));
+        }
         Self::new(File::open("/proc/kallsyms").ok())
     }
 }

@@ -1,4 +1,5 @@
-//! `skep run`: programs at work in a virtual machine. The object is built,
+//! `skep run`: programs at work in a virtual machine, or on this machine's own
+//! kernel (`--host`). The object is built,
 //! attached as a whole, and everything that comes out of it (events, what
 //! programs print, what maps hold) is handed on as values. Where the project
 //! has a user program, that does the work instead ([`program`]).
@@ -19,11 +20,13 @@ use sides::Stops;
 use watch::Watch;
 pub(super) use watch::printed;
 
+pub use super::verify::OWN;
+
 use super::brought::Luggage;
 use super::kernel::reference;
 use super::machines::{Machines, Wish};
 use super::verify::select::{Names, stem};
-use super::verify::{self, Word, modules as needed, plan, sets};
+use super::verify::{self, Verdict, Word, modules as needed, plan, sets};
 use super::{Packages, Session, build, pins};
 use crate::base::fs;
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
@@ -31,7 +34,7 @@ use crate::elf;
 use crate::kernels::{Kernel, Reference};
 use crate::project::lock::Lock;
 use crate::vm::{self, Brought, Live, Plan, Settings};
-use crate::wire::{Attach, NOWHERE, Patch, Target};
+use crate::wire::{Attach, NOWHERE, Patch, Refusal, Target};
 use events::Types;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -121,6 +124,9 @@ pub fn run(
     tell: &mut (dyn FnMut(&Told<'_>) + Send),
 ) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::default();
+    if request.host {
+        host::refuse_guests_own(request)?;
+    }
     let build = build::Request {
         paths: request.path.iter().cloned().collect(),
         packages: request.packages.clone(),
@@ -135,13 +141,12 @@ pub fn run(
         return Ok(outcome);
     }
     let program = program::choose(request, &built)?;
-    if request.host || program.is_some() {
-        let program = program.ok_or_else(host::no_program)?;
+    if let Some(program) = program {
         // Standard output is the program's.
         let found = built.diagnostics.iter().chain(&built.cargo_diagnostics);
         front.remarks(&found.cloned().collect::<Vec<_>>());
         return match request.host {
-            true => host::run(session, request, program, front),
+            true => host::program(session, request, program, front),
             false => program::run(session, request, &built, program, front),
         };
     }
@@ -153,11 +158,32 @@ pub fn run(
     let types = Types::of(session, &subject.elf, source, request.profile, &request.events)?;
     outcome.diagnostics.extend(tags::unknown(&types.unknown, subject.source.as_deref()));
     let brought = luggage(session, request)?.into_files().into();
-    let kernels = kernels(session, request, &built)?;
+    let places = match request.host {
+        true => vec![Place::Own(host::enter(session, request, &subject, front)?)],
+        false => kernels(session, request, &built)?.into_iter().map(Place::Machine).collect(),
+    };
     let (subject, globals, types) = (&subject, &globals[..], &types);
     let work = Work { session, request, subject, globals, types, brought };
-    sides::all(&work, &kernels, &mut outcome, tell)?;
+    sides::all(&work, &places, &mut outcome, tell)?;
     Ok(outcome)
+}
+
+/// Where programs run.
+enum Place {
+    /// In a machine with this kernel.
+    Machine(Kernel),
+    /// On the kernel that skep itself runs on.
+    Own(host::Entry),
+}
+
+impl Place {
+    /// As the user names the kernel.
+    fn name(&self) -> &str {
+        match self {
+            Self::Machine(kernel) => &kernel.reference,
+            Self::Own(_) => OWN,
+        }
+    }
 }
 
 /// What is to run, whatever the kernel.
@@ -174,13 +200,26 @@ impl Work<'_> {
     /// Runs it on one kernel.
     fn on(
         &self,
-        kernel: &Kernel,
+        place: &Place,
+        stops: &Stops<'_>,
+        tell: &mut dyn FnMut(&Happening),
+        outcome: &mut Outcome,
+    ) -> Result<(), Failure> {
+        let result = self.at_work(place, stops, tell, outcome);
+        match place {
+            Place::Machine(_) => result,
+            Place::Own(_) => host::explain(result, outcome),
+        }
+    }
+
+    fn at_work(
+        &self,
+        place: &Place,
         stops: &Stops<'_>,
         tell: &mut dyn FnMut(&Happening),
         outcome: &mut Outcome,
     ) -> Result<(), Failure> {
         let Self { session, request, subject, types, .. } = *self;
-        let modules = modules(session, request, kernel, &[&subject.elf])?;
         let mut plan = Plan {
             attach: Attach {
                 name: stem(&subject.path),
@@ -192,56 +231,67 @@ impl Work<'_> {
                 interval_ms: request.interval.map(|interval| interval.as_millis() as u64),
             },
             object: subject.bytes.clone(),
-            modules,
+            modules: match place {
+                Place::Machine(kernel) => modules(session, request, kernel, &[&subject.elf])?,
+                Place::Own(_) => Vec::new(),
+            },
             brought: Arc::clone(&self.brought),
         };
-        let stage = Stage { session, kernel, is_cold: request.cold };
-        let live = match stage.begin(&plan)? {
-            Ok(live) => live,
-            Err(refusal) => {
-                session.detail(format!("refused as a whole: {}", refusal.messages.join("; ")));
-                let verdicts = verdicts(session, request, subject, kernel)?;
-                let is_rejected = |word: Word| matches!(word, Word::Rejected | Word::None);
-                // What was said of those is for another place than the user's.
-                let place = |program: &str| {
-                    let mut targets = subject.targets.iter();
-                    Some(targets.find(|target| target.program == program)?.place.as_str())
-                };
-                let (placed, rest): (Vec<_>, Vec<_>) =
-                    verdicts.verdicts.iter().partition(|one| place(&one.program).is_some());
-                let left: Vec<u32> = rest
-                    .iter()
-                    .filter(|verdict| verdict.word == Word::Accepted)
-                    .chain(placed.iter().filter(|one| place(&one.program) != Some(NOWHERE)))
-                    .map(|verdict| verdict.index)
-                    .collect();
-                if left.is_empty() || rest.iter().any(|one| is_rejected(one.word)) {
-                    outcome.diagnostics.extend(verdicts.diagnostics);
-                    if !outcome.diagnostics.iter().any(Diagnostic::is_error) {
-                        outcome.diagnostics.push(whole(subject, &refusal.messages));
-                    }
-                    return Ok(());
-                }
-                for verdict in rest.iter().filter(|one| one.word != Word::Accepted) {
-                    tell(&Happening::Attached {
-                        program: verdict.program.clone(),
-                        section: verdict.section.clone(),
-                        result: Err(verdict.said.first().cloned().unwrap_or_else(|| {
-                            format!("it cannot be loaded on {}", kernel.reference)
-                        })),
-                    });
-                }
-                plan.attach.only = Some(left);
-                match stage.begin(&plan)? {
-                    Ok(live) => live,
-                    Err(refusal) => {
+        let stage = Stage { session, request, place };
+        let live =
+            match stage.begin(&plan)? {
+                Ok(live) => live,
+                Err(refusal) => {
+                    session.detail(format!("refused as a whole: {}", refusal.messages.join("; ")));
+                    if matches!(place, Place::Own(_)) && host::lacks_btf(&refusal) {
                         outcome.diagnostics.push(whole(subject, &refusal.messages));
                         return Ok(());
                     }
+                    let verdicts = verdicts(session, request, subject, place)?;
+                    let is_rejected = |word: Word| matches!(word, Word::Rejected | Word::None);
+                    // What was said of those is for another place than the user's, where
+                    // the kernel has to know the place when it loads a program.
+                    let aim = |one: &Verdict| {
+                        let mut targets = subject.targets.iter();
+                        let place = &targets.find(|target| target.program == one.program)?.place;
+                        let is_aimed = matches!(one.kind.as_str(), "tracing" | "lsm");
+                        (is_aimed || place == NOWHERE).then_some(place.as_str())
+                    };
+                    let (placed, rest): (Vec<_>, Vec<_>) =
+                        verdicts.verdicts.iter().partition(|one| aim(one).is_some());
+                    let left: Vec<u32> = rest
+                        .iter()
+                        .filter(|verdict| verdict.word == Word::Accepted)
+                        .chain(placed.iter().filter(|one| aim(one) != Some(NOWHERE)))
+                        .map(|verdict| verdict.index)
+                        .collect();
+                    if left.is_empty() || rest.iter().any(|one| is_rejected(one.word)) {
+                        outcome.diagnostics.extend(verdicts.diagnostics);
+                        if !outcome.diagnostics.iter().any(Diagnostic::is_error) {
+                            outcome.diagnostics.push(whole(subject, &refusal.messages));
+                        }
+                        return Ok(());
+                    }
+                    for verdict in rest.iter().filter(|one| one.word != Word::Accepted) {
+                        tell(&Happening::Attached {
+                            program: verdict.program.clone(),
+                            section: verdict.section.clone(),
+                            result: Err(verdict.said.first().cloned().unwrap_or_else(|| {
+                                format!("it cannot be loaded on {}", place.name())
+                            })),
+                        });
+                    }
+                    plan.attach.only = Some(left);
+                    match stage.begin(&plan)? {
+                        Ok(live) => live,
+                        Err(refusal) => {
+                            outcome.diagnostics.push(whole(subject, &refusal.messages));
+                            return Ok(());
+                        }
+                    }
                 }
-            }
-        };
-        Watch { request, types, kernel, session, stops, tell }.all(live, outcome)
+            };
+        Watch { request, types, kernel: place.name(), session, stops, tell }.all(live, outcome)
     }
 }
 
@@ -422,14 +472,20 @@ fn verdicts(
     session: &Session,
     request: &Request,
     subject: &Subject,
-    kernel: &Kernel,
+    place: &Place,
 ) -> Result<verify::Outcome, Failure> {
     let path = subject.source.clone().or_else(|| request.path.clone());
+    let (kernels, sudo) = match place {
+        Place::Machine(kernel) => (vec![kernel.reference.clone()], None),
+        Place::Own(entry) => (Vec::new(), entry.sudo.clone()),
+    };
     let request = verify::Request {
         paths: path.into_iter().collect(),
         packages: request.packages.clone(),
         profile: request.profile,
-        kernels: vec![kernel.reference.clone()],
+        kernels,
+        host: matches!(place, Place::Own(_)),
+        sudo,
         sets: request.sets.clone(),
         limit: Duration::from_secs(120),
         ..Default::default()
@@ -437,19 +493,23 @@ fn verdicts(
     verify::verify(session, &request)
 }
 
-/// Where programs run.
+/// Who puts programs to work.
 struct Stage<'s> {
     session: &'s Session,
-    kernel: &'s Kernel,
-    is_cold: bool,
+    request: &'s Request,
+    place: &'s Place,
 }
 
 impl Stage<'_> {
-    /// Has a plan attached in a machine.
-    fn begin(&self, plan: &Plan) -> Result<Result<Live, crate::wire::Refusal>, Failure> {
-        let Self { session, kernel, is_cold } = *self;
+    /// Has a plan attached.
+    fn begin(&self, plan: &Plan) -> Result<Result<Live, Refusal>, Failure> {
+        let Self { session, request, place } = *self;
+        let kernel = match place {
+            Place::Machine(kernel) => kernel,
+            Place::Own(entry) => return entry.begin(session, plan),
+        };
         let machines = Machines::new(session)?;
-        let wish = Wish { cold: is_cold, ..Wish::default() };
+        let wish = Wish { cold: request.cold, ..Wish::default() };
         let begin = |settings: &Settings| {
             let blueprint = machines.blueprint(&wish, settings, kernel);
             Live::begin(&blueprint, plan, &session.cancel)

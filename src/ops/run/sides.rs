@@ -2,9 +2,8 @@
 //! one of them says is told as it comes; where one fails, the others go on.
 
 use super::happening::{Happening, Told};
-use super::{Outcome, Work};
+use super::{Outcome, Place, Work};
 use crate::diagnostics::{Failure, codes, fold};
-use crate::kernels::Kernel;
 use crate::ops::Session;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -31,15 +30,15 @@ impl Stops<'_> {
 /// Runs an object on all kernels.
 pub(super) fn all(
     work: &Work<'_>,
-    kernels: &[Kernel],
+    places: &[Place],
     outcome: &mut Outcome,
     tell: &mut (dyn FnMut(&Told<'_>) + Send),
 ) -> Result<(), Failure> {
     let stops = Stops { session: work.session, asked: AtomicU32::new(0) };
-    let names: Vec<String> = kernels.iter().map(|kernel| kernel.reference.clone()).collect();
-    if let [kernel] = kernels {
+    let names: Vec<String> = places.iter().map(|place| place.name().to_owned()).collect();
+    if let [place] = places {
         let mut own = |happening: &Happening| tell(&Told { kernels: &names, side: 0, happening });
-        let result = work.on(kernel, &stops, &mut own, outcome);
+        let result = work.on(place, &stops, &mut own, outcome);
         own(&Happening::Over(None));
         return result;
     }
@@ -49,7 +48,7 @@ pub(super) fn all(
     let one_after_the_other = || {
         loop {
             let side = next.fetch_add(1, Ordering::SeqCst);
-            let Some(kernel) = kernels.get(side) else { return };
+            let Some(place) = places.get(side) else { return };
             if stops.asked() > 0 {
                 return;
             }
@@ -57,21 +56,21 @@ pub(super) fn all(
                 lock(&tell)(&Told { kernels: &names, side, happening });
             };
             let mut outcome = Outcome::default();
-            let result = work.on(kernel, &stops, &mut { own }, &mut outcome);
+            let result = work.on(place, &stops, &mut { own }, &mut outcome);
             let failed = result.as_ref().err().map(ToString::to_string);
             own(&Happening::Over(failed));
             lock(&results).push((side, outcome, result));
         }
     };
     thread::scope(|scope| {
-        for _ in 0..AT_ONCE.min(kernels.len()) {
+        for _ in 0..AT_ONCE.min(places.len()) {
             scope.spawn(one_after_the_other);
         }
     });
     let mut results = results.into_inner().unwrap_or_else(|poison| poison.into_inner());
     results.sort_by_key(|(side, ..)| *side);
     // Those that had no turn before the user had seen enough.
-    for side in (0..kernels.len()).filter(|side| results.iter().all(|(known, ..)| known != side)) {
+    for side in (0..places.len()).filter(|side| results.iter().all(|(known, ..)| known != side)) {
         lock(&tell)(&Told { kernels: &names, side, happening: &Happening::Over(None) });
     }
     let mut interrupted = None;

@@ -7,7 +7,6 @@ use super::symbols::Symbols;
 use super::{Outcome, Request};
 use crate::base::Cancel;
 use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
-use crate::kernels::Kernel;
 use crate::ops::Session;
 use crate::values::Value;
 use crate::vm::{self, Live, Stream};
@@ -20,7 +19,8 @@ pub(super) struct Watch<'w> {
     pub session: &'w Session,
     pub request: &'w Request,
     pub types: &'w Types<'w>,
-    pub kernel: &'w Kernel,
+    /// As the user names it.
+    pub kernel: &'w str,
     /// How often the user asked for the end.
     pub stops: &'w Stops<'w>,
     pub tell: &'w mut dyn FnMut(&Happening),
@@ -57,8 +57,8 @@ impl Watch<'_> {
             outcome.diagnostics.push(Diagnostic::new(codes::NOT_ATTACHED, Origin::Vm, message));
         }
         (self.tell)(&Happening::Ready {
-            kernel: self.kernel.reference.clone(),
-            release: self.kernel.stored.release.clone(),
+            kernel: self.kernel.to_owned(),
+            release: live.release.clone(),
         });
         let mut room = Room::default();
         // A reply is heard to its end; the guest says several times a second

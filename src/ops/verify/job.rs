@@ -13,7 +13,7 @@ use crate::events::{Ending, Step};
 use crate::kernels::Module;
 use crate::ops::machines::{Machines, Wish};
 use crate::ops::pins;
-use crate::vm::{self, Loaded, Loader, Own, Runner, Settings};
+use crate::vm::{self, Loaded, Loader, Own, Rights, Runner, Settings};
 use crate::wire;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -112,7 +112,8 @@ impl Job<'_> {
     /// that it has, and whether a program could be attached is not tried.
     pub fn on_own_kernel(&self, part: &mut Results) -> Result<(), Failure> {
         let Work { session, request, objects, .. } = self.work;
-        let mut own = Own::new(&session.executable, request.limit, &session.cancel);
+        let rights = request.sudo.clone().map_or(Rights::Plain, Rights::Sudo);
+        let mut own = Own::new(&session.executable, rights, request.limit, &session.cancel);
         let hello = own.start()?;
         let release = hello.release;
         session.detail(format!("{OWN}: Linux {release}, libbpf {}", hello.libbpf));

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 
 /// What the kernel that skep runs on is called. `host` is its image, in a
 /// machine.
-pub(super) const OWN: &str = "own";
+pub const OWN: &str = "own";
 
 /// What every kernel's job is about.
 #[derive(Clone, Copy)]

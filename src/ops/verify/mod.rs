@@ -24,6 +24,7 @@ mod verdict;
 pub use blame::{Blame, LineCost};
 pub(in crate::ops) use compare::object_name;
 pub use compare::{Files, Gate};
+pub use machines::OWN;
 pub use select::Partition;
 pub use trace::{Part, Step, Traced, View};
 pub use verdict::{Statistics, Verdict, Word};
@@ -53,6 +54,8 @@ pub struct Request {
     pub kernels: Vec<String>,
     /// Ask the kernel that skep runs on, and no other.
     pub host: bool,
+    /// With this `sudo`.
+    pub sudo: Option<PathBuf>,
     /// Only objects whose path or name matches one of these globs; all if
     /// empty.
     pub objects: Vec<String>,

@@ -7,7 +7,7 @@ use crate::shell::{Shell, terminal};
 use skep::diagnostics::{Diagnostic, Failure};
 use skep::ops::Session;
 use skep::ops::run::program::{Front, Streams};
-use skep::ops::run::{self, Happening, Request, Told};
+use skep::ops::run::{self, Happening, OWN, Request, Told};
 use skep::vm::Stream;
 use skep::wire::Terminal;
 use std::path::PathBuf;
@@ -27,12 +27,9 @@ pub struct Args {
     /// side [default: the last of the project's matrix]
     #[arg(short, long = "kernel", value_name = "REF")]
     kernels: Vec<String>,
-    /// Run the user program as root on this machine's own kernel, with sudo if
-    /// need be, after asking
-    #[arg(long, conflicts_with_all = [
-        "kernels", "exec", "bring", "modules", "limit", "count", "interval", "sets", "targets",
-        "events", "record", "report", "cold", "no_user", "sends",
-    ])]
+    /// Run on this machine's own kernel, as root, with sudo if need be, after
+    /// asking: the user program if there is one, else the programs are attached
+    #[arg(long, conflicts_with_all = ["kernels", "cold"])]
     host: bool,
     /// Agree to `--host` beforehand
     #[arg(short, long, requires = "host")]
@@ -46,8 +43,8 @@ pub struct Args {
     /// Set a variable of the user program's environment
     #[arg(long = "env", value_name = "VAR=VALUE", value_parser = variable)]
     environment: Vec<(String, String)>,
-    /// Run a command of the guest's shell while the programs are attached, and
-    /// end with it; `;` parts several
+    /// Run a command while the programs are attached, and end with it: of the
+    /// guest's shell, where `;` parts several, or with --host of `sh`, as you
     #[arg(short, long, value_name = "COMMAND")]
     exec: Option<String>,
     /// Send packets to the network interface veth0 when everything is attached,
@@ -298,6 +295,7 @@ fn status(told: &Told<'_>, is_open: bool, shell: &Shell) {
         }
         Happening::Ready { kernel, release } => {
             let end = if is_open { "; Ctrl-C ends" } else { "" };
+            let kernel = if kernel == OWN { "this machine's own kernel" } else { kernel };
             shell.status("Running", &format!("on {kernel} ({release}){end}"));
         }
         Happening::Over(Some(reason)) => shell.status("Ended", &format!("early{on}: {reason}")),

@@ -127,6 +127,7 @@ pub fn run(args: Args, session: &Session, shell: &Shell) -> CommandResult {
         packages: args.building.packages.into(),
         kernels: args.kernels,
         host: args.host,
+        sudo: None,
         objects: args.objects,
         programs: args.programs.into_iter().chain(args.trace.clone()).collect(),
         partition: args.partition,
