@@ -28,8 +28,8 @@
 #include <unistd.h>
 
 enum {
-	PATIENCE_MS = 40000,	/* for the pattern */
-	LEAVE_MS = 30000,	/* from the signal to the end */
+	PATIENCE_MS = 120000,	/* for the pattern */
+	LEAVE_MS = 60000,	/* from the signal to the end */
 	PORT = 7006,		/* where our own server listens */
 };
 
