@@ -2,12 +2,12 @@
 //!
 //! A [`Runner`] has one machine under way and loads objects in it; when a
 //! machine is lost to an object, the next object gets a new one. [`Live`] is
-//! programs at work in one. A [`Program`] is the user's own, at
-//! work in one. A [`mod@visit`] is one command in a machine. [`Own`] is no machine: it loads objects into the kernel that skep
-//! runs on, where they may also be at work.
+//! programs at work in one. A [`Program`] is the user's own, at work in one. A
+//! [`mod@visit`] is one command in a machine. [`Own`] is no machine: it loads
+//! objects into the kernel that skep runs on, where they may also be at work.
 //!
-//! A machine has no network, no disk and no
-//! directory of the host, lives in memory only, and dies with this process.
+//! A machine has no network, no disk and no directory of the host, lives in
+//! memory only, and dies with this process.
 
 mod accelerator;
 mod beside;

@@ -228,7 +228,11 @@ impl Links {
     }
 
     fn open(&mut self, path: &str) -> Result<RawFd, Failed> {
-        let file = File::open(path).map_err(|error| Failed::because(format!("{path}: {error}")))?;
+        let file = File::open(path).map_err(|error| {
+            let error = error.to_string();
+            let error = error.split(" (os error").next().unwrap_or_default();
+            Failed::because(format!("{path}: {error}"))
+        })?;
         let fd = file.as_raw_fd();
         self.files.push(file);
         Ok(fd)

@@ -1,8 +1,8 @@
 //! `skep run`: programs at work in a virtual machine, or on this machine's own
-//! kernel (`--host`). The object is built,
-//! attached as a whole, and everything that comes out of it (events, what
-//! programs print, what maps hold) is handed on as values. Where the project
-//! has a user program, that does the work instead ([`program`]).
+//! kernel (`--host`). The object is built, attached as a whole, and everything
+//! that comes out of it (events, what programs print, what maps hold) is handed
+//! on as values. Where the project has a user program, that does the work
+//! instead ([`program`]).
 
 pub mod events;
 mod happening;
@@ -212,6 +212,7 @@ impl Work<'_> {
         }
     }
 
+    /// The same, without what only the user's own kernel has to say.
     fn at_work(
         &self,
         place: &Place,
@@ -238,60 +239,77 @@ impl Work<'_> {
             brought: Arc::clone(&self.brought),
         };
         let stage = Stage { session, request, place };
-        let live =
-            match stage.begin(&plan)? {
-                Ok(live) => live,
-                Err(refusal) => {
-                    session.detail(format!("refused as a whole: {}", refusal.messages.join("; ")));
-                    if matches!(place, Place::Own(_)) && host::lacks_btf(&refusal) {
-                        outcome.diagnostics.push(whole(subject, &refusal.messages));
-                        return Ok(());
-                    }
-                    let verdicts = verdicts(session, request, subject, place)?;
-                    let is_rejected = |word: Word| matches!(word, Word::Rejected | Word::None);
-                    // What was said of those is for another place than the user's, where
-                    // the kernel has to know the place when it loads a program.
-                    let aim = |one: &Verdict| {
-                        let mut targets = subject.targets.iter();
-                        let place = &targets.find(|target| target.program == one.program)?.place;
-                        let is_aimed = matches!(one.kind.as_str(), "tracing" | "lsm");
-                        (is_aimed || place == NOWHERE).then_some(place.as_str())
-                    };
-                    let (placed, rest): (Vec<_>, Vec<_>) =
-                        verdicts.verdicts.iter().partition(|one| aim(one).is_some());
-                    let left: Vec<u32> = rest
-                        .iter()
-                        .filter(|verdict| verdict.word == Word::Accepted)
-                        .chain(placed.iter().filter(|one| aim(one) != Some(NOWHERE)))
-                        .map(|verdict| verdict.index)
-                        .collect();
-                    if left.is_empty() || rest.iter().any(|one| is_rejected(one.word)) {
-                        outcome.diagnostics.extend(verdicts.diagnostics);
-                        if !outcome.diagnostics.iter().any(Diagnostic::is_error) {
-                            outcome.diagnostics.push(whole(subject, &refusal.messages));
-                        }
-                        return Ok(());
-                    }
-                    for verdict in rest.iter().filter(|one| one.word != Word::Accepted) {
-                        tell(&Happening::Attached {
-                            program: verdict.program.clone(),
-                            section: verdict.section.clone(),
-                            result: Err(verdict.said.first().cloned().unwrap_or_else(|| {
-                                format!("it cannot be loaded on {}", place.name())
-                            })),
-                        });
-                    }
-                    plan.attach.only = Some(left);
-                    match stage.begin(&plan)? {
-                        Ok(live) => live,
-                        Err(refusal) => {
-                            outcome.diagnostics.push(whole(subject, &refusal.messages));
-                            return Ok(());
-                        }
-                    }
-                }
-            };
-        Watch { request, types, kernel: place.name(), session, stops, tell }.all(live, outcome)
+        let mut begun = stage.begin(&plan)?;
+        if let Err(refusal) = &begun {
+            session.detail(format!("refused as a whole: {}", refusal.messages.join("; ")));
+            plan.attach.only = self.accepted(place, refusal, tell, outcome)?;
+            if plan.attach.only.is_none() {
+                return Ok(());
+            }
+            begun = stage.begin(&plan)?;
+        }
+        match begun {
+            Ok(live) => {
+                let kernel = place.name();
+                Watch { request, types, kernel, session, stops, tell }.all(live, outcome)
+            }
+            Err(refusal) => {
+                outcome.diagnostics.push(whole(subject, &refusal.messages));
+                Ok(())
+            }
+        }
+    }
+
+    /// The programs of an object that was refused as a whole which can do without
+    /// the others; none if what is wrong is told instead.
+    fn accepted(
+        &self,
+        place: &Place,
+        refusal: &Refusal,
+        tell: &mut dyn FnMut(&Happening),
+        outcome: &mut Outcome,
+    ) -> Result<Option<Vec<u32>>, Failure> {
+        let Self { session, request, subject, .. } = *self;
+        if matches!(place, Place::Own(_)) && host::lacks_btf(refusal) {
+            outcome.diagnostics.push(whole(subject, &refusal.messages));
+            return Ok(None);
+        }
+        let verdicts = verdicts(session, request, subject, place)?;
+        let is_rejected = |word: Word| matches!(word, Word::Rejected | Word::None);
+        // What was said of those is for another place than the user's, where the
+        // kernel has to know the place when it loads a program.
+        let aim = |one: &Verdict| {
+            let mut targets = subject.targets.iter();
+            let place = &targets.find(|target| target.program == one.program)?.place;
+            let is_aimed = matches!(one.kind.as_str(), "tracing" | "lsm");
+            (is_aimed || place == NOWHERE).then_some(place.as_str())
+        };
+        let (placed, rest): (Vec<_>, Vec<_>) =
+            verdicts.verdicts.iter().partition(|one| aim(one).is_some());
+        let left: Vec<u32> = rest
+            .iter()
+            .filter(|verdict| verdict.word == Word::Accepted)
+            .chain(placed.iter().filter(|one| aim(one) != Some(NOWHERE)))
+            .map(|verdict| verdict.index)
+            .collect();
+        if left.is_empty() || rest.iter().any(|one| is_rejected(one.word)) {
+            outcome.diagnostics.extend(verdicts.diagnostics);
+            if !outcome.diagnostics.iter().any(Diagnostic::is_error) {
+                outcome.diagnostics.push(whole(subject, &refusal.messages));
+            }
+            return Ok(None);
+        }
+        for verdict in rest.iter().filter(|one| one.word != Word::Accepted) {
+            let said = verdict.said.first().cloned();
+            tell(&Happening::Attached {
+                program: verdict.program.clone(),
+                section: verdict.section.clone(),
+                result: Err(
+                    said.unwrap_or_else(|| format!("it cannot be loaded on {}", place.name()))
+                ),
+            });
+        }
+        Ok(Some(left))
     }
 }
 
