@@ -108,6 +108,9 @@ features! {
     Callbacks, "a callback", (5, 13);
     /// Calls of kernel functions (e6ac2450d6de).
     Kfuncs, "a kfunc", (5, 13);
+    /// Of a function in a module only that module's address counts
+    /// (31bf1dbccfb0).
+    ModuleSymbols, "a function sought in one module alone", (6, 3);
     /// Sign-extending loads and moves, `bswap`, `gotol`, signed division
     /// (1f9a1ea821ff and its series).
     IsaV4, "an ISA v4 instruction", (6, 6);

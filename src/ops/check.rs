@@ -98,9 +98,7 @@ pub fn run(session: &Session, request: &Request) -> Result<Outcome, Failure> {
         .kernels
         .iter()
         .zip(&targets)
-        .map(|(reference, (_, target))| {
-            |name: &str| vmlinux::modules_with(session, reference, target.kernel(), name)
-        })
+        .map(|(reference, (_, target))| vmlinux::Modules::of(session, reference, target.kernel()))
         .collect();
     let kernels: Vec<Kernel<'_>> = request
         .kernels

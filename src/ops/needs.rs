@@ -91,12 +91,16 @@ pub fn run(session: &Session, request: &Request) -> Result<Outcome, Failure> {
         }
         None => None,
     };
-    let modules = |name: &str| {
-        let (reference, (.., target)) = request.kernel.as_ref().zip(target.as_ref())?;
-        vmlinux::modules_with(session, reference, target.kernel(), name)
-    };
+    let modules =
+        request.kernel.as_ref().zip(target.as_ref()).map(|(reference, (.., target))| {
+            vmlinux::Modules::of(session, reference, target.kernel())
+        });
     let kernel = target.as_ref().map(|(reference, version, target)| {
-        Kernel::of_btf(reference.clone(), *version, target).with_modules(&modules)
+        let kernel = Kernel::of_btf(reference.clone(), *version, target);
+        match &modules {
+            Some(modules) => kernel.with_modules(modules),
+            None => kernel,
+        }
     });
     for artifact in &built.artifacts {
         let bytes = fs::read(&artifact.object)?;

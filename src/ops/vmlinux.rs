@@ -7,10 +7,10 @@ use crate::diagnostics::{Diagnostic, Failure, Origin, codes};
 use crate::events::Event;
 use crate::kernels::{Kernel, Package, Reference, image, looks_like_package, read_package};
 use crate::vmlinux::{self, Kfuncs, Scope, Words};
-use crate::{btf, build, elf, kernels};
-use std::collections::BTreeSet;
+use crate::{analysis, btf, build, elf, kernels};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where the kernel lays its own BTF, and beside it that of its modules.
 pub const RUNNING: &str = "/sys/kernel/btf";
@@ -187,21 +187,44 @@ fn kept(session: &Session, kernel: &Kernel) -> PathBuf {
     session.cache.join("btf").join(format!("{}.btf", kernel.key()))
 }
 
-/// The BTF of those modules of a kernel that have something of this name, where
-/// the kernel itself has not. None where it is not known what modules there
-/// are: of files of BTF, and of the running kernel, whose modules come and go.
-pub(super) fn modules_with(
-    session: &Session,
-    from: &Path,
-    kernel: &Arc<Btf>,
-    name: &str,
-) -> Option<Vec<Arc<Btf>>> {
-    let stored = in_store(session, from)?;
-    if !stored.has_modules() {
-        return None;
+/// The modules that came with a kernel of the store. Of others it is not known
+/// what modules there are: of files of BTF, and of the running kernel, whose
+/// modules come and go.
+pub(super) struct Modules {
+    stored: Option<Kernel>,
+    kernel: Arc<Btf>,
+    /// What was read: a module is unpacked once, however many programs ask.
+    read: Mutex<BTreeMap<String, Option<Arc<Btf>>>>,
+}
+
+impl Modules {
+    /// Those of the kernel that a path or text names, whose BTF is `kernel`.
+    pub fn of(session: &Session, from: &Path, kernel: &Arc<Btf>) -> Self {
+        let stored = in_store(session, from).filter(Kernel::has_modules);
+        Self { stored, kernel: Arc::clone(kernel), read: Mutex::default() }
     }
-    let names = stored.modules_with(&[name].into()).ok()?;
-    names.iter().map(|module| stored.module_btf(module, kernel).ok()?.map(Arc::new)).collect()
+}
+
+impl analysis::kernel::Modules for Modules {
+    fn with(&self, name: &str) -> Option<Vec<Arc<Btf>>> {
+        let names = self.stored.as_ref()?.modules_with(&[name].into()).ok()?;
+        names.iter().map(|module| self.btf(module)).collect()
+    }
+
+    fn names(&self) -> Option<Vec<String>> {
+        Some(self.stored.as_ref()?.modules().ok()?.into_keys().collect())
+    }
+
+    fn btf(&self, module: &str) -> Option<Arc<Btf>> {
+        let stored = self.stored.as_ref()?;
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = read.get(module) {
+            return known.clone();
+        }
+        let btf = stored.module_btf(module, &self.kernel).ok().flatten().map(Arc::new);
+        read.insert(module.to_owned(), btf.clone());
+        btf
+    }
 }
 
 /// The kernel that a path or text names, if it is one of the store's.

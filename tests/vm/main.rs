@@ -6,6 +6,7 @@
 mod support;
 
 mod arguments;
+mod attach;
 mod baseline;
 mod bench;
 mod bisect;

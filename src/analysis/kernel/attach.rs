@@ -6,12 +6,15 @@
 //! put on assembly and on what several files call the same: so of probes it is
 //! only said what BTF lists.
 //!
+//! libbpf 1.5 and later take a module before a colon (`fentry/MODULE:FUNCTION`),
+//! and look there alone (`find_kernel_btf_id`).
+//!
 //! Loaders choose among programs for different kernels, so a missing target
 //! is a warning: that one program must not be loaded there.
 
 use super::{Found, Kernel};
 use crate::analysis::{Context, ProgramView};
-use crate::bpf::{AttachType, ProgramType};
+use crate::bpf::{AttachType, Feature, ProgramType};
 use crate::btf::Kind;
 use crate::diagnostics::{Diagnostic, Origin, Severity, codes};
 
@@ -33,9 +36,15 @@ pub(super) fn check(
             let mut all = std::iter::once(target.kernel()).chain(target.modules());
             all.any(|btf| btf.find(kind, name).is_some())
         };
-        let Some(Wanted { kind, prefix, or, what, name, certain }) = wanted(program, &has) else {
+        let Some(wanted) = wanted(program, &has) else { continue };
+        if let Some(module) = wanted.module {
+            if let Some(finding) = missing_in(cx, kernel, program, &wanted, module) {
+                *meant = false;
+                findings.push(finding.help(LOAD_WHERE));
+            }
             continue;
-        };
+        }
+        let Wanted { kind, prefix, or, what, name, certain, .. } = wanted;
         let full = format!("{prefix}{name}");
         let names = kernel.names(kind);
         // BTF that lists none at all says nothing of one.
@@ -68,14 +77,101 @@ pub(super) fn check(
         if certain && matches!(elsewhere, Found::Unknown) {
             finding = finding.note("a module may have it, which must then be loaded before");
         }
-        if let Some(near) = nearest(names, prefix, name) {
-            finding = finding.help(format!("did you mean `{near}`?"));
+        finding = with_near(finding, nearest(names, prefix, name));
+        if program.target.as_ref().is_ok_and(|target| names_module(target.target)) {
+            finding = finding.note(
+                "libbpf reads the name up to the colon: a probe takes no module, only `fentry` \
+                 and its kin do",
+            );
         }
-        findings.push(finding.help(
-            "load it only where it is there: `bpf_program__set_autoload(…, false)`, or SEC(\"?…\")",
-        ));
+        findings.push(finding.help(LOAD_WHERE));
     }
     meant
+}
+
+const LOAD_WHERE: &str =
+    "load it only where it is there: `bpf_program__set_autoload(…, false)`, or SEC(\"?…\")";
+
+fn names_module(target: Option<&str>) -> bool {
+    target.is_some_and(|target| target.contains(':'))
+}
+
+/// That the module which a program names is not there, or has no such thing.
+fn missing_in(
+    cx: &Context<'_>,
+    kernel: &Kernel<'_>,
+    program: &ProgramView<'_>,
+    wanted: &Wanted<'_>,
+    module: &str,
+) -> Option<Diagnostic> {
+    let Wanted { kind, prefix, what, name, .. } = *wanted;
+    let (own, full) = (&program.function.name, format!("{prefix}{name}"));
+    let vmlinux = kernel.target?.kernel();
+    let in_kernel = vmlinux.find(kind, &full).is_some();
+    // libbpf compares as many letters as stand before the colon.
+    if "vmlinux".starts_with(module) && in_kernel {
+        return None;
+    }
+    let finding = |message: String| {
+        let finding = cx.of_program(codes::NO_ATTACH_TARGET, program, message);
+        let mut finding = finding.severity(Severity::Warning);
+        finding.origin = Origin::Core;
+        finding
+    };
+    let or_kernel = |finding: Diagnostic| match in_kernel {
+        true => finding.help(format!("the kernel itself has `{name}`: leave `{module}:` out")),
+        false => finding,
+    };
+    if module == "vmlinux" {
+        let message = format!("the kernel has no {what} `{name}` to attach `{own}` to");
+        let near = nearest(kernel.names(kind), prefix, name);
+        return Some(with_near(finding(message), near));
+    }
+    let modules = kernel.modules?;
+    let names = modules.names()?;
+    let named: Vec<&String> = names.iter().filter(|known| known.starts_with(module)).collect();
+    let Some(first) = named.first() else {
+        let message = format!("the kernel has no module `{module}` to attach `{own}` in");
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        // Files may be called otherwise than what is in them.
+        let spelled = module.replace('-', "_");
+        let near = match names.contains(&spelled.as_str()) {
+            true => Some(spelled.as_str()),
+            false => nearest(&names, "", module),
+        };
+        return Some(or_kernel(with_near(finding(message), near)));
+    };
+    // The kernel's own things are in the BTF of every module. Of those only
+    // functions have an address, which the module must have.
+    let by_address = kind == Kind::Func && prefix != ITERATOR;
+    let must_be_own = by_address && kernel.version.is_some() && kernel.has(Feature::ModuleSymbols);
+    let mut all = Vec::new();
+    for btf in named.iter().filter_map(|known| modules.btf(known)) {
+        if btf.find_all(kind, &full).any(|id| id >= btf.first_own() || !must_be_own) {
+            return None;
+        }
+        all.push(btf);
+    }
+    if all.is_empty() {
+        let message = format!("`{own}` attaches in the module `{first}`, which has no BTF here");
+        let finding = finding(message).note("modules have BTF since Linux 5.11");
+        return Some(or_kernel(finding));
+    }
+    let message = format!("the module `{first}` has no {what} `{name}` to attach `{own}` to");
+    let near = all.iter().find_map(|btf| {
+        let own = btf.ids().filter(|id| *id >= btf.first_own() && btf.kind(*id) == kind);
+        let mut names: Vec<&str> = own.map(|id| btf.name(id)).collect();
+        names.sort_unstable();
+        nearest(&names, prefix, name).map(str::to_owned)
+    });
+    Some(or_kernel(with_near(finding(message), near.as_deref())))
+}
+
+fn with_near(finding: Diagnostic, near: Option<&str>) -> Diagnostic {
+    match near {
+        Some(near) => finding.help(format!("did you mean `{near}`?")),
+        None => finding,
+    }
 }
 
 /// What a program attaches to, if the BTF lists such things.
@@ -89,9 +185,14 @@ struct Wanted<'p> {
     /// What it is called.
     what: &'static str,
     name: &'p str,
+    /// The one module that may have it, or `vmlinux`.
+    module: Option<&'p str>,
     /// Whether BTF has all of them.
     certain: bool,
 }
+
+/// What the functions of iterators begin with.
+const ITERATOR: &str = "bpf_iter_";
 
 /// What the functions of system calls begin with, which differs between
 /// machines (`SYSCALL_WRAPPER` in the kernel's configuration); libbpf looks
@@ -105,11 +206,17 @@ fn wanted<'p>(
     let target = program.target.as_ref().ok().filter(|target| target.autoload)?;
     let name = target.target.filter(|name| !name.is_empty())?;
     let def = target.def;
-    // `fentry/module:function` names a module, whose BTF may not be at hand.
-    if name.contains([':', '*', '?']) {
+    if name.contains(['*', '?']) {
         return None;
     }
-    let wanted = |kind, prefix, what| Wanted { kind, prefix, or: None, what, name, certain: true };
+    let (module, name) = match (def.program_type, name.split_once(':')) {
+        (_, None) => (None, name),
+        (ProgramType::Tracing | ProgramType::Lsm, Some((module, name))) => (Some(module), name),
+        (ProgramType::Kprobe, Some((function, _))) if !function.is_empty() => (None, function),
+        _ => return None,
+    };
+    let wanted =
+        |kind, prefix, what| Wanted { kind, prefix, or: None, what, name, module, certain: true };
     let syscall = |name: &'p str| {
         let prefix = SYSCALLS.into_iter().find(|prefix| has(Kind::Func, &format!("{prefix}read")));
         // Of those without arguments, BTF has this name alone.
@@ -153,7 +260,7 @@ fn wanted<'p>(
             Some(Wanted { name, certain: false, ..wanted(Kind::Func, "", "function") })
         }
         (ProgramType::Tracing, Some(AttachType::TraceIter)) => {
-            Some(wanted(Kind::Func, "bpf_iter_", "iterator"))
+            Some(wanted(Kind::Func, ITERATOR, "iterator"))
         }
         (ProgramType::Lsm, _) => Some(wanted(Kind::Func, "bpf_lsm_", "LSM hook")),
         _ => None,

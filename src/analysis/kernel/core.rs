@@ -79,7 +79,7 @@ pub(super) fn check(
 
 /// The modules that have something of a name, as a target of their own.
 fn in_modules(kernel: &Kernel<'_>, name: &str) -> Option<Target> {
-    let mut all = kernel.modules.and_then(|modules| modules(name))?.into_iter();
+    let mut all = kernel.modules.and_then(|modules| modules.with(name))?.into_iter();
     Some(Target::new(all.next()?).with_modules(all))
 }
 

@@ -31,9 +31,19 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-/// The BTF of a kernel's modules that have something of a name. None where it
-/// is not known what modules there are.
-pub type Modules<'k> = &'k (dyn Fn(&str) -> Option<Vec<Arc<Btf>>> + Sync);
+/// The modules that came with a kernel.
+pub trait Modules: Sync {
+    /// The BTF of those that have something of a name, where the kernel itself
+    /// has not. None where it is not known what modules there are.
+    fn with(&self, name: &str) -> Option<Vec<Arc<Btf>>>;
+
+    /// What they are called, sorted. None where it is not known what modules
+    /// there are.
+    fn names(&self) -> Option<Vec<String>>;
+
+    /// The BTF of one. None where it has none that can be read.
+    fn btf(&self, module: &str) -> Option<Arc<Btf>>;
+}
 
 /// A kernel to compare objects with.
 pub struct Kernel<'k> {
@@ -41,7 +51,7 @@ pub struct Kernel<'k> {
     pub reference: String,
     version: Option<KernelVersion>,
     target: Option<&'k Target>,
-    modules: Option<Modules<'k>>,
+    modules: Option<&'k dyn Modules>,
     /// The constants of the kernel's own enumerations of what it offers.
     constants: HashSet<&'k str>,
     functions: OnceLock<Vec<&'k str>>,
@@ -94,7 +104,7 @@ impl<'k> Kernel<'k> {
     }
 
     /// The same with what its modules have.
-    pub fn with_modules(self, modules: Modules<'k>) -> Self {
+    pub fn with_modules(self, modules: &'k dyn Modules) -> Self {
         Self { modules: Some(modules), ..self }
     }
 
@@ -107,7 +117,7 @@ impl<'k> Kernel<'k> {
         {
             return Found::There(btf, id);
         }
-        match self.modules.and_then(|modules| modules(name)) {
+        match self.modules.and_then(|modules| modules.with(name)) {
             None => Found::Unknown,
             Some(modules) if modules.is_empty() => Found::Nowhere,
             Some(modules) => match modules.iter().find_map(here) {

@@ -1,8 +1,9 @@
 //! Objects against kernels: the kernels' types are C of the tests' own, which
 //! clang makes BTF of.
 
-use super::{Kernel, check_on};
+use super::{Kernel, Modules, check_on};
 use crate::bpf::KernelVersion;
+use crate::btf::Btf;
 use crate::elf::Object;
 use crate::elf::fixture::{compile, compile_with};
 use crate::relocate::core::Target;
@@ -18,6 +19,25 @@ fn kernel(source: &str) -> Target {
 
 fn version(major: u16, minor: u16) -> Option<KernelVersion> {
     Some(KernelVersion::new(major, minor))
+}
+
+/// Modules, each with its C.
+struct Known<'m>(&'m [(&'m str, &'m str)]);
+
+impl Modules for Known<'_> {
+    fn with(&self, name: &str) -> Option<Vec<Arc<Btf>>> {
+        let all = self.0.iter().filter_map(|(module, _)| self.btf(module));
+        Some(all.filter(|btf| btf.named(name).next().is_some()).collect())
+    }
+
+    fn names(&self) -> Option<Vec<String>> {
+        Some(self.0.iter().map(|(name, _)| (*name).to_owned()).collect())
+    }
+
+    fn btf(&self, module: &str) -> Option<Arc<Btf>> {
+        let (_, source) = self.0.iter().find(|(name, _)| *name == module)?;
+        (!source.is_empty()).then(|| Arc::clone(kernel(source).kernel()))
+    }
 }
 
 fn findings_with(source: &str, kernels: &[Kernel<'_>], flags: &[&str]) -> Vec<String> {
@@ -238,10 +258,7 @@ fn modules_have_targets_and_types_too() {
     let target = kernel("int nothing;");
     let nat = "__noinline int nat_setup(int x) { return x * 3; }\n\
                struct conn { int mark; } conn;";
-    let module = |name: &str| {
-        let has = matches!(name, "nat_setup" | "conn");
-        Some(if has { vec![Arc::clone(kernel(nat).kernel())] } else { Vec::new() })
-    };
+    let module = Known(&[("nat", nat)]);
     let source = "struct conn { int mark; int other; } __attribute__((preserve_access_index));\n\
                   SEC(\"fentry/nat_setup\") int p(struct conn *t) { return t->mark; }\n\
                   SEC(\"fentry/nat_gone\") int q(struct conn *t) { return t->mark; }\n\
@@ -253,6 +270,66 @@ fn modules_have_targets_and_types_too() {
             "error E0358 4 k: struct conn has no member `other` in the kernel"
         ]
     );
+}
+
+#[test]
+fn targets_in_a_module_are_looked_up_there() {
+    let target = kernel(
+        "__noinline int vfs_read(int x) { return x * 3; }\n\
+         typedef int (*btf_trace_sched_switch)(int); btf_trace_sched_switch t;",
+    );
+    let nat = "__noinline int nat_setup(int x) { return x * 3; }";
+    let modules = Known(&[("nf_nat", nat), ("nf_old", "")]);
+    let said = |section: &str| {
+        let kernel = Kernel::of_btf("k", version(6, 12), &target).with_modules(&modules);
+        let source = format!("SEC(\"{section}\") int p(void *c) {{ return 0; }}");
+        let object = Object::parse(&compile(&source)).unwrap();
+        let all = check_on(&object, Path::new("x"), &|_| None, &[kernel]);
+        all.iter()
+            .map(|finding| {
+                let helps: Vec<_> = finding.helps.iter().map(|help| &*help.message).collect();
+                format!("{}: {}", finding.message, helps[..helps.len() - 1].join(", "))
+            })
+            .collect::<Vec<_>>()
+    };
+    // libbpf takes the beginning of a module's name for the name.
+    for good in ["fentry/nf_nat:nat_setup", "fexit.s/nf_n:nat_setup", "fexit/vmlinux:vfs_read"] {
+        assert_eq!(said(good), [""; 0], "{good}");
+    }
+    for (section, expected) in [
+        (
+            "fentry/nf_nat:nat_setpu",
+            "the module `nf_nat` has no function `nat_setpu` to attach `p` to: did you mean \
+             `nat_setup`?",
+        ),
+        (
+            "fmod_ret/nf-nat:nat_setup",
+            "the kernel has no module `nf-nat` to attach `p` in: did you mean `nf_nat`?",
+        ),
+        (
+            "fentry/vfs:vfs_read",
+            "the kernel has no module `vfs` to attach `p` in: the kernel itself has `vfs_read`: \
+             leave `vfs:` out",
+        ),
+        (
+            "fentry/vmlinux:vfs_raed",
+            "the kernel has no function `vfs_raed` to attach `p` to: did you mean `vfs_read`?",
+        ),
+        (
+            "tp_btf/nf_nat:sched_swap",
+            "the module `nf_nat` has no trace point `sched_swap` to attach `p` to: ",
+        ),
+        ("fentry/nf_old:f", "`p` attaches in the module `nf_old`, which has no BTF here: "),
+        (
+            "kprobe/nf_nat:nat_setup",
+            "the kernel's BTF lists no function `nf_nat` to attach `p` to: ",
+        ),
+    ] {
+        assert_eq!(said(section), [expected], "{section}");
+    }
+    // Nothing is known of the modules of a file of BTF.
+    let source = "SEC(\"fentry/nf_nat:gone\") int p(void *c) { return 0; }";
+    assert_eq!(findings(source, &[Kernel::of_btf("k", None, &target)]), [""; 0]);
 }
 
 #[test]
@@ -321,12 +398,11 @@ fn variables_of_the_kernel_are_looked_up_with_their_types() {
     let said = "warning E0334 3 k: the kernel has no variable `jiffy___x` of its own";
     assert_eq!(declared("extern const int jiffy___x __ksym;", of()), [said]);
     // What is known of all modules makes it certain.
-    let empty = |_: &str| Some(Vec::new());
+    let empty = Known(&[]);
     let said = "error E0334 3 k: neither the kernel nor its modules have a variable `runqueus`";
     let missing = "extern const int runqueus __ksym;";
     assert_eq!(declared(missing, of().with_modules(&empty)), [said]);
-    let module = |_: &str| Arc::clone(kernel("long runqueus;").kernel());
-    let modules = |name: &str| Some(vec![module(name)]);
+    let modules = Known(&[("sched", "long runqueus;")]);
     assert_eq!(declared(missing, of().with_modules(&modules)), none);
     // Kernels before 5.10 take none with a type.
     let said =
@@ -393,7 +469,7 @@ fn structs_of_functions_are_as_the_kernel_has_them() {
         "struct car_ops { int (*start)(int); void (*stop)(void); char name[8]; long flags; };\n\
          struct bpf_struct_ops_car_ops { struct car_ops data; } car;",
     );
-    let none = |_: &str| Some(Vec::new());
+    let none = Known(&[]);
     let said = |members: &str, section: &str, value: &str| {
         let source = format!(
             "struct car_ops___mine {{ {members} }};\n\

@@ -2,6 +2,7 @@
 //! it calls, a function it attaches to or a type it asks about, where the
 //! kernel itself has none of that name.
 
+use crate::bpf::ProgramType;
 use crate::btf::{Kind, Type};
 use crate::elf::{ExternKind, Object};
 use crate::kernels::{Kernel, Module};
@@ -18,12 +19,25 @@ pub(in crate::ops) fn add_needed(
 ) {
     let names = names(object);
     let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-    let result = kernel
-        .modules_with(&names)
-        .and_then(|wanted| wanted.iter().try_for_each(|name| kernel.add_module(name, modules)));
+    let result = kernel.modules_with(&names).and_then(|mut wanted| {
+        let all = kernel.modules()?;
+        wanted.extend(named(object).filter(|name| all.contains_key(*name)).map(str::to_owned));
+        wanted.iter().try_for_each(|name| kernel.add_module(name, modules))
+    });
     if let Err(error) = result {
         session.detail(format!("modules of {}: {error}", kernel.reference));
     }
+}
+
+/// The modules that programs name before what they attach to
+/// (`fentry/MODULE:FUNCTION`).
+fn named(object: &Object) -> impl Iterator<Item = &str> {
+    object.programs().filter_map(|program| {
+        let target = object.target(program).ok()?;
+        let is_by_type = matches!(target.def.program_type, ProgramType::Tracing | ProgramType::Lsm);
+        let (module, _) = target.target.filter(|_| is_by_type)?.split_once(':')?;
+        Some(module)
+    })
 }
 
 /// What an object asks a kernel for by name.
