@@ -350,6 +350,24 @@ fn callbacks_are_as_their_helpers_call_them() {
         with("static int f(void *m, void *k, long *v) { return 1; }", "timer(c, f)"),
         ["error E0342 5: the callback `f` returns 1, and `bpf_timer_set_callback` takes only 0"]
     );
+    assert_eq!(
+        with("static int f(__u32 i, void *c) { return -1; }", call),
+        ["error E0342 5: the callback `f` returns 4294967295, and `bpf_loop` takes only 0 or 1"]
+    );
+    assert_eq!(
+        with("static long f(__u64 *i, void *c) { return *i & 1; }", call),
+        [
+            "error E0308 5: the callback `f` reads what argument 1 points to, which is a number where \
+          `bpf_loop` calls it"
+        ]
+    );
+    let right = "static long f(__u32 i, void *c) { return 0; }";
+    assert_eq!(
+        with(right, "bpf_loop(4, f, c, 0)"),
+        ["error E0323 6: argument 3 of `bpf_loop` is the context; it must be the address of \
+          something on the stack"]
+    );
+    assert_eq!(with(right, "long x; bpf_loop(4, f, &x, 0)"), [""; 0]);
     // Nobody calls it.
     assert_eq!(
         with("static long f(__u32 i, void *c) { return 7; }", "bpf_loop(0, f, 0, 0)"),

@@ -72,6 +72,15 @@ impl Registers {
         Self(values)
     }
 
+    /// As a function finds them of whose arguments nothing is known.
+    pub fn of_arguments() -> Self {
+        let mut registers = Self::new();
+        for (number, argument) in (1..=5).zip(0..) {
+            registers.0[number] = Value::Argument(argument, 0);
+        }
+        registers
+    }
+
     /// What a register holds.
     pub fn get(&self, reg: Reg) -> Value {
         self.0[usize::from(reg.number())]
@@ -126,7 +135,17 @@ impl<'o> Context<'o> {
     /// once, in the order of their slots. Says whether it could: not where
     /// instructions do not decode, or where there are so many jumps that the
     /// walk would cost more than the object is worth.
-    pub fn walk_values(&self, index: usize, mut look: impl FnMut(&Step<'_>)) -> bool {
+    pub fn walk_values(&self, index: usize, look: impl FnMut(&Step<'_>)) -> bool {
+        self.walk_values_from(index, self.at_entry(index), look)
+    }
+
+    /// The same of a function that is entered with these registers.
+    pub fn walk_values_from(
+        &self,
+        index: usize,
+        entry: Registers,
+        mut look: impl FnMut(&Step<'_>),
+    ) -> bool {
         let view = &self.functions[index];
         let slots = view.code.slots();
         if !view.code.is_sound() {
@@ -146,7 +165,7 @@ impl<'o> Context<'o> {
         if heads.len() > 1024 && heads.len() > slots.len() / 3 {
             return false;
         }
-        let mut known = BTreeMap::from([(0, self.at_entry(index))]);
+        let mut known = BTreeMap::from([(0, entry)]);
         let mut open = vec![0];
         while let Some(head) = open.pop() {
             let Some(mut registers) = known.get(&head).copied() else { continue };
@@ -206,9 +225,7 @@ impl<'o> Context<'o> {
         if !view.function.is_subprogram {
             registers.set(Reg::R1, Value::Context(0));
         } else if view.is_checked_alone() {
-            for (number, argument) in (1..=5).zip(0..) {
-                registers.0[number] = Value::Argument(argument, 0);
-            }
+            return Registers::of_arguments();
         }
         registers
     }

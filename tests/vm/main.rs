@@ -10,6 +10,7 @@ mod attach;
 mod baseline;
 mod bench;
 mod bisect;
+mod callbacks;
 mod contexts;
 mod demo;
 mod endurance;

@@ -1,11 +1,13 @@
 //! E0342 callback-misuse: a function that a helper calls back is static, takes
 //! no more than the helper passes and returns what the helper understands
 //! (`set_callee_state` and `prepare_func_exit` in kernel/bpf/verifier.c, the
-//! same from the release that brought the helper to Linux 7.2).
+//! same from the release that brought the helper to Linux 7.2). E0308, E0320,
+//! E0340: what the helper passes is used as what it is. E0323: what is passed
+//! through to the callback lies on the stack.
 
 use super::Context;
-use crate::analysis::{Certainty, FunctionView, Step, Value};
-use crate::bpf::{AluOp, Call, Helper, Op, Operand, Reg};
+use crate::analysis::{Certainty, FunctionView, Registers, Step, Value};
+use crate::bpf::{AluOp, Call, Helper, Op, Operand, Reg, Width};
 use crate::btf::{Kind, Type};
 use crate::diagnostics::{Diagnostic, codes};
 use crate::elf::Binding;
@@ -20,14 +22,65 @@ struct Contract {
     passed: u8,
     /// The largest value that it may return; the smallest is 0.
     most: i64,
+    /// The argument of the helper that the callback gets as its last one, from
+    /// 1: an address on the stack, or NULL (`ARG_PTR_TO_STACK_OR_NULL`).
+    through: Option<usize>,
+    /// An argument of the callback that is not as free as others, from 0.
+    bound: Option<(u8, Passed)>,
+}
+
+/// What a callback is passed.
+#[derive(Clone, Copy)]
+enum Passed {
+    /// A number.
+    Number,
+    /// A dynptr.
+    Dynptr,
+    /// The address of a struct of the kernel that may only be read.
+    ReadOnly,
 }
 
 const CONTRACTS: [Contract; 5] = [
-    Contract { helper: "bpf_for_each_map_elem", argument: 2, passed: 4, most: 1 },
-    Contract { helper: "bpf_timer_set_callback", argument: 2, passed: 3, most: 0 },
-    Contract { helper: "bpf_find_vma", argument: 3, passed: 3, most: 1 },
-    Contract { helper: "bpf_loop", argument: 2, passed: 2, most: 1 },
-    Contract { helper: "bpf_user_ringbuf_drain", argument: 2, passed: 2, most: 1 },
+    Contract {
+        helper: "bpf_for_each_map_elem",
+        argument: 2,
+        passed: 4,
+        most: 1,
+        through: Some(3),
+        bound: None,
+    },
+    Contract {
+        helper: "bpf_timer_set_callback",
+        argument: 2,
+        passed: 3,
+        most: 0,
+        through: None,
+        bound: None,
+    },
+    Contract {
+        helper: "bpf_find_vma",
+        argument: 3,
+        passed: 3,
+        most: 1,
+        through: Some(4),
+        bound: Some((1, Passed::ReadOnly)),
+    },
+    Contract {
+        helper: "bpf_loop",
+        argument: 2,
+        passed: 2,
+        most: 1,
+        through: Some(3),
+        bound: Some((0, Passed::Number)),
+    },
+    Contract {
+        helper: "bpf_user_ringbuf_drain",
+        argument: 2,
+        passed: 2,
+        most: 1,
+        through: Some(3),
+        bound: Some((0, Passed::Dynptr)),
+    },
 ];
 
 pub(super) fn check(cx: &Context<'_>, findings: &mut Vec<Diagnostic>) {
@@ -47,7 +100,11 @@ pub(super) fn check(cx: &Context<'_>, findings: &mut Vec<Diagnostic>) {
             // Nothing is called no times.
             let is_never =
                 contract.helper == "bpf_loop" && step.before.argument(1) == Value::Number(0);
-            if !is_never && cx.certainty(view, step.slot) >= Certainty::Likely {
+            if cx.certainty(view, step.slot) < Certainty::Likely {
+                return;
+            }
+            findings.extend(passed_through(cx, view, step, contract));
+            if !is_never {
                 passed.entry((callback as usize, number)).or_insert((index, step.slot));
             }
         });
@@ -71,8 +128,77 @@ pub(super) fn check(cx: &Context<'_>, findings: &mut Vec<Diagnostic>) {
                     .note("the verifier refuses to read what nobody has written"),
             );
         }
+        used(cx, callback, contract, findings);
         returned(cx, callback, contract, findings);
     }
+}
+
+/// What the callback is to get lies on the stack, or there is nothing.
+fn passed_through(
+    cx: &Context<'_>,
+    view: &FunctionView<'_>,
+    step: &Step<'_>,
+    contract: &Contract,
+) -> Option<Diagnostic> {
+    let number = contract.through?;
+    let what = match step.before.argument(number) {
+        Value::Number(number) if number != 0 => "a number",
+        Value::Context(_) => "the context",
+        Value::Map(_) => "a map",
+        Value::Data(..) => "global data",
+        Value::Packet(_) => "the packet",
+        _ => return None,
+    };
+    let message = format!(
+        "argument {number} of `{}` is {what}; it must be the address of something on the stack",
+        contract.helper
+    );
+    let finding = cx.of_insn(codes::WRONG_ARGUMENT, view, step.slot, message);
+    Some(finding.help("put it into a variable of the function, and pass the variable's address"))
+}
+
+/// The callback uses what it is passed as what it is.
+fn used(cx: &Context<'_>, callback: usize, contract: &Contract, findings: &mut Vec<Diagnostic>) {
+    let Some((argument, passed)) = contract.bound else { return };
+    let view = &cx.functions[callback];
+    let mut found: Option<(usize, bool)> = None;
+    cx.walk_values_from(callback, Registers::of_arguments(), |step| {
+        let (base, writes) = match *step.op {
+            Op::Load { base, .. } | Op::LoadAcquire { base, .. } => (base, false),
+            Op::Store { base, .. } | Op::StoreRelease { base, .. } | Op::Atomic { base, .. } => {
+                (base, true)
+            }
+            _ => return,
+        };
+        let is_it = matches!(step.before.get(base), Value::Argument(index, _) if index == argument);
+        if is_it && (writes || !matches!(passed, Passed::ReadOnly)) {
+            found = found.or(Some((step.slot, writes)));
+        }
+    });
+    let Some((slot, writes)) = found else { return };
+    let does = if writes { "writes to" } else { "reads" };
+    let (code, is, help) = match passed {
+        Passed::Number => (codes::NOT_A_POINTER, "is a number", None),
+        Passed::Dynptr => (
+            codes::DYNPTR_MISUSE,
+            "is a dynptr",
+            Some(
+                "declare it `struct bpf_dynptr *`, and use `bpf_dynptr_read()` or `bpf_dynptr_data()`",
+            ),
+        ),
+        Passed::ReadOnly => (codes::KERNEL_STRUCT_ACCESS, "is the kernel's own", None),
+    };
+    let message = format!(
+        "the callback `{}` {does} what argument {} points to, which {is} where `{}` calls it",
+        view.function.name,
+        argument + 1,
+        contract.helper
+    );
+    let finding = cx.of_verified_insn(code, view, slot, Certainty::Likely, message);
+    findings.push(match help {
+        Some(help) => finding.help(help),
+        None => finding,
+    });
 }
 
 /// The contract of a call's helper, as an index.
@@ -184,10 +310,13 @@ fn ends_with(view: &FunctionView<'_>, step: &Step<'_>) -> Option<Value> {
             number @ Value::Number(_) => Some(number),
             _ => None,
         },
-        Op::Alu { op: AluOp::Mov, dst: Reg::R0, src: Operand::Imm(imm), .. }
+        Op::Alu { op: AluOp::Mov, width, dst: Reg::R0, src: Operand::Imm(imm) }
             if is_exit(step.slot + 1) =>
         {
-            Some(Value::Number(imm.into()))
+            Some(Value::Number(match width {
+                Width::W32 => imm.cast_unsigned().into(),
+                Width::W64 => imm.into(),
+            }))
         }
         _ => None,
     }
