@@ -68,6 +68,8 @@ fn fits(pattern: &str, text: &str) -> bool {
 
 /// What decides wherever it stands: the lines before it are details of it.
 const DECISIVE: &[(&str, Reason)] = &[
+    // The call follows, which is not what is wrong (from 6.8 on).
+    ("Global function * doesn't return scalar*", SubprogramArgument),
     ("Caller passes invalid args into func#*", SubprogramArgument),
     ("failed to resolve CO-RE relocation*", CoreRelocation),
     ("*memory, len pair leads to invalid memory access", MemoryOutOfBounds),

@@ -416,8 +416,14 @@ impl Annotation {
                 lines.extend(refusal.messages.iter().take(TAIL).cloned());
                 add(format!("the program is refused (error {})", refusal.errno), lines);
             }
-            (Outcome::TimedOut { .. } | Outcome::Crashed { .. }, _) => {
-                add("there is no verdict on the program".into(), Vec::new());
+            (Outcome::TimedOut { .. }, _) => {
+                add(
+                    "there is no verdict on the program in time: see --time-limit".into(),
+                    Vec::new(),
+                );
+            }
+            (Outcome::Crashed { .. }, _) => {
+                add("there is no verdict on the program: its loading crashed".into(), Vec::new());
             }
             _ => {}
         }

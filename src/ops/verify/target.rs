@@ -37,7 +37,9 @@ pub(super) fn unknown(
 fn function(section: &str) -> Option<String> {
     let target = bpf::SectionTarget::resolve(section).ok()?;
     let name = target.target.filter(|_| target.def.program_type == ProgramType::Kprobe)?;
-    let function = name.split('+').next().filter(|name| !name.is_empty())?;
+    // As far as libbpf takes it for a name (`attach_kprobe`).
+    let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.'));
+    let function = Some(&name[..end.unwrap_or(name.len())]).filter(|name| !name.is_empty())?;
     match target.def.name {
         "kprobe" | "kretprobe" => Some(function.to_owned()),
         // What libbpf makes of a system call's name on x86-64.

@@ -268,6 +268,27 @@ impl Story<'_> {
                 .quoting(self.line)
                 .help("make the function `static`, so that it is verified with what it gets here; or pass what its types say");
         }
+        // `Global function total() doesn't return scalar. Only those are supported.`
+        if let Some((name, rest)) =
+            self.line.strip_prefix("Global function ").and_then(|rest| rest.split_once(' '))
+            && rest.starts_with("doesn't return scalar")
+        {
+            // Later kernels come to it at a call, whose number they tell next.
+            let called = self
+                .log
+                .error
+                .iter()
+                .find_map(|line| number_after(&line.replace("func#", "func="), "func="));
+            let number = called.or_else(|| self.validated().map(|(_, function)| function));
+            let place = number.and_then(|number| self.function_place(number));
+            let mut draft = Draft::new(reason, format!("{name} does not return a number"));
+            draft.primary =
+                place.map(|span| Label { span, message: "in this function".to_owned() });
+            return draft
+                .note("a function that is not `static` is verified on its own, and then has to return one (Linux 7.2 takes `void`, too)")
+                .quoting(self.line)
+                .help("make the function `static`, or return an `int`");
+        }
         // `arg#0 type is not a struct`, `Arg#0 type PTR in total() is not
         // supported yet.`
         let argument = self.line.strip_prefix("arg#").or(self.line.strip_prefix("Arg#"));
