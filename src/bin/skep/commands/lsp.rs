@@ -12,6 +12,6 @@ pub struct Args {
 }
 
 /// Serves until the editor is done.
-pub fn run(session: &Session) -> CommandResult {
+pub fn run(Args { stdio: _ }: &Args, session: &Session) -> CommandResult {
     skep::lsp::serve(session)
 }

@@ -35,7 +35,8 @@ mod vmlinux;
 mod watch;
 
 use crate::shell::Shell;
-use clap::Subcommand;
+use clap::error::ErrorKind;
+use clap::{ArgMatches, FromArgMatches};
 use skep::diagnostics::Failure;
 use skep::ops::Session;
 
@@ -43,62 +44,126 @@ use skep::ops::Session;
 /// error is what kept the command from doing its work at all.
 pub type CommandResult = Result<(), Failure>;
 
-/// The commands.
-#[derive(Debug, Subcommand)]
-pub enum Command {
+/// Declares [`Command`]: of each command its name and its arguments.
+///
+/// What `derive(Subcommand)` makes of it defines the arguments of all commands
+/// before it looks which one is meant; here a command's are defined when it is.
+macro_rules! commands {
+    ($(#[doc = $about:literal] $name:literal => $variant:ident($args:ty),)*) => {
+        /// The commands.
+        #[derive(Debug)]
+        pub enum Command {
+            $(#[doc = $about] $variant($args),)*
+        }
+
+        impl clap::Subcommand for Command {
+            fn augment_subcommands(command: clap::Command) -> clap::Command {
+                command$(.subcommand(clap::Command::new($name).about($about.trim()).defer(
+                    |command| {
+                        let define = <$args as clap::Args>::augment_args;
+                        before_global(command, define).about($about.trim())
+                    },
+                )))*
+            }
+
+            fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
+                Self::augment_subcommands(command)
+            }
+
+            fn has_subcommand(name: &str) -> bool {
+                [$($name),*].contains(&name)
+            }
+        }
+
+        impl FromArgMatches for Command {
+            fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+                Self::from_arg_matches_mut(&mut matches.clone())
+            }
+
+            fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, clap::Error> {
+                let missing = || {
+                    let message = "a command is required but none was given";
+                    clap::Error::raw(ErrorKind::MissingSubcommand, message)
+                };
+                let (name, mut own) = matches.remove_subcommand().ok_or_else(missing)?;
+                match name.as_str() {
+                    $($name => FromArgMatches::from_arg_matches_mut(&mut own).map(Self::$variant),)*
+                    _ => Err(missing()),
+                }
+            }
+
+            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+                *self = Self::from_arg_matches(matches)?;
+                Ok(())
+            }
+        }
+    };
+}
+
+/// Defines arguments of a command that has those of all commands already;
+/// help lists these last.
+fn before_global(
+    command: clap::Command,
+    define: fn(clap::Command) -> clap::Command,
+) -> clap::Command {
+    let global: Vec<_> = command.get_arguments().map(|arg| arg.get_id().clone()).collect();
+    let last = |command: clap::Command, id| command.mut_arg(id, |arg| arg);
+    global.into_iter().fold(define(command), last)
+}
+
+commands! {
     /// Make a project in a new directory
-    New(new::Args),
+    "new" => New(new::Args),
     /// Make the current directory a project
-    Init(init::Args),
+    "init" => Init(init::Args),
     /// Add a program to the project that is here
-    Add(add::Args),
+    "add" => Add(add::Args),
     /// Compile the project's BPF sources, and its user program
-    Build(build::Args),
+    "build" => Build(build::Args),
     /// Write skeletons, subskeletons and types of an object
-    #[command(name = "gen")]
-    Generate(generate::Args),
+    "gen" => Generate(generate::Args),
     /// Write a source as the compiler sees it after preprocessing
-    Expand(expand::Args),
+    "expand" => Expand(expand::Args),
     /// Describe the project and its objects, for programs
-    Metadata(metadata::Args),
+    "metadata" => Metadata(metadata::Args),
     /// Remove what builds have made
-    Clean(clean::Args),
+    "clean" => Clean(clean::Args),
     /// Check objects without a kernel
-    Check(check::Args),
+    "check" => Check(check::Args),
     /// Load every program into real kernels and report their verifiers' verdicts
-    Verify(Box<verify::Args>),
+    "verify" => Verify(Box<verify::Args>),
     /// Run programs in a kernel's virtual machine and show what comes out
-    Run(Box<run::Args>),
+    "run" => Run(Box<run::Args>),
     /// Run programs with given input on real kernels, and compare what comes out
-    Test(Box<test::Args>),
+    "test" => Test(Box<test::Args>),
     /// Say how long programs run with the input of their tests
-    Bench(Box<bench::Args>),
+    "bench" => Bench(Box<bench::Args>),
     /// Build, check or verify after every change
-    Watch(watch::Args),
+    "watch" => Watch(watch::Args),
     /// Find the first kernel, or clang, that gives a program another verdict
-    Bisect(bisect::Args),
+    "bisect" => Bisect(bisect::Args),
     /// Manage the kernels that programs are verified on
-    Kernel(kernel::Args),
+    "kernel" => Kernel(kernel::Args),
     /// Say what this machine lacks, and install it
-    Doctor(doctor::Args),
+    "doctor" => Doctor(doctor::Args),
     /// Write vmlinux.h, or parts of it, from a kernel's BTF
-    Vmlinux(vmlinux::Args),
+    "vmlinux" => Vmlinux(vmlinux::Args),
     /// Look into an object, or into BTF: types, their layout, who uses them
-    Inspect(inspect::Args),
+    "inspect" => Inspect(inspect::Args),
     /// List programs' instructions with their C lines
-    Disasm(disasm::Args),
+    "disasm" => Disasm(disasm::Args),
     /// Explain the log of a verifier that someone else ran
-    Diagnose(diagnose::Args),
+    "diagnose" => Diagnose(diagnose::Args),
     /// Say what a code of a finding means
-    Explain(explain::Args),
+    "explain" => Explain(explain::Args),
     /// Write the files with which an editor knows the project
-    Ide(ide::Args),
+    "ide" => Ide(ide::Args),
     /// Serve an editor that speaks the language server protocol
-    Lsp(lsp::Args),
+    "lsp" => Lsp(lsp::Args),
     /// Write a shell's completion script to standard output
-    Completions(completions::Args),
+    "completions" => Completions(completions::Args),
     /// Write manual pages
-    Man(man::Args),
+    "man" => Man(man::Args),
 }
 
 /// Runs one command.
@@ -127,7 +192,7 @@ pub fn run(command: Command, session: &Session, shell: &Shell) -> CommandResult 
         Command::Diagnose(args) => diagnose::run(args, session, shell),
         Command::Explain(args) => explain::run(&args, shell),
         Command::Ide(args) => ide::run(&args, session, shell),
-        Command::Lsp(_) => lsp::run(session),
+        Command::Lsp(args) => lsp::run(&args, session),
         Command::Completions(args) => completions::run(&args, shell),
         Command::Man(args) => man::run(&args, session, shell),
     }
