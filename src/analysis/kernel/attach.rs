@@ -279,18 +279,26 @@ fn variant<'n>(names: &[&'n str], name: &str) -> Option<&'n str> {
         .find(|known| is_variant(known))
 }
 
-/// How many letters one of two names has that the other lacks: a bound below
-/// their distance that costs little. A kernel has 50 000 functions.
-fn letters(one: &str, other: &str) -> usize {
-    let mut counts = [0_i32; 256];
-    one.bytes().for_each(|letter| counts[usize::from(letter)] += 1);
-    other.bytes().for_each(|letter| counts[usize::from(letter)] -= 1);
-    let (mut more, mut fewer) = (0, 0);
-    for count in counts {
-        more += usize::try_from(count).unwrap_or(0);
-        fewer += usize::try_from(-count).unwrap_or(0);
+/// How often each letter is in a name. Letters whose low five bits are the same
+/// are counted as one: of those that names have, digits are.
+struct Letters([i32; 32]);
+
+impl Letters {
+    fn of(name: &str) -> Self {
+        let mut counts = [0; 32];
+        name.bytes().for_each(|letter| counts[usize::from(letter & 31)] += 1);
+        Self(counts)
     }
-    more.max(fewer)
+
+    /// How many letters one of two names has that the other lacks: a bound
+    /// below their distance that costs little. A kernel has 50 000 functions.
+    fn missing(&self, other: &str) -> usize {
+        let mut counts = self.0;
+        other.bytes().for_each(|letter| counts[usize::from(letter & 31)] -= 1);
+        let more: i32 = counts.iter().map(|&count| count.max(0)).sum();
+        let fewer: i32 = counts.iter().map(|&count| (-count).max(0)).sum();
+        more.max(fewer).unsigned_abs() as usize
+    }
 }
 
 /// The name that differs least from one that is not there, if little.
@@ -300,14 +308,17 @@ pub(in crate::analysis) fn nearest<'n>(
     name: &str,
 ) -> Option<&'n str> {
     let limit = name.len() / 4;
+    let letters = Letters::of(name);
     let first = format!("{prefix}{}", name.get(..1)?);
     let start = names.partition_point(|known| *known < first.as_str());
     names[start..]
         .iter()
         .take_while(|known| known.starts_with(&first))
         .filter_map(|known| known.strip_prefix(prefix))
-        .filter(|known| known.len().abs_diff(name.len()) <= limit && letters(known, name) <= limit)
-        .map(|known| (strsim::damerau_levenshtein(known, name), known))
+        .filter(|known| {
+            known.len().abs_diff(name.len()) <= limit && letters.missing(known) <= limit
+        })
+        .map(|known| (strsim::osa_distance(known, name), known))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
@@ -320,8 +331,9 @@ mod tests {
     #[test]
     fn letters_bound_the_distance_below() {
         for (one, other) in [("vfs_open", "vfs_opne"), ("vfs_read", "vfs_write"), ("a", "")] {
-            assert!(letters(one, other) <= strsim::damerau_levenshtein(one, other));
+            assert!(Letters::of(one).missing(other) <= strsim::osa_distance(one, other));
         }
-        assert_eq!((letters("vfs_open", "vfs_opne"), letters("abc", "abxy")), (0, 2));
+        assert_eq!(Letters::of("vfs_open").missing("vfs_opne"), 0);
+        assert_eq!(Letters::of("abc").missing("abxy"), 2);
     }
 }
