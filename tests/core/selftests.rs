@@ -26,6 +26,7 @@ const LARGE: &[&str] = &["pyperf100", "pyperf180", "pyperf600", "pyperf600_nounr
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("bpf_tcp_nogpl", "prog_tests/bpf_tcp_ca.c wants it refused"),
     ("cgroup_getset_retval_hooks", "prog_tests/cgroup_getset_retval.c wants those hooks refused"),
+    ("find_vma_fail1", "prog_tests/find_vma.c wants it refused"),
     (
         "kprobe_multi_sleepable",
         "prog_tests/kprobe_multi_test.c sets BPF_F_SLEEPABLE, and wants it refused without",
