@@ -1,8 +1,7 @@
 //! What relocations are resolved against, and finding candidates in it.
 
 use super::essential_name;
-use crate::btf::{Btf, Kind, TypeId};
-use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+use crate::btf::{Btf, Kind, TypeId, raw};
 use std::sync::Arc;
 
 /// A type of the target.
@@ -118,6 +117,5 @@ impl Index {
 }
 
 fn slot(slots: &[u32], name: &str) -> usize {
-    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(name);
-    hash as usize & (slots.len() - 1)
+    raw::hash(name.as_bytes()) as usize & (slots.len() - 1)
 }
