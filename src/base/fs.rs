@@ -39,7 +39,7 @@ impl error::Error for Error {
 }
 
 /// The operating system's message without Rust's ` (os error N)`.
-fn reason(error: &io::Error) -> String {
+pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error") {
         Some(end) => text[..end].to_owned(),

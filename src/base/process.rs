@@ -388,6 +388,12 @@ pub fn ending(status: ExitStatus) -> String {
     }
 }
 
+/// How a child ended, as the exit code that shells make of it: 128 and the
+/// number of the signal that killed it.
+pub fn exit_code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+}
+
 fn drain(
     mut pipe: impl Read + Send + 'static,
     done: mpsc::Sender<()>,

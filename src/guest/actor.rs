@@ -5,10 +5,13 @@
 
 use super::run::{end, memory_file};
 use super::shell::Shell;
+use crate::base::process;
 use crate::wire::{ACTOR, Act};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
 use std::os::fd::AsRawFd as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -148,10 +151,7 @@ impl Actor {
             // SAFETY: a plain call on a child that is not reaped yet.
             let pid = unsafe { libc::waitpid(self.pid, &mut status, libc::WNOHANG) };
             if pid != 0 {
-                self.ended = Some(match libc::WIFSIGNALED(status) {
-                    true => 128 + libc::WTERMSIG(status),
-                    false => libc::WEXITSTATUS(status),
-                });
+                self.ended = Some(process::exit_code(ExitStatus::from_raw(status)));
             }
         }
         self.ended.is_some()

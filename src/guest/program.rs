@@ -8,14 +8,15 @@ use super::channel::Channel;
 use super::live::net;
 use super::network;
 use super::run::{Outputs, Piped, lay_out, pipe};
+use crate::base::{self, process};
 use crate::wire::{BROUGHT, Reply, Request, Start, Terminal, frame};
 use libbpf_sys as sys;
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, RawFd};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long nothing may happen before the host is listened to.
@@ -45,8 +46,7 @@ pub fn run(request: &Start, channel: &mut Channel) -> io::Result<()> {
     let mut program = match Program::start(request) {
         Ok(program) => program,
         Err(error) => {
-            let error = error.to_string();
-            let reason = error.split(" (os error").next().unwrap_or_default();
+            let reason = base::fs::reason(&error);
             let reason = format!("{} cannot be run: {reason}", request.path);
             return frame::write(channel, &Reply::Failed(reason), &[]);
         }
@@ -75,7 +75,7 @@ pub fn run(request: &Start, channel: &mut Channel) -> io::Result<()> {
             if let Some(piped) = workload.and_then(Workload::into_piped) {
                 piped.kill();
             }
-            return frame::write(channel, &Reply::Exited { code: code_of(status) }, &[]);
+            return frame::write(channel, &Reply::Exited { code: process::exit_code(status) }, &[]);
         }
         if happened {
             told = Instant::now();
@@ -84,11 +84,6 @@ pub fn run(request: &Start, channel: &mut Channel) -> io::Result<()> {
             told = Instant::now();
         }
     }
-}
-
-/// An exit code, as shells have it.
-fn code_of(status: ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 
 /// A program at work, and the wires to it.

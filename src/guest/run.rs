@@ -4,12 +4,15 @@
 
 use super::channel::Channel;
 use super::shell;
+use crate::base::process;
 use crate::wire::{Reply, Run, Terminal, frame};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Component, Path};
+use std::process::ExitStatus;
 
 /// The terminal that QEMU's console is in the guest.
 const CONSOLE: &str = "/dev/ttyS0";
@@ -256,10 +259,7 @@ pub(super) fn wait(pid: i32) -> i32 {
             return 1;
         }
     }
-    match libc::WIFSIGNALED(status) {
-        true => 128 + libc::WTERMSIG(status),
-        false => libc::WEXITSTATUS(status),
-    }
+    process::exit_code(ExitStatus::from_raw(status))
 }
 
 pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {

@@ -9,13 +9,14 @@
 use super::network;
 use super::run::{end, wait};
 use super::{calls, deeds};
+use crate::base::process;
 use crate::wire::BROUGHT;
 use libbpf_sys as sys;
 use std::ffi::{CStr, CString, c_char};
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, Read as _, Write};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
 /// What `help` says.
@@ -240,9 +241,7 @@ impl Shell {
             });
         }
         match command.status() {
-            Ok(status) => {
-                status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
-            }
+            Ok(status) => process::exit_code(status),
             Err(error) => {
                 self.errno = number_of(&error);
                 match error.kind() {

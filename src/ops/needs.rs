@@ -95,13 +95,10 @@ pub fn run(session: &Session, request: &Request) -> Result<Outcome, Failure> {
         request.kernel.as_ref().zip(target.as_ref()).map(|(reference, (.., target))| {
             vmlinux::Modules::of(session, reference, target.kernel())
         });
-    let kernel = target.as_ref().map(|(reference, version, target)| {
-        let kernel = Kernel::of_btf(reference.clone(), *version, target);
-        match &modules {
-            Some(modules) => kernel.with_modules(modules),
-            None => kernel,
-        }
-    });
+    let kernel =
+        target.as_ref().zip(modules.as_ref()).map(|((reference, version, target), modules)| {
+            Kernel::of_btf(reference.clone(), *version, target).with_modules(modules)
+        });
     for artifact in &built.artifacts {
         let bytes = fs::read(&artifact.object)?;
         let path = session.display(&artifact.object).to_owned();

@@ -194,12 +194,6 @@ fn scaled(number: u64, unit: u64, name: &str) -> String {
     }
 }
 
-/// The operating system's words for an error, without its number.
-pub fn io_reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
-}
-
 /// `1 error`, `2 errors`.
 pub fn plural(number: usize, noun: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };

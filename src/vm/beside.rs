@@ -6,12 +6,11 @@ use super::Error;
 use super::loader::Peer;
 use super::own::{Process, poll};
 use crate::base::Cancel;
-use crate::base::process::{Command, Running};
+use crate::base::process::{self, Command, Running};
 use crate::wire::{Reply, Request};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
 /// The longest wait for a sign of either.
@@ -137,7 +136,7 @@ impl Beside {
         // What it has left running may hold its streams open.
         let status = self.running.status()?;
         let ended = *self.ended.get_or_insert_with(Instant::now);
-        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
+        let code = process::exit_code(status);
         (ended.elapsed() >= AFTERMATH).then(|| (Reply::Exited { code }, Vec::new()))
     }
 }

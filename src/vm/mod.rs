@@ -141,8 +141,7 @@ impl fmt::Display for Error {
                 write!(f, "the process that loads programs ended: {reason}")
             }
             Self::Denied { errno, release, .. } => {
-                let said = std::io::Error::from_raw_os_error(*errno).to_string();
-                let said = said.split(" (os error").next().unwrap_or_default();
+                let said = fs::reason(&std::io::Error::from_raw_os_error(*errno));
                 write!(f, "this machine's own kernel, Linux {release}, loads no program: {said}")
             }
             Self::NoRoot { reason } => write!(f, "sudo did not make skep root: {reason}"),

@@ -10,6 +10,7 @@ use super::super::calls;
 use super::super::load::{self, Object};
 use super::super::network;
 use super::{net, perf_event};
+use crate::base::fs::reason;
 use libbpf_sys as sys;
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -84,28 +85,6 @@ fn is_aimed(kind: u32, attach_type: u32) -> bool {
     }
 }
 
-/// Whether programs of this kind are attached to a device, a control group or
-/// the like that their sections do not name.
-fn needs_place(kind: u32, attach_type: u32) -> bool {
-    match kind {
-        sys::BPF_PROG_TYPE_LSM => attach_type == sys::BPF_LSM_CGROUP,
-        sys::BPF_PROG_TYPE_XDP
-        | sys::BPF_PROG_TYPE_SCHED_CLS
-        | sys::BPF_PROG_TYPE_CGROUP_SKB
-        | sys::BPF_PROG_TYPE_CGROUP_SOCK
-        | sys::BPF_PROG_TYPE_CGROUP_DEVICE
-        | sys::BPF_PROG_TYPE_CGROUP_SOCK_ADDR
-        | sys::BPF_PROG_TYPE_CGROUP_SYSCTL
-        | sys::BPF_PROG_TYPE_CGROUP_SOCKOPT
-        | sys::BPF_PROG_TYPE_SOCK_OPS
-        | sys::BPF_PROG_TYPE_SK_LOOKUP
-        | sys::BPF_PROG_TYPE_FLOW_DISSECTOR
-        | sys::BPF_PROG_TYPE_SOCKET_FILTER
-        | sys::BPF_PROG_TYPE_NETFILTER => true,
-        _ => false,
-    }
-}
-
 /// Names the function that a program is for, if the kernel has to know when it
 /// loads it. True: it can be loaded.
 pub fn aim(program: Program, place: &str) -> Result<bool, Failed> {
@@ -144,16 +123,9 @@ impl Links {
         let (kind, attach_type) = unsafe {
             (sys::bpf_program__type(program), sys::bpf_program__expected_attach_type(program))
         };
-        if self.owner == Owner::User && place.is_none() && needs_place(kind, attach_type) {
-            // SAFETY: as above; the string is copied.
-            let name = unsafe { load::text(sys::bpf_program__name(program)) };
-            return Err(Failed::because(format!(
-                "nothing of this machine is taken for it unless `--attach {name}=PLACE` says so"
-            )));
-        }
         match kind {
             sys::BPF_PROG_TYPE_XDP => {
-                let name = place.unwrap_or(obvious());
+                let name = self.place(program, place, obvious())?;
                 let index = self.interface(name)?;
                 if name == network::NEAR && self.owner == Owner::Skep {
                     // Without, what it sends back is lost.
@@ -175,16 +147,22 @@ impl Links {
                 self.cgroup(program, place)
             }
             sys::BPF_PROG_TYPE_SK_LOOKUP | sys::BPF_PROG_TYPE_FLOW_DISSECTOR => {
-                let file = self.open(place.unwrap_or("/proc/self/ns/net"))?;
+                let file = self.open(self.place(program, place, "/proc/self/ns/net")?)?;
                 // SAFETY: as above, with an open descriptor.
                 self.keep(unsafe { sys::bpf_program__attach_netns(program, file) })?;
                 Ok("this network namespace".to_owned())
             }
-            sys::BPF_PROG_TYPE_SOCKET_FILTER => self.socket(program, place.unwrap_or(obvious())),
+            sys::BPF_PROG_TYPE_SOCKET_FILTER => {
+                let name = self.place(program, place, obvious())?;
+                self.socket(program, name)
+            }
             sys::BPF_PROG_TYPE_PERF_EVENT => {
                 self.perf_event(program, place.unwrap_or("cpu-clock:99"))
             }
-            sys::BPF_PROG_TYPE_NETFILTER => self.netfilter(program, place.unwrap_or("ipv4:input")),
+            sys::BPF_PROG_TYPE_NETFILTER => {
+                let hook = self.place(program, place, "ipv4:input")?;
+                self.netfilter(program, hook)
+            }
             sys::BPF_PROG_TYPE_SK_MSG | sys::BPF_PROG_TYPE_SK_SKB => {
                 self.socket_map(object, program, attach_type, place)
             }
@@ -218,6 +196,24 @@ impl Links {
         net::index(name).map_err(|_| Failed::because(format!("there is no interface `{name}`")))
     }
 
+    /// The place that was given for a program, or the obvious one of a machine
+    /// with nothing in it. On the user's nothing is obvious.
+    fn place<'p>(
+        &self,
+        program: Program,
+        given: Option<&'p str>,
+        obvious: &'p str,
+    ) -> Result<&'p str, Failed> {
+        if given.is_none() && self.owner == Owner::User {
+            // SAFETY: the program belongs to a live object; the string is copied.
+            let name = unsafe { load::text(sys::bpf_program__name(program)) };
+            return Err(Failed::because(format!(
+                "nothing of this machine is taken for it unless `--attach {name}=PLACE` says so"
+            )));
+        }
+        Ok(given.unwrap_or(obvious))
+    }
+
     /// Takes a link, if it is one.
     fn keep(&mut self, link: *mut sys::bpf_link) -> Result<(), Failed> {
         if link.is_null() {
@@ -228,11 +224,8 @@ impl Links {
     }
 
     fn open(&mut self, path: &str) -> Result<RawFd, Failed> {
-        let file = File::open(path).map_err(|error| {
-            let error = error.to_string();
-            let error = error.split(" (os error").next().unwrap_or_default();
-            Failed::because(format!("{path}: {error}"))
-        })?;
+        let file = File::open(path)
+            .map_err(|error| Failed::because(format!("{path}: {}", reason(&error))))?;
         let fd = file.as_raw_fd();
         self.files.push(file);
         Ok(fd)
@@ -374,7 +367,7 @@ impl Links {
         attach_type: u32,
         place: Option<&str>,
     ) -> Result<String, Failed> {
-        let place = place.unwrap_or(obvious());
+        let place = self.place(program, place, obvious())?;
         let (name, direction) = place.split_once(':').unwrap_or((place, ""));
         let index = self.interface(name)?;
         // SAFETY: the program belongs to a live object; no options are given.
@@ -430,10 +423,9 @@ impl Links {
     }
 
     fn cgroup(&mut self, program: Program, place: Option<&str>) -> Result<String, Failed> {
-        let path = match place {
-            None => CGROUP.to_owned(),
-            Some(path) if path.starts_with('/') => path.to_owned(),
-            Some(name) => {
+        let path = match self.place(program, place, CGROUP)? {
+            path if path.starts_with('/') => path.to_owned(),
+            name => {
                 let path = format!("{CGROUP}/{name}");
                 if self.owner == Owner::Skep {
                     drop(std::fs::create_dir(&path));

@@ -16,7 +16,7 @@ use super::load::{self, Object};
 use super::network;
 use super::run::Piped;
 use super::{Owner, own};
-use crate::base::libbpf;
+use crate::base::{fs, libbpf};
 use crate::wire::{
     Attach, Attached, Entry, NOWHERE, Refusal, Reply, Request, Resolve, Stage, Target, frame,
 };
@@ -81,8 +81,7 @@ pub fn run(request: &Attach, bytes: &[u8], channel: &mut Channel, owner: Owner) 
     let mut streams = Streams::open(&object);
     let mut trace = Trace::open(owner);
     if let Some(reason) = trace.failed() {
-        let reason = reason.to_string();
-        let reason = reason.split(" (os error").next().unwrap_or_default();
+        let reason = fs::reason(reason);
         fixups.push(format!("what programs print is not shown: {reason}"));
     }
     let mut links = Links::default();

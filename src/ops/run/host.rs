@@ -12,7 +12,6 @@ use crate::ops::Session;
 use crate::ops::build::UserProgram;
 use crate::vm::{Live, Own, Plan, Rights};
 use crate::wire::Refusal;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -142,8 +141,7 @@ pub(super) fn program(
     let status = command.run_through(&session.cancel).map_err(|error| {
         Diagnostic::new(codes::PROGRAM_FAILED, Origin::Command, error.to_string())
     })?;
-    let exit = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
-    Ok(Outcome { exit: Some(exit), ..Outcome::default() })
+    Ok(Outcome { exit: Some(process::exit_code(status)), ..Outcome::default() })
 }
 
 /// The way to the kernel for programs that skep attaches.

@@ -2,6 +2,7 @@
 
 use super::ready::{Check, EntryCheck, EventCheck, Ready, Typed};
 use super::scene;
+use crate::base::fs;
 use crate::bpf::action::action;
 use crate::bpf::test_run::Packet;
 use crate::btf::Btf;
@@ -211,8 +212,7 @@ fn refused(ready: &Ready, ran: &Ran) -> Difference {
             format!("this kernel's BPF_PROG_TEST_RUN runs no {kind} programs")
         }
         errno => {
-            let error = std::io::Error::from_raw_os_error(errno).to_string();
-            let error = error.split(" (os error").next().unwrap_or_default().to_owned();
+            let error = fs::reason(&std::io::Error::from_raw_os_error(errno));
             format!("the kernel refuses to run it: {error} (error {errno})")
         }
     };

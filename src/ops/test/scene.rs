@@ -4,6 +4,7 @@
 
 use super::judge::{Difference, MOST_LINES, Seen};
 use super::ready::{Check, EventCheck, Expected, Ready};
+use crate::base::fs;
 use crate::bpf::errno;
 use crate::ops::run::events::Types;
 use crate::values::{Written, encode, encode_plain};
@@ -118,8 +119,7 @@ fn ended(act: &Act) -> String {
 
 /// An error with its name and its text.
 fn named(number: i32) -> String {
-    let text = std::io::Error::from_raw_os_error(number).to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
+    let text = fs::reason(&std::io::Error::from_raw_os_error(number));
     match errno::name(number) {
         Some(name) => format!("{name} ({text})"),
         None => format!("error {number} ({text})"),

@@ -1,6 +1,7 @@
 //! What became of a program, as a finding.
 
 use super::{Object, Verdict};
+use crate::base::fs;
 use crate::diagnostics::{Diagnostic, ObjectPlace, Origin, Span, codes};
 use crate::ops::Session;
 use crate::ops::places::{ProgramPlaces, SourceFinder};
@@ -114,7 +115,6 @@ fn with_messages(diagnostic: Diagnostic, messages: &[String]) -> Diagnostic {
 }
 
 fn errno_text(errno: i32) -> String {
-    let text = std::io::Error::from_raw_os_error(errno).to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
+    let text = fs::reason(&std::io::Error::from_raw_os_error(errno));
     format!("{text} (error {errno})")
 }

@@ -250,7 +250,7 @@ impl Story<'_> {
         let called =
             self.line.to_ascii_lowercase().contains("caller passes invalid args into func");
         if called {
-            let number = number_after(&self.line.replace("func#", "func="), "func=");
+            let number = number_after(self.line, "func#");
             let name = self.line.split('\'').nth(1).map(str::to_owned);
             let name = name.or_else(|| self.function_called()).map(|name| format!("{name}()"));
             let name = name.as_deref().unwrap_or("the function");
@@ -274,11 +274,7 @@ impl Story<'_> {
             && rest.starts_with("doesn't return scalar")
         {
             // Later kernels come to it at a call, whose number they tell next.
-            let called = self
-                .log
-                .error
-                .iter()
-                .find_map(|line| number_after(&line.replace("func#", "func="), "func="));
+            let called = self.log.error.iter().find_map(|line| number_after(line, "func#"));
             let number = called.or_else(|| self.validated().map(|(_, function)| function));
             let place = number.and_then(|number| self.function_place(number));
             let mut draft = Draft::new(reason, format!("{name} does not return a number"));

@@ -16,6 +16,7 @@ pub mod terminal;
 use dialoguer::console::{self, Term};
 use progress::Progress;
 use repeat::Repeated;
+use skep::base::fs;
 use skep::diagnostics::{Class, Code, Diagnostic, Origin, codes};
 use skep::events::{Event, Sink};
 use skep::ops::disasm::Listing;
@@ -417,7 +418,7 @@ impl Shell {
             io::ErrorKind::StorageFull => codes::DISK_FULL,
             _ => codes::FILE_ACCESS,
         };
-        let message = format!("cannot write to standard output: {}", text::io_reason(&error));
+        let message = format!("cannot write to standard output: {}", fs::reason(&error));
         let diagnostic = Diagnostic::new(code, Origin::Command, message);
         self.write_err(human::diagnostic(&diagnostic, &self.err()).trim_end());
         self.write_err("\n");
